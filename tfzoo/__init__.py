@@ -1,0 +1,57 @@
+"""tfzoo: vision-language and video models for TensorFlow and Keras 3.
+
+`import tfzoo` loads nothing heavy; every public name is imported on its first use::
+
+    import tfzoo
+    model = tfzoo.TFTimesformerForVideoClassification.from_pretrained("path/to/checkpoint")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfzoo.auto import *  # noqa: F403
+    from tfzoo.config import ConfigError, PretrainedConfig  # noqa: F401
+    from tfzoo.models.timesformer import *  # noqa: F403
+
+__version__ = "0.1.0"
+
+# Names that belong to no family, and the module that has each.
+_SHARED = {
+    "AutoConfig": "auto",
+    "AutoImageProcessor": "auto",
+    "AutoProcessor": "auto",
+    "TFAutoModel": "auto",
+    "TFAutoModelForVideoClassification": "auto",
+    "load_model": "auto",
+    "ConfigError": "config",
+    "PretrainedConfig": "config",
+    "HubError": "hub",
+    "VideoError": "io",
+    "read_video": "io",
+    "ModelOutput": "outputs",
+    "TFPreTrainedModel": "modeling",
+    "default_checkpoint": "assets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(f"module 'tfzoo' has no attribute {name!r}")
+    if name in _SHARED:
+        return getattr(importlib.import_module(f"tfzoo.{_SHARED[name]}"), name)
+    from tfzoo import registry
+
+    if name in registry.public_names():
+        return registry.import_name(name)
+    raise AttributeError(
+        f"module 'tfzoo' has no attribute {name!r}. `tfzoo list` shows every class."
+    )
+
+
+def __dir__() -> list[str]:
+    from tfzoo import registry
+
+    return sorted([*globals(), *_SHARED, *registry.public_names()])

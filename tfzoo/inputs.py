@@ -1,0 +1,155 @@
+"""The input table: what a head takes, in one place.
+
+From a head's table follow the accepted forms of its inputs (keywords, or one tensor, list, tuple
+or dict), the errors for wrong ones, the signature it exports and the text of its documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+__all__ = ["Input", "InputTable"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One row of an input table.
+
+    Attributes:
+        name: The argument's documented name.
+        dtype: `float32` (any float is taken) or `int64` (any integer is taken), or `any`.
+        shape: A symbol per axis; one that is also a config field is fixed to its value. None
+            where the shape depends on the use (labels).
+        description: What it holds.
+        optional: Whether the head works without it.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[str, ...] | None
+    description: str
+    optional: bool = False
+
+    def describe_shape(self, config: Any) -> str:
+        """The expected shape in words, e.g. `(batch, frames, num_channels=3, height, width)`."""
+        sizes = [(axis, getattr(config, axis, None)) for axis in self.shape]
+        return f"({', '.join(a if n is None else f'{a}={n}' for a, n in sizes)})"
+
+    def check(self, value: Any, config: Any, owner: str) -> None:
+        """Refuse a value of the wrong dtype, rank or fixed size.
+
+        Raises:
+            ValueError: Says what was expected and what came.
+        """
+        if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+            raise ValueError(
+                f"{owner}: {self.name} must be a tensor or an array, got {type(value).__name__}."
+            )
+        dtype = keras.backend.standardize_dtype(value.dtype)
+        if self.dtype != "any" and ("float" in dtype) != ("float" in self.dtype):
+            kind = "floats" if "float" in self.dtype else "integers"
+            hint = " (a processor makes them)" if self.name == "pixel_values" else ""
+            raise ValueError(f"{owner}: {self.name} must be {kind}{hint}, got {dtype}.")
+        if self.shape is None:
+            return
+        shape = tuple(value.shape)
+        sizes = [getattr(config, axis, None) for axis in self.shape]
+        fits = len(shape) == len(sizes) and all(
+            want is None or have is None or have == want
+            for have, want in zip(shape, sizes, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"{owner}: {self.name} must have shape {self.describe_shape(config)}, got {shape}."
+            )
+
+    def spec(self, config: Any) -> keras.InputSpec:
+        """The input's entry in an exported signature; axes without a fixed size are dynamic."""
+        sizes = tuple(getattr(config, axis, None) for axis in self.shape)
+        return keras.InputSpec(shape=sizes, dtype=self.dtype, name=self.name)
+
+
+class InputTable:
+    """The inputs of one head, in documented order.
+
+    Args:
+        rows: The tensors that the head takes.
+        order: All argument names in documented order; a list is matched against them.
+        owner: The head's class name, for errors.
+    """
+
+    def __init__(self, rows: Sequence[Input], order: Sequence[str], owner: str) -> None:
+        self.rows, self.order, self.owner = tuple(rows), tuple(order), owner
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Turn any accepted form of the inputs into keywords.
+
+        Args:
+            args: Nothing, one tensor / list / tuple / mapping, or tensors in documented order.
+            kwargs: Keywords; None counts as absent.
+
+        Raises:
+            ValueError: Unknown names, too many inputs, or an input given twice.
+        """
+        given = self._positional(args)
+        unknown = [name for name in given if name not in self.order]
+        if unknown:
+            raise ValueError(
+                f"{self.owner}: unknown inputs {unknown}; it takes {', '.join(self.order)}."
+            )
+        given = {name: value for name, value in given.items() if value is not None}
+        if twice := [name for name in given if kwargs.get(name) is not None]:
+            raise ValueError(f"{self.owner}: inputs given twice: {', '.join(twice)}.")
+        return self._as_arrays({**kwargs, **given})
+
+    def _positional(self, args: tuple[Any, ...]) -> dict[str, Any]:
+        if not args:
+            return {}
+        first = args[0]
+        if len(args) == 1 and hasattr(first, "keys"):  # dict, UserDict, a processor's result
+            return {name: first[name] for name in first.keys()}  # noqa: SIM118 - not only dicts
+        values = first if len(args) == 1 and isinstance(first, (list, tuple)) else args
+        if len(values) > len(self.order):
+            raise ValueError(
+                f"{self.owner}: {len(values)} inputs given, it takes at most {len(self.order)}: "
+                f"{', '.join(self.order)}."
+            )
+        return dict(zip(self.order, values))  # noqa: B905 - a shorter list is fine
+
+    def _as_arrays(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        for row in self.rows:  # nested Python lists are arrays to us, structures to Keras
+            if isinstance(inputs.get(row.name), (list, tuple, int, float)):
+                inputs[row.name] = np.asarray(inputs[row.name])
+        return inputs
+
+    def check(self, inputs: Mapping[str, Any], config: Any) -> None:
+        """Refuse missing inputs and inputs of the wrong dtype or shape.
+
+        Raises:
+            ValueError: Says what was expected and what came.
+        """
+        for row in self.rows:
+            value = inputs.get(row.name)
+            if value is not None:
+                row.check(value, config, self.owner)
+            elif not row.optional:
+                shape = row.describe_shape(config)
+                raise ValueError(f"{self.owner}: {row.name} is required, of shape {shape}.")
+
+    def specs(self, config: Any) -> dict[str, keras.InputSpec]:
+        """The signature to export: every input that the head cannot do without."""
+        return {row.name: row.spec(config) for row in self.rows if not row.optional}
+
+    def describe(self) -> str:
+        """The `Args:` lines of the head's documentation."""
+        lines = []
+        for row in self.rows:
+            shape = f"({', '.join(row.shape)}) " if row.shape else ""
+            optional = ", optional" if row.optional else ""
+            lines.append(f"    {row.name}: {shape}{row.dtype}{optional}. {row.description}")
+        return "\n".join(lines)

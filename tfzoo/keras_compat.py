@@ -1,0 +1,177 @@
+"""Every private Keras hook that tfzoo relies on, and every repair of a Keras release.
+
+Supported are Keras 3.10 (TensorFlow 2.19) to 3.15 (TensorFlow 2.21). `tests/test_keras_compat.py`
+has one test for each name used here, so that a release that moves one is noticed at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numpy as np
+
+__all__ = [
+    "TrainerRepairs",
+    "build_filled",
+    "concrete",
+    "default_policy",
+    "own_variables",
+    "register_pytree",
+    "scalar_loss",
+    "tensorflow",
+]
+
+T = TypeVar("T")
+
+
+def _require_keras_3() -> None:
+    if os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in {"1", "true"}:
+        raise ImportError(
+            "tfzoo needs Keras 3, but the environment variable TF_USE_LEGACY_KERAS="
+            f"{os.environ['TF_USE_LEGACY_KERAS']} makes TensorFlow use Keras 2 (tf_keras). "
+            "Unset it and start Python anew."
+        )
+    import keras
+
+    version = tuple(int(part) for part in keras.__version__.split(".")[:2])
+    if version < (3, 10):
+        raise ImportError(
+            f"tfzoo needs Keras 3.10 or newer, found {keras.__version__}: "
+            "pip install --upgrade 'keras>=3.10'."
+        )
+
+
+_require_keras_3()
+
+import keras  # noqa: E402
+import optree  # noqa: E402
+
+
+def tensorflow() -> ModuleType | None:
+    """The TensorFlow module where it is Keras's backend, else None.
+
+    Keras has imported it by then; taking it from there keeps models free of a backend.
+    """
+    return sys.modules["tensorflow"] if keras.backend.backend() == "tensorflow" else None
+
+
+# ---- trees
+def register_pytree(cls: type, flatten: Callable, unflatten: Callable) -> None:
+    """Let `keras.tree` see into instances of exactly `cls`.
+
+    Keras offers no public way; it uses optree under the namespace "keras", the backends' own
+    registries on JAX and PyTorch.
+
+    Args:
+        cls: The class to register.
+        flatten: Instance -> (children, keys).
+        unflatten: (keys, children) -> instance.
+    """
+    try:
+        optree.register_pytree_node(
+            cls, lambda o: (*flatten(o), flatten(o)[1]), unflatten, namespace="keras"
+        )
+    except ValueError:  # the module was loaded twice
+        return
+    backend = keras.backend.backend()
+    if backend == "jax":
+        tree_util = sys.modules["jax"].tree_util
+        tree_util.register_pytree_node(cls, flatten, unflatten)
+    elif backend == "torch":
+        pytree = sys.modules["torch"].utils._pytree
+        pytree.register_pytree_node(cls, flatten, lambda ch, keys: unflatten(keys, ch))
+
+
+# ---- construction
+@contextmanager
+def default_policy(policy: Any) -> Iterator[None]:
+    """Make `policy` the default dtype policy: a model's `dtype=` does not reach its sublayers."""
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(previous)
+
+
+def build_filled(make: Callable[[], T], values: Callable[[T], dict[Any, Callable]]) -> T:
+    """Construct a model whose variables take their *first* value from elsewhere.
+
+    Inside a `StatelessScope` Keras creates variables without values and initialises them when the
+    scope ends. Swapping the initialisers in between saves the random numbers that would be
+    overwritten, and their memory.
+
+    Args:
+        make: Constructs the model, with all variables.
+        values: Model -> {variable: initialiser taking (shape, dtype)}; variables that it leaves
+            out keep their own initialiser.
+    """
+    with keras.StatelessScope():
+        model = make()
+        for variable, initializer in values(model).items():
+            variable._initializer = initializer
+    return model
+
+
+def own_variables(layer: keras.layers.Layer) -> list[Any]:
+    """The weights that `layer` holds itself, not those of its sublayers or of its seeds."""
+    own = [*layer._trainable_variables, *layer._non_trainable_variables]
+    return [v for v in own if "seed_generator" not in v.path]
+
+
+def concrete(x: Any) -> np.ndarray | None:
+    """The values of `x`, or None where it is a symbol of a graph that is being traced."""
+    if isinstance(x, keras.KerasTensor) or x is None:
+        return None
+    try:
+        return np.asarray(x)
+    except Exception:  # each backend has its own error for "no value yet"
+        return None
+
+
+# ---- training
+def scalar_loss(model: keras.Model, loss: Any) -> Any:
+    """Scale an additional loss for `tf.distribute` as Keras does for its own."""
+    return model._aggregate_additional_loss(loss)
+
+
+class TrainerRepairs:
+    """Mends `fit` and `evaluate` under `MultiWorkerMirroredStrategy` (Keras issue 20585).
+
+    Keras reduces nested batches and scalar logs over an axis that they do not have. The repairs
+    act under that strategy alone.
+    """
+
+    def _is_multi_worker(self) -> bool:
+        tf = tensorflow()
+        strategy = getattr(self, "_distribute_strategy", None)
+        return tf is not None and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+    def _vectors(self, logs: Any) -> Any:
+        if not self._is_multi_worker():
+            return logs
+        return keras.tree.map_structure(lambda value: keras.ops.reshape(value, (1,)), logs)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        if iterator is None or not self._is_multi_worker():
+            return super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+        strategy, tf = self.distribute_strategy, tensorflow()
+        for _, _, steps in iterator:
+            local = strategy.experimental_local_results
+            data_batch = tf.nest.map_structure(lambda value: local(value)[0], next(steps))
+            break
+        with strategy.scope():
+            return self._symbolic_build(data_batch=data_batch)
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One training step, see `keras.Model.train_step`."""
+        return self._vectors(super().train_step(*args, **kwargs))
+
+    def test_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One evaluation step, see `keras.Model.test_step`."""
+        return self._vectors(super().test_step(*args, **kwargs))

@@ -1,0 +1,126 @@
+"""How models train under `compile` / `fit`: the documented Keras hooks, overridden once for all.
+
+With `compile(optimizer)` alone a model uses its own loss; the labels come as `y` or inside the
+inputs. With `compile(optimizer, loss, metrics)` `y` is matched against the head's main output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from tfzoo.keras_compat import TrainerRepairs, scalar_loss
+from tfzoo.outputs import ModelOutput
+
+__all__ = ["TrainingMixin"]
+
+
+class TrainingMixin(TrainerRepairs):
+    """Loss, metrics and steps of every model.
+
+    Attributes:
+        main_output: The field that `y` is matched against when a loss is compiled.
+        labels_input: The input that holds the labels when they are not passed as `y`.
+    """
+
+    main_output: str = "logits"
+    labels_input: str = "labels"
+    _in_step: bool = False
+
+    def compute_output_loss(self, labels: Any, outputs: ModelOutput, sample_weight: Any) -> Any:
+        """The model's own loss, used when none was compiled. Heads that have one override it.
+
+        Raises:
+            ValueError: This head has no loss of its own.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no loss of its own: use compile(optimizer, loss=...)."
+        )
+
+    # ---- what Keras calls
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Configure training, see `keras.Model.compile`. `loss` may be left out."""
+        loss = kwargs.get("loss", args[1] if len(args) > 1 else None)
+        self._loss_names = tuple(loss) if isinstance(loss, Mapping) else ()
+        super().compile(*args, **kwargs)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The compiled loss where there is one, else the model's own, plus layers' losses.
+
+        Raises:
+            ValueError: No loss was compiled and no labels were given.
+        """
+        labels, prediction = self._pair(x, y, y_pred)
+        if self._compile_loss is not None:
+            return super().compute_loss(
+                x=x, y=labels, y_pred=prediction, sample_weight=sample_weight, training=training
+            )
+        if "loss" in y_pred and sample_weight is None:
+            loss = y_pred["loss"]
+        elif labels is None:
+            raise ValueError(
+                f"{type(self).__name__}: no labels. Pass y, put {self.labels_input!r} into the "
+                "inputs, or use compile(loss=...)."
+            )
+        else:
+            loss = self.compute_output_loss(labels, y_pred, sample_weight)
+        return sum((scalar_loss(self, extra) for extra in self.losses), start=loss)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Metrics of `y` (or of the labels inside the inputs) against the main output."""
+        labels, prediction = self._pair(x, y, y_pred)
+        if labels is None:
+            return self.get_metrics_result()
+        return super().compute_metrics(x, labels, prediction, sample_weight)
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One training step, see `keras.Model.train_step`."""
+        with self._step():
+            return super().train_step(*args, **kwargs)
+
+    def test_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One evaluation step, see `keras.Model.test_step`."""
+        with self._step():
+            return super().test_step(*args, **kwargs)
+
+    def predict_step(self, *args: Any) -> Any:
+        """One prediction step; a scalar loss is dropped, it cannot be concatenated."""
+        with self._step():
+            result = super().predict_step(*args)
+        if type(result) is tuple:  # JAX returns its state beside the outputs
+            return (self._without_loss(result[0]), *result[1:])
+        return self._without_loss(result)
+
+    # ---- helpers
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        """Steps need named outputs, whatever `return_dict` says."""
+        self._in_step = True
+        try:
+            yield
+        finally:
+            self._in_step = False
+
+    @staticmethod
+    def _without_loss(outputs: Any) -> Any:
+        if not isinstance(outputs, ModelOutput):
+            return outputs
+        return type(outputs)((k, v) for k, v in outputs.items() if k != "loss")
+
+    def _pair(self, x: Any, y: Any, outputs: ModelOutput) -> tuple[Any, Any]:
+        """Labels and predictions in plain structures of the same form, as Keras needs them."""
+        if y is None and isinstance(x, Mapping):
+            y = x.get(self.labels_input)
+        if len(self._loss_names) == 1 and y is not None and not isinstance(y, Mapping):
+            y = {self._loss_names[0]: y}
+        if isinstance(y, Mapping):
+            return dict(y), {name: outputs[name] for name in y}
+        return y, outputs[self.main_output]
