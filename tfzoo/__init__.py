@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfzoo.auto import *  # noqa: F403
     from tfzoo.config import ConfigError, PretrainedConfig  # noqa: F401
-    from tfzoo.models.timesformer import *  # noqa: F403
 
 __version__ = "0.1.0"
 
@@ -42,8 +41,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'tfzoo' has no attribute {name!r}")
     if name in _SHARED:
         return getattr(importlib.import_module(f"tfzoo.{_SHARED[name]}"), name)
-    from tfzoo import registry
-
+    registry = importlib.import_module("tfzoo.registry")  # `from` would ask this very function
     if name in registry.public_names():
         return registry.import_name(name)
     raise AttributeError(
@@ -52,6 +50,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    from tfzoo import registry
-
+    registry = importlib.import_module("tfzoo.registry")
     return sorted([*globals(), *_SHARED, *registry.public_names()])

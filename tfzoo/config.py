@@ -243,9 +243,10 @@ class PretrainedConfig:
 
     def to_json_string(self) -> str:
         """The config as the text of a `config.json`."""
-        return json.dumps(self._jsonable(), indent=2, sort_keys=True) + "\n"
+        return json.dumps(self.to_json_dict(), indent=2, sort_keys=True) + "\n"
 
-    def _jsonable(self) -> dict[str, Any]:
+    def to_json_dict(self) -> dict[str, Any]:
+        """`to_dict` in JSON's terms: string keys, no None, functions by their name."""
         values = self.to_dict()
         for name, value in values.items():
             if callable(value):
@@ -262,7 +263,7 @@ class PretrainedConfig:
         Raises:
             OSError: The folder cannot be written.
         """
-        write_json(Path(save_directory) / CONFIG_NAME, self._jsonable())
+        write_json(Path(save_directory) / CONFIG_NAME, self.to_json_dict())
 
     @classmethod
     def from_pretrained(

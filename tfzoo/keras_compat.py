@@ -161,10 +161,9 @@ class TrainerRepairs:
         if iterator is None or not self._is_multi_worker():
             return super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
         strategy, tf = self.distribute_strategy, tensorflow()
-        for _, _, steps in iterator:
-            local = strategy.experimental_local_results
-            data_batch = tf.nest.map_structure(lambda value: local(value)[0], next(steps))
-            break
+        local = strategy.experimental_local_results
+        _, _, steps = next(iter(iterator))
+        data_batch = tf.nest.map_structure(lambda value: local(value)[0], next(steps))
         with strategy.scope():
             return self._symbolic_build(data_batch=data_batch)
 

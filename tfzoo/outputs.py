@@ -7,6 +7,7 @@ first field.
 
 from __future__ import annotations
 
+import inspect
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
@@ -66,7 +67,7 @@ class ModelOutput(OrderedDict):
     def field_names(cls) -> tuple[str, ...]:
         """The documented fields, in order."""
         classes = (c for c in reversed(cls.__mro__) if issubclass(c, ModelOutput))
-        return tuple(name for c in classes for name in c.__dict__.get("__annotations__", {}))
+        return tuple(name for c in classes for name in inspect.get_annotations(c))
 
     def to_tuple(self) -> tuple[Any, ...]:
         """The fields that are there, as a tuple; nested outputs become tuples, too."""

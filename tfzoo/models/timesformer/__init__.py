@@ -39,5 +39,5 @@ FAMILY = Family(
     ),
 )
 
-__all__ = list(FAMILY.classes)  # noqa: PLE0605 - the declaration above is the list
+__all__ = list(FAMILY.classes)
 __getattr__ = lazy_getattr(FAMILY)

@@ -1,0 +1,122 @@
+"""Between a model and its checkpoint: variables filled from tensors and written back.
+
+Names and axis orders come from `weights_convert`; this module only moves values.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfzoo import hub
+from tfzoo.keras_compat import build_filled
+from tfzoo.variables import slots
+from weights_convert.plan import Entry, make_plan, save_plan
+from weights_convert.rules import family_map
+from weights_convert.safetensors_io import open_checkpoint, write_checkpoint
+
+if TYPE_CHECKING:
+    from tfzoo.modeling import TFPreTrainedModel
+
+__all__ = ["SAFETENSORS_NAME", "load_model_from", "write_weights"]
+
+SAFETENSORS_NAME = "model.safetensors"
+INDEX_NAME = "model.safetensors.index.json"
+
+
+def locate(name_or_path: str | Path, **where: Any) -> Path:
+    """The local file, index file or folder that holds the weights.
+
+    Raises:
+        HubError: There are none.
+    """
+    if Path(name_or_path).is_file():
+        return Path(name_or_path)
+    try:
+        return hub.resolve(name_or_path, SAFETENSORS_NAME, **where)
+    except hub.HubError as error:
+        try:
+            return hub.resolve(name_or_path, INDEX_NAME, **where)
+        except hub.HubError:
+            raise error from None
+
+
+def load_model_from(
+    path: Path,
+    make: Callable[[], TFPreTrainedModel],
+    *,
+    ignore_mismatched_sizes: bool = False,
+) -> TFPreTrainedModel:
+    """Construct a model with the weights of a checkpoint, one tensor in memory at a time.
+
+    Args:
+        path: File or folder of the checkpoint.
+        make: Constructs the model.
+        ignore_mismatched_sizes: Leave variables whose tensor has another shape as initialised.
+
+    Raises:
+        CheckpointError: The file is damaged.
+        WeightMismatchError: Tensors and variables do not match; lists both sides.
+    """
+    with open_checkpoint(path) as tensors:
+
+        def values(model: TFPreTrainedModel) -> dict[Any, Callable]:
+            places = slots(model)
+            family = family_map(model.base_model_type)
+            plan = make_plan(
+                places, tensors, family, ignore_mismatched_sizes=ignore_mismatched_sizes
+            )
+            if plan.fresh:
+                warnings.warn(
+                    f"{type(model).__name__}: {path} has no weights for {', '.join(plan.fresh)}; "
+                    "they keep their random initial values. Train the model before you use it.",
+                    stacklevel=7,
+                )
+            return {places[e.path].variable: _reader(tensors, e) for e in plan.entries}
+
+        return build_filled(make, values)
+
+
+def _reader(tensors: Any, entry: Entry) -> Callable:
+    """An initialiser that reads the entry's tensor instead of drawing numbers."""
+
+    def initializer(shape: tuple[int, ...], dtype: Any = None) -> Any:
+        value = ops.convert_to_tensor(tensors.read(entry.name))
+        if entry.axes is not None:  # the backend's transpose uses all cores, NumPy's does not
+            value = ops.transpose(value, entry.axes)
+        return ops.cast(value, dtype)
+
+    return initializer
+
+
+_DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64"}
+
+
+def write_weights(model: TFPreTrainedModel, folder: Path, max_shard_bytes: int) -> None:
+    """Write a model's weights as safetensors in PyTorch's names and layouts, atomically.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    places = slots(model)
+    entries = save_plan(places, family_map(model.base_model_type))
+    tensors = [
+        (
+            entry.name,
+            _DTYPES[keras.backend.standardize_dtype(places[entry.path].variable.dtype)],
+            entry.checkpoint_shape,
+            _writer(places[entry.path].variable, entry),
+        )
+        for entry in entries
+    ]
+    write_checkpoint(folder, tensors, max_shard_bytes=max_shard_bytes, metadata={"format": "pt"})
+
+
+def _writer(variable: Any, entry: Entry) -> Callable[[], np.ndarray]:
+    return lambda: entry.to_checkpoint(ops.convert_to_numpy(variable))

@@ -1,0 +1,109 @@
+"""Multi-head attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfzoo.layers.linear import Linear
+
+__all__ = ["SelfAttention", "attend"]
+
+
+def attend(query: Any, key: Any, value: Any, dropout: keras.layers.Dropout | None = None) -> Any:
+    """Scaled dot-product attention, softmax(q k^T / sqrt(K)) v.
+
+    The softmax runs in float32 whatever the compute dtype.
+
+    Args:
+        query: (B, H, N, K).
+        key: (B, H, M, K).
+        value: (B, H, M, K).
+        dropout: Applied to the attention maps.
+
+    Returns:
+        Context (B, H, N, K) and attention maps (B, H, N, M).
+
+    Source: Vaswani et al. 2017, arXiv:1706.03762, equation 1.
+    """
+    scaled = query * (query.shape[-1] ** -0.5)  # cheaper on the queries than on the scores
+    scores = ops.matmul(scaled, ops.swapaxes(key, -1, -2))
+    maps = ops.cast(ops.softmax(ops.cast(scores, "float32"), axis=-1), query.dtype)
+    if dropout is not None:
+        maps = dropout(maps)
+    return ops.matmul(maps, value), maps
+
+
+class SelfAttention(keras.layers.Layer):
+    """Self-attention with one joint projection to queries, keys and values.
+
+    The projection's 3 D outputs are ordered query, key, value, each head after head.
+
+    Args:
+        width: D, a multiple of `num_heads`.
+        num_heads: H.
+        qkv_bias: Whether the joint projection has a bias.
+        attention_dropout: Dropout of the attention maps.
+        dropout: Dropout of the result.
+        kernel_initializer: Of both projections.
+
+    Raises:
+        ValueError: `width` is no multiple of `num_heads`.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        qkv_bias: bool = True,
+        attention_dropout: float = 0.0,
+        dropout: float = 0.0,
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if width % num_heads:
+            raise ValueError(f"The width {width} is no multiple of the {num_heads} heads.")
+        self.width, self.num_heads = width, num_heads
+        self.qkv = Linear(
+            3 * width, use_bias=qkv_bias, kernel_initializer=kernel_initializer, name="qkv"
+        )
+        self.out = Linear(width, kernel_initializer=kernel_initializer, name="out")
+        self.attention_dropout = keras.layers.Dropout(attention_dropout)
+        self.dropout = keras.layers.Dropout(dropout)
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights for inputs (B, N, D)."""
+        self.qkv.build(input_shape)
+        self.out.build(input_shape)
+        self.built = True
+
+    def context(self, x: Any) -> tuple[Any, Any]:
+        """What is attended to, before the output projection.
+
+        Args:
+            x: (B, N, D).
+
+        Returns:
+            Context (B, N, D) and attention maps (B, H, N, N).
+        """
+        batch, tokens = ops.shape(x)[:2]
+        heads = (batch, tokens, 3, self.num_heads, self.width // self.num_heads)
+        qkv = ops.transpose(ops.reshape(self.qkv(x), heads), (2, 0, 3, 1, 4))
+        context, maps = attend(qkv[0], qkv[1], qkv[2], self.attention_dropout)
+        context = ops.transpose(context, (0, 2, 1, 3))
+        return ops.reshape(context, (batch, tokens, self.width)), maps
+
+    def call(self, x: Any, training: bool = False) -> tuple[Any, Any]:
+        """Apply attention and the output projection.
+
+        Args:
+            x: (B, N, D).
+
+        Returns:
+            Output (B, N, D) and attention maps (B, H, N, N).
+        """
+        context, maps = self.context(x)
+        return self.dropout(self.out(context)), maps

@@ -1,0 +1,54 @@
+"""The feed-forward half of a transformer block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from tfzoo.layers.activations import get_activation
+from tfzoo.layers.linear import Linear
+
+__all__ = ["MLP"]
+
+
+class MLP(keras.layers.Layer):
+    """Two linear layers with an activation between, each followed by dropout.
+
+    Args:
+        hidden: Width of the hidden layer.
+        width: D, width of the output.
+        activation: Name or function.
+        dropout: Rate of both dropouts.
+        kernel_initializer: Of both layers.
+    """
+
+    def __init__(
+        self,
+        hidden: int,
+        width: int,
+        activation: str | Callable[[Any], Any] = "gelu",
+        dropout: float = 0.0,
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.fc1 = Linear(
+            hidden,
+            activation=get_activation(activation),
+            kernel_initializer=kernel_initializer,
+            name="fc1",
+        )
+        self.fc2 = Linear(width, kernel_initializer=kernel_initializer, name="fc2")
+        self.dropout = keras.layers.Dropout(dropout)
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights for inputs (..., D)."""
+        self.fc1.build(input_shape)
+        self.fc2.build((*input_shape[:-1], self.fc1.units))
+        self.built = True
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Map (..., D) to (..., D)."""
+        return self.dropout(self.fc2(self.dropout(self.fc1(x))))

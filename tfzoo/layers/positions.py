@@ -1,0 +1,81 @@
+"""Position tables and their interpolation, by the reference's kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+__all__ = ["nearest_indices", "resize_grid_nearest", "resize_rows_nearest"]
+
+
+def nearest_indices(size_in: int, size_out: Any) -> Any:
+    """Source row of each output row under PyTorch's "nearest" rule.
+
+    floor(i * (size_in / size_out)) in float32, at most size_in - 1. Integer arithmetic differs
+    in rare cases (8 -> 82), and TensorFlow's resizers use half-pixel centres.
+
+    Args:
+        size_in: Rows of the table.
+        size_out: Rows wanted; an int, or a scalar of a graph.
+
+    Returns:
+        (size_out,) indices, a NumPy array where `size_out` is an int.
+
+    Example:
+        >>> nearest_indices(4, 6).tolist()
+        [0, 0, 1, 2, 2, 3]
+    """
+    if isinstance(size_out, (int, np.integer)):
+        scale = np.float32(size_in) / np.float32(size_out)
+        rows = np.floor(np.arange(size_out, dtype="float32") * scale).astype("int32")
+        return np.minimum(rows, size_in - 1)
+    scale = ops.cast(size_in, "float32") / ops.cast(size_out, "float32")
+    rows = ops.floor(ops.cast(ops.arange(size_out), "float32") * scale)
+    return ops.minimum(ops.cast(rows, "int32"), size_in - 1)
+
+
+def resize_rows_nearest(table: Any, size: Any) -> Any:
+    """Resize a table along its rows.
+
+    Args:
+        table: (N, D).
+        size: Rows wanted.
+
+    Returns:
+        (size, D), the table itself where the size is the same.
+    """
+    if isinstance(size, int) and size == table.shape[0]:
+        return table
+    return ops.take(table, nearest_indices(table.shape[0], size), axis=0)
+
+
+def resize_grid_nearest(table: Any, height: Any, width: Any) -> Any:
+    """Resize a table of positions of a square grid to another grid.
+
+    A grid with the same *number* of positions gets the table as it is, whatever its sides, as in
+    the reference.
+
+    Args:
+        table: (N, D), row by row; N is rounded down to a square.
+        height: Rows of the grid wanted.
+        width: Columns of the grid wanted.
+
+    Returns:
+        (height * width, D).
+    """
+    count, side = table.shape[0], int(table.shape[0] ** 0.5)
+    wanted = height * width
+    if isinstance(wanted, int) and wanted == count:
+        return table
+    rows, columns = nearest_indices(side, height), nearest_indices(side, width)
+    resized = (
+        (rows[:, None] * side + columns[None, :]).reshape(-1)
+        if isinstance(wanted, int)
+        else ops.reshape(rows[:, None] * side + columns[None, :], (-1,))
+    )
+    if not isinstance(wanted, int):
+        same = ops.minimum(ops.arange(wanted), count - 1)
+        resized = ops.where(ops.equal(wanted, count), same, resized)
+    return ops.take(table, resized, axis=0)

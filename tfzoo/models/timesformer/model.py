@@ -1,0 +1,221 @@
+"""TimeSformer models (Bertasius et al. 2021, arXiv:2102.05095)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfzoo.config import ConfigError
+from tfzoo.inputs import Input
+from tfzoo.layers.linear import Linear
+from tfzoo.losses import classification_loss
+from tfzoo.modeling import TFPreTrainedModel
+from tfzoo.models.timesformer.config import TimesformerConfig
+from tfzoo.models.timesformer.layers import (
+    TimesformerEmbeddings,
+    TimesformerEncoder,
+    initializer,
+    norm,
+)
+from tfzoo.outputs import TFBaseModelOutput, TFImageClassifierOutput
+
+__all__ = [
+    "TFTimesformerForVideoClassification",
+    "TFTimesformerModel",
+    "TFTimesformerPreTrainedModel",
+]
+
+_PIXELS = Input(
+    "pixel_values",
+    "float32",
+    ("batch", "frames", "num_channels", "height", "width"),
+    "Frames as the image processor gives them.",
+)
+_LABELS = Input(
+    "labels",
+    "any",
+    None,
+    "(batch,) class indices, (batch, labels) of 0 and 1, or targets of a regression.",
+    optional=True,
+)
+
+
+class TFTimesformerPreTrainedModel(TFPreTrainedModel):
+    """Base class of the TimeSformer models."""
+
+    config_class = TimesformerConfig
+
+    def get_input_embeddings(self) -> keras.layers.Layer:
+        """The layer that embeds the patches."""
+        base = getattr(self, "timesformer", self)
+        return base.embeddings.patch_embeddings
+
+
+class TFTimesformerModel(TFTimesformerPreTrainedModel):
+    """The bare TimeSformer encoder.
+
+    Args:
+        config: The configuration.
+        **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
+
+    Raises:
+        ConfigError: An unknown `attention_type`, or sizes that do not fit.
+
+    Source: the reference's TimesformerModel.
+
+    Example:
+        >>> import numpy as np
+        >>> from tfzoo import TFTimesformerModel, TimesformerConfig
+        >>> model = TFTimesformerModel(TimesformerConfig(num_hidden_layers=1))
+        >>> video = np.zeros((1, 8, 3, 224, 224), "float32")
+        >>> tuple(model(pixel_values=video).last_hidden_state.shape)
+        (1, 1569, 768)
+    """
+
+    inputs_table = (_PIXELS,)
+    main_output = "last_hidden_state"
+
+    def setup(self, config: TimesformerConfig) -> None:
+        """Make the sublayers."""
+        if config.hidden_size % config.num_attention_heads:
+            raise ConfigError(
+                f"hidden_size {config.hidden_size} must be a multiple of num_attention_heads "
+                f"{config.num_attention_heads}."
+            )
+        self.embeddings = TimesformerEmbeddings(config, name="embeddings")
+        self.encoder = TimesformerEncoder(config, name="encoder")
+        self.layernorm = norm(config, "layernorm")
+
+    def build_layers(self) -> None:
+        """Create the weights."""
+        tokens = (None, None, self.config.hidden_size)
+        self.embeddings.build()
+        self.encoder.build(tokens)
+        self.layernorm.build(tokens)
+
+    def call(
+        self,
+        pixel_values: Any,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        training: bool = False,
+    ) -> TFBaseModelOutput:
+        """Encode clips.
+
+        Args:
+            pixel_values: (B, T, C, height, width), floats.
+            output_attentions: Return the attention maps; the config's choice where None.
+            output_hidden_states: Return all hidden states; the config's choice where None.
+            return_dict: Return an output object rather than a tuple; the config's where None.
+            training: Whether dropout and stochastic depth act.
+
+        Returns:
+            `last_hidden_state` (B, 1 + N T, D), with space-only attention (B T, 1 + N, D);
+            `hidden_states`, before the final norm; `attentions`, with divided attention those
+            over space, (B Tc, H, 1 + S, 1 + S) with S = N T / Tc and Tc the config's frames.
+
+        Raises:
+            ValueError: A video whose size does not fit (see `DividedTimesformerLayer`).
+        """
+        hidden = self.embeddings(pixel_values)
+        hidden, states, maps = self.encoder(hidden)
+        return TFBaseModelOutput(
+            last_hidden_state=self.layernorm(hidden),
+            hidden_states=tuple(states) if output_hidden_states else None,
+            attentions=tuple(maps) if output_attentions else None,
+        )
+
+
+class TFTimesformerForVideoClassification(TFTimesformerPreTrainedModel):
+    """TimeSformer with a linear classifier on the class token.
+
+    Args:
+        config: The configuration; `num_labels` is the width of the head, 0 leaves it out.
+        **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
+
+    Raises:
+        ConfigError: An unknown `attention_type`, or sizes that do not fit.
+
+    Source: the reference's TimesformerForVideoClassification.
+
+    Example:
+        >>> import tfzoo
+        >>> folder = tfzoo.default_checkpoint()
+        >>> model = tfzoo.TFTimesformerForVideoClassification.from_pretrained(folder)
+        >>> processor = tfzoo.AutoImageProcessor.from_pretrained(folder)
+        >>> video = np.zeros((8, 90, 120, 3), "uint8")
+        >>> inputs = processor(list(video), return_tensors="tf")
+        >>> label = int(model(**inputs).logits.numpy().argmax(-1)[0])
+        >>> model.config.id2label[label]
+        'still'
+    """
+
+    inputs_table = (_PIXELS, _LABELS)
+
+    def setup(self, config: TimesformerConfig) -> None:
+        """Make the sublayers."""
+        self.timesformer = TFTimesformerModel(config, name="timesformer")
+        self.classifier = (
+            Linear(config.num_labels, kernel_initializer=initializer(config), name="classifier")
+            if config.num_labels
+            else None
+        )
+
+    def build_layers(self) -> None:
+        """Create the weights of the head; the encoder has its own already."""
+        if self.classifier is not None:
+            self.classifier.build((None, self.config.hidden_size))
+
+    def call(
+        self,
+        pixel_values: Any,
+        labels: Any = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        training: bool = False,
+    ) -> TFImageClassifierOutput:
+        """Classify clips.
+
+        Args:
+            pixel_values: (B, T, C, height, width), floats.
+            labels: (B,) class indices, (B, labels) of 0 and 1, or targets of a regression.
+            output_attentions: Return the attention maps; the config's choice where None.
+            output_hidden_states: Return all hidden states; the config's choice where None.
+            return_dict: Return an output object rather than a tuple; the config's where None.
+            training: Whether dropout and stochastic depth act.
+
+        Returns:
+            `loss` where labels were given, `logits` (B, labels), with space-only attention
+            (B T, labels); `hidden_states` and `attentions` as in `TFTimesformerModel`.
+
+        Raises:
+            ValueError: A video whose size does not fit, or labels that do not.
+        """
+        encoded = self.timesformer(
+            pixel_values=pixel_values,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        logits = encoded.last_hidden_state[:, 0]
+        if self.classifier is not None:
+            logits = self.classifier(logits)
+        outputs = TFImageClassifierOutput(
+            logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
+        )
+        if labels is None:
+            return outputs
+        loss = self.compute_output_loss(labels, outputs)
+        return TFImageClassifierOutput(loss=loss, **outputs)
+
+    def compute_output_loss(
+        self, labels: Any, outputs: TFImageClassifierOutput, sample_weight: Any = None
+    ) -> Any:
+        """Cross-entropy, binary cross-entropy or squared error, see `classification_loss`."""
+        config = self.config
+        return classification_loss(
+            labels, outputs["logits"], config.num_labels, config.problem_type, sample_weight
+        )
