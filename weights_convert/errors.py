@@ -1,0 +1,82 @@
+"""The two errors of this package: a file that cannot be trusted, and weights that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["CheckpointError", "WeightMismatchError"]
+
+Mismatch = tuple[str, tuple[int, ...], tuple[int, ...]]
+
+_SHOWN = 20  # rows of one section; the attributes of the error hold them all
+
+
+class CheckpointError(ValueError):
+    """A checkpoint file that is malformed, unreadable or missing.
+
+    Example:
+        >>> raise CheckpointError("model.safetensors: 5 bytes, expected at least 8")
+        Traceback (most recent call last):
+        ...
+        weights_convert.errors.CheckpointError: model.safetensors: 5 bytes, expected at least 8
+    """
+
+
+class WeightMismatchError(CheckpointError):
+    """A checkpoint whose tensors are not the ones that the model needs; its text reads as a diff.
+
+    Args:
+        missing: names that the model needs and the checkpoint lacks.
+        unexpected: names in the checkpoint that lead nowhere in the model.
+        mismatched: (name, expected shape, found shape), shapes in the checkpoint's layout.
+        advice: one sentence on what to do.
+
+    Example:
+        >>> error = WeightMismatchError(["a.weight"], [], [("b.bias", (3,), (4,))], "Try another.")
+        >>> error.missing, error.mismatched
+        (('a.weight',), (('b.bias', (3,), (4,)),))
+    """
+
+    def __init__(
+        self,
+        missing: Iterable[str] = (),
+        unexpected: Iterable[str] = (),
+        mismatched: Iterable[Mismatch] = (),
+        advice: str = "",
+    ) -> None:
+        self.missing: tuple[str, ...] = tuple(sorted(missing))
+        self.unexpected: tuple[str, ...] = tuple(sorted(unexpected))
+        self.mismatched: tuple[Mismatch, ...] = tuple(sorted(mismatched))
+        self.advice = advice
+        super().__init__(self._text())
+
+    def __reduce__(self) -> tuple[type, tuple]:  # a worker process must be able to send it home
+        return type(self), (self.missing, self.unexpected, self.mismatched, self.advice)
+
+    def _text(self) -> str:
+        shapes = [
+            f"{name}: expected {_shape(want)}, found {_shape(got)}"
+            for name, want, got in self.mismatched
+        ]
+        sections = [
+            _section("missing from the checkpoint", "-", self.missing),
+            _section("unexpected in the checkpoint", "+", self.unexpected),
+            _section("shapes that differ", "!", shapes),
+        ]
+        head = "the checkpoint does not fit the model"
+        return "\n".join([head, *filter(None, sections), self.advice]).rstrip()
+
+
+def _section(title: str, mark: str, rows: Iterable[str]) -> str:
+    """One titled list, cut after ``_SHOWN`` rows; empty without rows."""
+    rows = list(rows)
+    if not rows:
+        return ""
+    lines = [f"{title} ({len(rows)}):", *(f"  {mark} {row}" for row in rows[:_SHOWN])]
+    if len(rows) > _SHOWN:
+        lines.append(f"  ... and {len(rows) - _SHOWN} more")
+    return "\n".join(lines)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "(" + ", ".join(map(str, shape)) + ")"

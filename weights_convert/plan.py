@@ -1,0 +1,275 @@
+"""The strict matching of a model's variables with a checkpoint's tensors, before any is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from weights_convert.errors import CheckpointError, WeightMismatchError
+from weights_convert.rules import FamilyMap, SlotLike, checkpoint_names
+from weights_convert.tensors import TensorInfo
+from weights_convert.transforms import Axes, inverse, permutation
+
+__all__ = ["Entry", "Plan", "TensorInfo", "make_plan", "save_plan"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One variable and the one tensor that holds its value.
+
+    Args:
+        path: dotted path of the variable.
+        name: the tensor's name in the checkpoint.
+        kind: kind of the variable's slot.
+        leaf: the variable's own name, the last component of its path.
+        shape: shape of the variable, in Keras's layout.
+
+    Example:
+        >>> entry = Entry("head.kernel", "head.weight", "dense", "kernel", (3, 2))
+        >>> entry.axes, entry.checkpoint_shape, entry.from_checkpoint(np.zeros((2, 3))).shape
+        ((1, 0), (2, 3), (3, 2))
+    """
+
+    path: str
+    name: str
+    kind: str
+    leaf: str
+    shape: tuple[int, ...]
+
+    @property
+    def axes(self) -> Axes | None:
+        """Axes that take the checkpoint's array to Keras's layout, None where they are the same."""
+        return permutation(self.kind, self.leaf)
+
+    @property
+    def checkpoint_shape(self) -> tuple[int, ...]:
+        """Shape of the tensor in the checkpoint."""
+        if self.axes is None:
+            return self.shape
+        return tuple(self.shape[axis] for axis in inverse(self.axes))
+
+    def from_checkpoint(self, array: np.ndarray) -> np.ndarray:
+        """Return a checkpoint's array in Keras's layout, as a view.
+
+        Args:
+            array: the tensor, of ``checkpoint_shape``.
+
+        Returns:
+            A view of ``shape``.
+
+        Raises:
+            ValueError: the array has another shape.
+        """
+        _check_shape(self.name, array, self.checkpoint_shape)
+        return array if self.axes is None else array.transpose(self.axes)
+
+    def to_checkpoint(self, array: np.ndarray) -> np.ndarray:
+        """Return a variable's value in the checkpoint's layout, as a view.
+
+        Args:
+            array: the value, of ``shape``.
+
+        Returns:
+            A view of ``checkpoint_shape``.
+
+        Raises:
+            ValueError: the array has another shape.
+        """
+        _check_shape(self.path, array, self.shape)
+        return array if self.axes is None else array.transpose(inverse(self.axes))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which tensor goes where; what stays as it was initialised, and what is not used.
+
+    Args:
+        entries: one for each variable that the checkpoint fills.
+        fresh: paths of the variables that it does not fill.
+        ignored: names of the tensors that fill nothing. With those of the entries they are all
+            the tensors of the checkpoint.
+
+    Example:
+        >>> Plan((), fresh=("classifier.kernel",)).fresh
+        ('classifier.kernel',)
+    """
+
+    entries: tuple[Entry, ...]
+    fresh: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+def make_plan(
+    slots: Mapping[str, SlotLike],
+    tensors: Mapping[str, TensorInfo],
+    family: FamilyMap,
+    *,
+    ignore_mismatched_sizes: bool = False,
+) -> Plan:
+    """Match a model's variables with a checkpoint's tensors, all or nothing.
+
+    Model and checkpoint may each carry the family's base prefix or not. A head that only the
+    checkpoint has is ignored; one that only the model has is left fresh.
+
+    Args:
+        slots: path -> slot of the model.
+        tensors: name -> dtype and shape in the checkpoint.
+        family: the family's map.
+        ignore_mismatched_sizes: leave variables fresh whose tensor has another shape.
+
+    Returns:
+        The plan, its entries in the order of the slots.
+
+    Raises:
+        WeightMismatchError: a tensor is missing, unexpected or of another shape.
+        CheckpointError: two tensors are old and new names of one.
+        ValueError: the map is not one to one on this model.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> slots = {"head.kernel": SimpleNamespace(kind="dense", shape=(3, 2))}
+        >>> plan = make_plan(slots, {"head.weight": TensorInfo("F32", (2, 3))}, FamilyMap("net"))
+        >>> plan.entries[0].name
+        'head.weight'
+    """
+    wanted = _full_paths(slots, family)
+    stored = _full_names(tensors, family)
+    match = _match(slots, wanted, stored, family)
+    fits = {entry: entry.checkpoint_shape == tensors[entry.name].shape for entry in match.entries}
+    others = [entry for entry, fit in fits.items() if not fit]
+    if match.missing or match.unexpected or (others and not ignore_mismatched_sizes):
+        raise _mismatch_error(match, others, tensors, family)
+    filled = [entry for entry, fit in fits.items() if fit]
+    used = {entry.name for entry in filled}
+    return Plan(
+        entries=tuple(filled),
+        fresh=(*match.fresh, *(entry.path for entry in others)),
+        ignored=tuple(name for name in sorted(tensors) if name not in used),
+    )
+
+
+def save_plan(slots: Mapping[str, SlotLike], family: FamilyMap) -> Plan:
+    """Plan a checkpoint that holds all variables of a model, under the reference's names.
+
+    Args:
+        slots: path -> slot of the model.
+        family: the family's map.
+
+    Returns:
+        A plan with one entry for each slot; write ``entry.to_checkpoint(value)`` under its name.
+
+    Raises:
+        ValueError: the map is not one to one on this model.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> slots = {"head.kernel": SimpleNamespace(kind="dense", shape=(3, 2))}
+        >>> entry = save_plan(slots, FamilyMap("net")).entries[0]
+        >>> entry.name, entry.checkpoint_shape
+        ('head.weight', (2, 3))
+    """
+    names = checkpoint_names(slots, family)
+    return Plan(tuple(_entry(path, name, slots[path]) for path, name in names.items()))
+
+
+@dataclass
+class _Match:
+    """Variables and tensors paired by name alone; names in the spelling of their own side."""
+
+    entries: list[Entry]
+    missing: list[str]  # in full form
+    fresh: list[str]  # paths
+    unexpected: list[str]
+
+
+def _match(
+    slots: Mapping[str, SlotLike],
+    wanted: Mapping[str, str],
+    stored: Mapping[str, str],
+    family: FamilyMap,
+) -> _Match:
+    """Pair full names; a head that one side lacks as a whole is no mismatch."""
+    heads_given = {family.head_of(name) for name in stored} | {None}
+    heads_wanted = {family.head_of(name) for name in wanted} | {None}
+    match = _Match([], [], [], [])
+    for name, path in wanted.items():
+        if name in stored:
+            match.entries.append(_entry(path, stored[name], slots[path]))
+        elif family.head_of(name) in heads_given:
+            match.missing.append(name)
+        else:
+            match.fresh.append(path)
+    for name, original in stored.items():
+        if name not in wanted and family.head_of(name) in heads_wanted:
+            match.unexpected.append(original)
+    return match
+
+
+def _full_paths(slots: Mapping[str, SlotLike], family: FamilyMap) -> dict[str, str]:
+    """Return full checkpoint name -> path of the variable."""
+    has_base = family.has_base(slots)
+    names = checkpoint_names(slots, family)
+    return {family.full_name(name, has_base): path for path, name in names.items()}
+
+
+def _full_names(tensors: Mapping[str, TensorInfo], family: FamilyMap) -> dict[str, str]:
+    """Return full name -> name in the file, of the tensors that are weights of their own."""
+    has_base = family.has_base(tensors)
+    stored: dict[str, str] = {}
+    for original in sorted(tensors):
+        name = family.full_name(family.current_name(original), has_base)
+        if family.is_ignored(name):
+            continue
+        if name in stored:
+            both = f"{stored[name]!r} and {original!r}"
+            raise CheckpointError(f"the checkpoint holds {both}, old and new names of one tensor")
+        stored[name] = original
+    for alias, canonical in family.ties:
+        if alias in stored and canonical not in stored:
+            stored[canonical] = stored.pop(alias)
+        elif alias in stored and tensors[stored[alias]] == tensors[stored[canonical]]:
+            del stored[alias]
+    return stored
+
+
+def _entry(path: str, name: str, slot: SlotLike) -> Entry:
+    return Entry(path, name, slot.kind, path.rpartition(".")[2], tuple(slot.shape))
+
+
+def _mismatch_error(
+    match: _Match,
+    others: list[Entry],
+    tensors: Mapping[str, TensorInfo],
+    family: FamilyMap,
+) -> WeightMismatchError:
+    """Spell the differences as the checkpoint does, and say what to do about them."""
+    has_base = family.has_base(tensors)
+    return WeightMismatchError(
+        [family.short_name(name, has_base) for name in match.missing],
+        match.unexpected,
+        [(entry.name, entry.checkpoint_shape, tensors[entry.name].shape) for entry in others],
+        _advice(match, others, family, has_base),
+    )
+
+
+def _advice(match: _Match, others: list[Entry], family: FamilyMap, has_base: bool) -> str:
+    if not match.entries:
+        return "No name is shared: is this a checkpoint of another family or another model class?"
+    if match.missing or match.unexpected:
+        return (
+            "Build the model from the config beside the checkpoint and with the class that saved "
+            "it; see `python -m weights_convert plan` for every row."
+        )
+    if all(family.head_of(family.full_name(entry.name, has_base)) for entry in others):
+        return "Pass ignore_mismatched_sizes=True to start with a fresh head of the new size."
+    return (
+        "The sizes in the config are not those of the checkpoint; "
+        "ignore_mismatched_sizes=True would leave these weights at their random start."
+    )
+
+
+def _check_shape(name: str, array: np.ndarray, expected: tuple[int, ...]) -> None:
+    if tuple(array.shape) != expected:
+        raise ValueError(f"{name}: expected an array of shape {expected}, got {tuple(array.shape)}")
