@@ -105,7 +105,7 @@ def write_weights(model: TFPreTrainedModel, folder: Path, max_shard_bytes: int) 
         OSError: The folder cannot be written.
     """
     places = slots(model)
-    entries = save_plan(places, family_map(model.base_model_type))
+    entries = save_plan(places, family_map(model.base_model_type)).entries
     tensors = [
         (
             entry.name,

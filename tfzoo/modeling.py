@@ -108,12 +108,22 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
         inputs = self._table.bind(args, kwargs)
-        self._table.check(inputs, self.config)
+        self.check_inputs(inputs)
         return_dict = inputs.pop("return_dict", None)
         for flag in _FLAGS:  # None means: as the config says
             if flag in self._table.order and inputs.get(flag) is None:
                 inputs[flag] = getattr(self.config, flag)
         return self.config.return_dict if return_dict is None else return_dict, inputs
+
+    def check_inputs(self, inputs: Mapping[str, Any]) -> None:
+        """Refuse wrong inputs before anything is computed; families add what is their own.
+
+        Here rather than in `call`: Keras wraps errors from there in pages of its own.
+
+        Raises:
+            ValueError: Missing inputs, or a wrong dtype or shape.
+        """
+        self._table.check(inputs, self.config)
 
     # ---- checkpoints
     @classmethod

@@ -182,9 +182,6 @@ class DividedTimesformerLayer(TimesformerLayer):
 
         Returns:
             (B, 1 + M, D) and the spatial attention maps (B Tc, H, 1 + M / Tc, 1 + M / Tc).
-
-        Raises:
-            ValueError: M does not divide into the config's frames and columns of patches.
         """
         cls, patches = hidden[:, :1], hidden[:, 1:]
         patches = self._attend_in_time(patches)
@@ -192,22 +189,18 @@ class DividedTimesformerLayer(TimesformerLayer):
         hidden = ops.concatenate([cls + cls_change, patches + patch_change], axis=1)
         return self.feed_forward(hidden), maps
 
-    def _groups(self, tokens: Any) -> Any:
-        """Number S of places in space that M tokens make with the config's frames."""
-        frames = self.config.num_frames
+    def _places(self, tokens: Any) -> Any:
+        """Number S of places in space that M tokens make with the config's frames.
+
+        Rounded down to whole rows, so that a reshape fails where M does not divide.
+        """
         columns = self.config.image_size // self.config.patch_size
-        if isinstance(tokens, int) and tokens % (frames * columns):
-            raise ValueError(
-                f"Divided space-time attention needs frames x patches to be a multiple of "
-                f"num_frames x (image_size // patch_size) = {frames} x {columns}, got {tokens}. "
-                "Change the number of frames or the size of the video."
-            )
-        return tokens // frames // columns * columns
+        return tokens // self.config.num_frames // columns * columns
 
     def _attend_in_time(self, patches: Any) -> Any:
         """(B, M, D) -> (B, M, D), each place in space on its own. The class token is not in it."""
         (batch, tokens), frames = ops.shape(patches)[:2], self.config.num_frames
-        width, places = self.config.hidden_size, self._groups(tokens)
+        width, places = self.config.hidden_size, self._places(tokens)
         x = ops.reshape(patches, (batch, places, frames, width))
         x = ops.reshape(x, (-1, frames, width))
         attended, _ = self.temporal_attention(self.temporal_layernorm(x))
@@ -217,7 +210,7 @@ class DividedTimesformerLayer(TimesformerLayer):
     def _attend_in_space(self, cls: Any, patches: Any) -> tuple[Any, Any, Any]:
         """Each frame on its own, with the class token; its changes are averaged over frames."""
         (batch, tokens), frames = ops.shape(patches)[:2], self.config.num_frames
-        width, places = self.config.hidden_size, self._groups(tokens)
+        width, places = self.config.hidden_size, self._places(tokens)
         x = ops.reshape(patches, (batch, places, frames, width))
         x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, places, width))
         x = ops.concatenate([ops.repeat(cls, frames, axis=0), x], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -50,6 +51,32 @@ class TFTimesformerPreTrainedModel(TFPreTrainedModel):
         """The layer that embeds the patches."""
         base = getattr(self, "timesformer", self)
         return base.embeddings.patch_embeddings
+
+    def check_inputs(self, inputs: Mapping[str, Any]) -> None:
+        """Refuse videos that the model cannot take, see the base class.
+
+        Raises:
+            ValueError: Frames smaller than a patch, or, with divided attention, tokens that do
+                not divide into the config's frames and columns of patches.
+        """
+        super().check_inputs(inputs)
+        _, frames, _, height, width = inputs["pixel_values"].shape
+        config, side = self.config, self.config.patch_size
+        if any(size is not None and size < side for size in (height, width)):
+            raise ValueError(
+                f"{type(self).__name__}: frames must hold at least one patch of {side} x {side} "
+                f"pixels, got {height} x {width}."
+            )
+        if config.attention_type != "divided_space_time" or None in (frames, height, width):
+            return
+        tokens, columns = frames * (height // side) * (width // side), config.image_size // side
+        if tokens % (config.num_frames * columns):
+            raise ValueError(
+                f"{type(self).__name__}: divided space-time attention needs frames x patches to "
+                "be a multiple of num_frames x (image_size // patch_size) = "
+                f"{config.num_frames} x {columns}, got {tokens}. Change the number of frames or "
+                "the size of the video."
+            )
 
 
 class TFTimesformerModel(TFTimesformerPreTrainedModel):

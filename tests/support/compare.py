@@ -1,0 +1,44 @@
+"""Comparing nested outputs: flatten to named arrays, bound by each field's largest magnitude."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+BOUND = 1e-5
+
+
+def flatten(
+    outputs: Any, to_numpy: Callable[[Any], np.ndarray] = np.asarray, prefix: str = ""
+) -> dict[str, np.ndarray]:
+    """Nested mappings and tuples -> {"hidden_states.0": array, ...}."""
+    if isinstance(outputs, Mapping):
+        items = outputs.items()
+    elif isinstance(outputs, (tuple, list)):
+        items = enumerate(outputs)
+    else:
+        return {prefix.rstrip("."): to_numpy(outputs)}
+    flat: dict[str, np.ndarray] = {}
+    for name, value in items:
+        flat.update(flatten(value, to_numpy, f"{prefix}{name}."))
+    return flat
+
+
+def assert_same(
+    actual: Any, expected: Mapping[str, np.ndarray], bound: float = BOUND, what: str = ""
+) -> None:
+    """Every field there, of the same shape, within `bound` of its largest magnitude."""
+    got = actual if _is_flat(actual) else flatten(actual)
+    assert sorted(got) == sorted(expected), f"{what}: fields {sorted(got)} != {sorted(expected)}"
+    for name, want in expected.items():
+        have = np.asarray(got[name])
+        assert have.shape == want.shape, f"{what} {name}: shape {have.shape} != {want.shape}"
+        scale = max(float(np.abs(want).max(initial=0.0)), 1e-30)
+        error = float(np.abs(have.astype("float64") - want).max(initial=0.0)) / scale
+        assert error <= bound, f"{what} {name}: off by {error:.2e} of its largest magnitude"
+
+
+def _is_flat(value: Any) -> bool:
+    return type(value) is dict and all(isinstance(v, np.ndarray) for v in value.values())

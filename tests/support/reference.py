@@ -1,0 +1,85 @@
+"""The oracle: transformers' PyTorch models. The only importer of torch and transformers."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+os.environ["USE_TF"] = "0"  # transformers would load TensorFlow only to look for it
+import torch
+import transformers
+
+from tests.support.cases import Case
+from tests.support.compare import flatten
+
+LEARNING_RATE = 0.05
+
+transformers.logging.set_verbosity_error()
+logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
+def random_model(torch_class: str, config: dict[str, Any], seed: int = 0) -> Any:
+    """A reference model with *all* weights and statistics random: zeros and ones hide errors."""
+    cls = getattr(transformers, torch_class)
+    settings = cls.config_class(**config)
+    settings._attn_implementation = "eager"  # the others return no attention maps
+    model = cls(settings).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            if tensor.is_floating_point():
+                _randomise(name, tensor, generator)
+    return model
+
+
+def _randomise(name: str, tensor: torch.Tensor, generator: torch.Generator) -> None:
+    noise = torch.randn(tensor.shape, generator=generator)
+    fan_in = tensor[0].numel() if tensor.dim() > 1 else 1
+    if "running_var" in name:
+        tensor.copy_(0.5 + noise.abs())
+    elif tensor.dim() <= 1:  # biases around 0, scales of norms around 1
+        centre = 1.0 if name.endswith("weight") else 0.0
+        tensor.copy_(centre + 0.2 * noise)
+    else:  # keeps the size of activations from layer to layer, so that no layer drowns
+        tensor.copy_(noise * min(1.0, 1.5 * fan_in**-0.5))
+
+
+def torch_inputs(inputs: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """Arrays to tensors."""
+    return {name: torch.as_tensor(value) for name, value in inputs.items()}
+
+
+def run(model: Any, inputs: dict[str, np.ndarray], **flags: Any) -> dict[str, np.ndarray]:
+    """All outputs as named arrays."""
+    with torch.no_grad():
+        outputs = model(**torch_inputs(inputs), **flags)
+    return flatten(outputs, lambda tensor: tensor.detach().numpy())
+
+
+def sgd_step(model: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The change of every weight in one SGD step of LEARNING_RATE on the model's own loss."""
+    model.zero_grad()
+    model(**torch_inputs(inputs)).loss.backward()
+    return {
+        name: (-LEARNING_RATE * p.grad).numpy()
+        for name, p in model.named_parameters()
+        if p.grad is not None
+    }
+
+
+def make(case: Case, seed: int = 0) -> Any:
+    """The reference model of a case."""
+    return random_model(case.torch_class, dict(case.config), seed)
+
+
+def load_strictly(torch_class: str, folder: Path) -> Any:
+    """Load a checkpoint into the reference; no key may be missing, left over or of other shape."""
+    cls = getattr(transformers, torch_class)
+    model, info = cls.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
+    problems = {name: found for name, found in info.items() if found}
+    assert not problems, f"{torch_class} from {folder}: {problems}"
+    return model.eval()
