@@ -1,0 +1,309 @@
+"""From the name of a checkpoint to a local folder: the only module that knows the model hub.
+
+A name is a folder, a file in a folder, or a repository `org/name` that is looked up in the local
+cache and, unless this process is offline, downloaded into it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+__all__ = ["HubError", "HubFileNotFoundError", "is_offline", "resolve"]
+
+_OFFLINE_VARIABLES = ("TFZOO_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+_TRUE = {"1", "on", "yes", "true"}
+_WEIGHT_SUFFIXES = {".safetensors", ".bin", ".h5", ".json", ".keras", ".pt", ".pth"}
+
+# `org/name`: letters, digits, '.', '_', '-'; no edge may be '.' or '-', and '--' or '..' would be
+# ambiguous in the cache, whose folders are called models--org--name.
+_PART = r"\w(?:[\w.-]*\w)?"
+_REPOSITORY = re.compile(rf"(?!.*(?:--|\.\.))(?!.*\.git$){_PART}/{_PART}", re.ASCII)
+_LONGEST_REPOSITORY = 96
+
+
+class HubError(OSError):
+    """A checkpoint could not be found or fetched; the message says what to do."""
+
+
+class HubFileNotFoundError(HubError, FileNotFoundError):
+    """The place was looked at and what was asked for is not there (unlike: it was unreachable)."""
+
+
+# What the hub's client raises (names in huggingface_hub.utils), what becomes of it, and the words.
+# Some classes derive from others: the first match counts.
+_LOG_IN = "log in with `hf auth login`, set HF_TOKEN or pass token=."
+_REASONS = (
+    (
+        "GatedRepoError",
+        HubError,
+        "Access to {repository} is gated: accept its conditions on its page of the hub, then "
+        + _LOG_IN,
+    ),
+    (
+        "RepositoryNotFoundError",
+        HubFileNotFoundError,
+        "The hub has no repository {repository.name!r} that you may see. Check the spelling; if "
+        "it is private, " + _LOG_IN,
+    ),
+    (
+        "RevisionNotFoundError",
+        HubFileNotFoundError,
+        "{repository.name!r} has no revision {repository.revision!r}. Give an existing branch, tag "
+        "or full commit hash, or none for the default branch.",
+    ),
+    (
+        "EntryNotFoundError",
+        HubFileNotFoundError,
+        "The repository {repository} has no file {file!r}. Check that it holds a checkpoint of "
+        "this kind, or name another revision.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class _Repository:
+    """A repository of the hub and how to get at it."""
+
+    name: str
+    revision: str | None
+    cache_dir: str | None
+    offline: str | None  # what forbids the network, in words; None: nothing does
+    token: str | bool | None = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.name!r}" + (f" at revision {self.revision!r}" if self.revision else "")
+
+
+def is_offline() -> bool:
+    """Whether the environment forbids network access.
+
+    Returns:
+        True if `TFZOO_OFFLINE`, `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE` is 1, on, yes or true.
+
+    Example:
+        >>> import os
+        >>> os.environ["TFZOO_OFFLINE"] = "1"
+        >>> is_offline()
+        True
+    """
+    return _offline_variable() is not None
+
+
+def resolve(
+    name_or_path: str | os.PathLike[str],
+    filenames: str | Sequence[str],
+    *,
+    optional: Sequence[str] = (),
+    revision: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+) -> Path:
+    """The local folder that holds the files of a checkpoint, downloaded where needed.
+
+    A local folder wins over a repository of the same name. All files of a repository come from
+    one commit, even if somebody pushes to it meanwhile. Progress is shown on terminals only.
+
+    Args:
+        name_or_path: A folder, a file in it, or a repository `org/name`. A `Path` is never a
+            repository.
+        filenames: The required file or files, relative to the folder, with forward slashes.
+        optional: Files that are fetched if the repository has them. Offline, those in the cache
+            are used.
+        revision: Branch, tag or commit of the repository; a local folder has none.
+        cache_dir: Folder of the download cache; the hub's own default if None.
+        local_files_only: Use the cache only, as if offline.
+        token: Access token; by default the one in `HF_TOKEN` or of the last login.
+
+    Returns:
+        The folder.
+
+    Raises:
+        HubFileNotFoundError: A path, repository, revision or required file does not exist, or is
+            not in the cache while offline.
+        HubError: The name has a wrong form, access is denied or the hub cannot be reached.
+        ValueError: `filenames` is empty.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> _ = (folder / "config.json").write_text("{}")
+        >>> resolve(folder, "config.json") == folder
+        True
+    """
+    required = _file_names(filenames)
+    if not required:
+        raise ValueError(
+            "filenames is empty: name at least one file that the checkpoint must have."
+        )
+    text = os.fspath(name_or_path)
+    path = Path(text).expanduser()
+    if path.exists():
+        return _local_folder(path, required)
+    if isinstance(name_or_path, os.PathLike) or _looks_like_path(text):
+        raise HubFileNotFoundError(
+            f"There is no file or folder {str(path)!r} (looked from {os.getcwd()!r}). Check the "
+            "path, or name a repository of the model hub as 'org/name'."
+        )
+    _check_repository_name(text)
+    offline = "local_files_only=True" if local_files_only else _offline_variable()
+    cache = None if cache_dir is None else os.fspath(Path(cache_dir).expanduser())
+    return _download(
+        _Repository(text, revision, cache, offline, token), required, _file_names(optional)
+    )
+
+
+def _offline_variable() -> str | None:
+    for variable in _OFFLINE_VARIABLES:
+        value = os.environ.get(variable, "")
+        if value.lower() in _TRUE:
+            return f"{variable}={value}"
+    return None
+
+
+def _file_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    """`names` as a tuple; a name (it may come from a downloaded index) must stay in its folder."""
+    names = (names,) if isinstance(names, str) else tuple(names)
+    for name in names:
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or name.startswith("/") or "\\" in name:
+            raise HubError(
+                f"{name!r} is not the name of a file inside a checkpoint: expected a relative "
+                "path with forward slashes and without '..'."
+            )
+    return names
+
+
+def _local_folder(path: Path, required: tuple[str, ...]) -> Path:
+    folder = path if path.is_dir() else path.parent
+    missing = [name for name in required if not (folder / name).is_file()]
+    if missing:
+        present = sorted(entry.name for entry in folder.iterdir())
+        shown = ", ".join(present[:12]) + (", ..." if len(present) > 12 else "")
+        raise HubFileNotFoundError(
+            f"The folder {str(folder)!r} lacks {', '.join(missing)}; it has: {shown or 'nothing'}. "
+            "Give the folder of a whole checkpoint, as save_pretrained writes it."
+        )
+    return folder
+
+
+def _looks_like_path(text: str) -> bool:
+    return (
+        text.startswith((".", "~"))
+        or text.count(os.sep) > 1
+        or os.path.isabs(text)
+        or Path(text).suffix in _WEIGHT_SUFFIXES
+    )
+
+
+def _check_repository_name(name: str) -> None:
+    if not _REPOSITORY.fullmatch(name) or len(name) > _LONGEST_REPOSITORY:
+        raise HubError(
+            f"{name!r} is neither a file or folder here nor the name of a repository: expected "
+            "'org/name' of letters, digits, '-', '_' and '.', such as "
+            "'facebook/timesformer-base-finetuned-k400'."
+        )
+
+
+def _download(
+    repository: _Repository, required: tuple[str, ...], optional: tuple[str, ...]
+) -> Path:
+    """Fetch all files; the first fixes the commit, so the others need no look at the branch."""
+    first = required[0]
+    folder = _fetch(repository, first, repository.revision).parents[first.count("/")]
+    commit = folder.name  # the cache's layout: snapshots/<commit>/<filename>
+    for filename in required[1:]:
+        _fetch(repository, filename, commit)
+    for filename in optional:
+        if not _known_absent(repository, filename, commit):
+            try:
+                _fetch(repository, filename, commit)
+            except HubFileNotFoundError:
+                continue
+    return folder
+
+
+def _fetch(repository: _Repository, filename: str, revision: str | None) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    with _in_plain_words(repository, filename):
+        return Path(
+            hf_hub_download(
+                repo_id=repository.name,
+                filename=filename,
+                revision=revision,
+                cache_dir=repository.cache_dir,
+                local_files_only=repository.offline is not None,
+                token=repository.token,
+            )
+        )
+
+
+def _known_absent(repository: _Repository, filename: str, commit: str) -> bool:
+    """Whether the cache remembers that this commit has no such file."""
+    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
+
+    found = try_to_load_from_cache(
+        repository.name, filename, cache_dir=repository.cache_dir, revision=commit
+    )
+    return found is _CACHED_NO_EXIST
+
+
+@contextmanager
+def _in_plain_words(repository: _Repository, filename: str) -> Iterator[None]:
+    """Turn whatever the hub's client raises into a HubError."""
+    from huggingface_hub.utils import EntryNotFoundError, HfHubHTTPError, HFValidationError
+
+    # The bases of HfHubHTTPError are those of the HTTP library in use, which depends on the
+    # release; RuntimeError is how the hub's native downloader fails.
+    http = HfHubHTTPError.__bases__
+    try:
+        yield
+    except (OSError, RuntimeError, EntryNotFoundError, HFValidationError, *http) as error:
+        raise _explain(error, repository, filename) from error
+
+
+def _explain(error: Exception, repository: _Repository, filename: str) -> HubError:
+    from huggingface_hub import utils
+
+    if isinstance(error, utils.LocalEntryNotFoundError):  # before EntryNotFoundError, its base
+        return _not_in_cache(error, repository, filename)
+    for name, kind, words in _REASONS:
+        if isinstance(error, getattr(utils, name)):
+            return kind(words.format(repository=repository, file=filename))
+    return HubError(
+        f"{filename!r} of {repository} could not be fetched: {_summary(error)}. Check the "
+        "connection, the access token, and the space and rights of the cache folder "
+        f"{_cache_folder(repository)!r}, then try again."
+    )
+
+
+def _not_in_cache(error: Exception, repository: _Repository, filename: str) -> HubError:
+    cache = _cache_folder(repository)
+    if repository.offline:
+        return HubFileNotFoundError(
+            f"{filename!r} of {repository} is not in the cache {cache!r}, and {repository.offline} "
+            "forbids the download. Allow the network once, give the cache that has it "
+            "(cache_dir= or HF_HUB_CACHE), or give a local folder."
+        )
+    return HubError(
+        f"{filename!r} of {repository} is not in the cache {cache!r} and the hub cannot be "
+        f"reached ({_summary(error.__cause__ or error)}). Check the connection and try again, or "
+        "give a local folder."
+    )
+
+
+def _summary(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _cache_folder(repository: _Repository) -> str:
+    from huggingface_hub import constants
+
+    return repository.cache_dir or constants.HF_HUB_CACHE
