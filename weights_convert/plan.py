@@ -12,7 +12,7 @@ from weights_convert.rules import FamilyMap, SlotLike, checkpoint_names
 from weights_convert.tensors import TensorInfo
 from weights_convert.transforms import Axes, inverse, permutation
 
-__all__ = ["Entry", "Plan", "TensorInfo", "make_plan", "save_plan"]
+__all__ = ["Entry", "Match", "Plan", "TensorInfo", "make_plan", "match_tensors", "save_plan"]
 
 
 @dataclass(frozen=True)
@@ -134,23 +134,18 @@ def make_plan(
         >>> plan.entries[0].name
         'head.weight'
     """
-    wanted = _full_paths(slots, family)
-    stored = _full_names(tensors, family)
-    match = _match(slots, wanted, stored, family)
-    fits = {entry: entry.checkpoint_shape == tensors[entry.name].shape for entry in match.entries}
-    others = [entry for entry, fit in fits.items() if not fit]
-    if match.missing or match.unexpected or (others and not ignore_mismatched_sizes):
-        raise _mismatch_error(match, others, tensors, family)
-    filled = [entry for entry, fit in fits.items() if fit]
-    used = {entry.name for entry in filled}
+    match = match_tensors(slots, tensors, family)
+    if match.missing or match.unexpected or (match.mismatched and not ignore_mismatched_sizes):
+        raise _mismatch_error(match, tensors, family)
+    used = {entry.name for entry in match.filled}
     return Plan(
-        entries=tuple(filled),
-        fresh=(*match.fresh, *(entry.path for entry in others)),
+        entries=match.filled,
+        fresh=tuple(entry.path for entry in (*match.fresh, *match.mismatched)),
         ignored=tuple(name for name in sorted(tensors) if name not in used),
     )
 
 
-def save_plan(slots: Mapping[str, SlotLike], family: FamilyMap) -> Plan:
+def save_plan(slots: Mapping[str, SlotLike], family: FamilyMap) -> tuple[Entry, ...]:
     """Plan a checkpoint that holds all variables of a model, under the reference's names.
 
     Args:
@@ -158,7 +153,7 @@ def save_plan(slots: Mapping[str, SlotLike], family: FamilyMap) -> Plan:
         family: the family's map.
 
     Returns:
-        A plan with one entry for each slot; write ``entry.to_checkpoint(value)`` under its name.
+        One entry for each slot; write ``entry.to_checkpoint(value)`` under ``entry.name``.
 
     Raises:
         ValueError: the map is not one to one on this model.
@@ -166,45 +161,80 @@ def save_plan(slots: Mapping[str, SlotLike], family: FamilyMap) -> Plan:
     Example:
         >>> from types import SimpleNamespace
         >>> slots = {"head.kernel": SimpleNamespace(kind="dense", shape=(3, 2))}
-        >>> entry = save_plan(slots, FamilyMap("net")).entries[0]
+        >>> entry = save_plan(slots, FamilyMap("net"))[0]
         >>> entry.name, entry.checkpoint_shape
         ('head.weight', (2, 3))
     """
     names = checkpoint_names(slots, family)
-    return Plan(tuple(_entry(path, name, slots[path]) for path, name in names.items()))
+    return tuple(_entry(path, name, slots[path]) for path, name in names.items())
 
 
-@dataclass
-class _Match:
-    """Variables and tensors paired by name alone; names in the spelling of their own side."""
+@dataclass(frozen=True)
+class Match:
+    """How variables and tensors pair up, before anyone judges it.
 
-    entries: list[Entry]
-    missing: list[str]  # in full form
-    fresh: list[str]  # paths
-    unexpected: list[str]
+    Args:
+        filled: variables whose tensor fits.
+        mismatched: variables whose tensor has another shape.
+        missing: variables without a tensor, under the name that it should have had.
+        fresh: the same, of heads that the checkpoint lacks as a whole.
+        unexpected: names of tensors that lead to no variable. Those of a head that the model
+            lacks as a whole, and those that are no weights of their own, are not among them.
+
+    Example:
+        >>> match_tensors({}, {"a": TensorInfo("F32", ())}, FamilyMap("")).unexpected
+        ('a',)
+    """
+
+    filled: tuple[Entry, ...]
+    mismatched: tuple[Entry, ...]
+    missing: tuple[Entry, ...]
+    fresh: tuple[Entry, ...]
+    unexpected: tuple[str, ...]
 
 
-def _match(
-    slots: Mapping[str, SlotLike],
-    wanted: Mapping[str, str],
-    stored: Mapping[str, str],
-    family: FamilyMap,
-) -> _Match:
-    """Pair full names; a head that one side lacks as a whole is no mismatch."""
-    heads_given = {family.head_of(name) for name in stored} | {None}
-    heads_wanted = {family.head_of(name) for name in wanted} | {None}
-    match = _Match([], [], [], [])
+def match_tensors(
+    slots: Mapping[str, SlotLike], tensors: Mapping[str, TensorInfo], family: FamilyMap
+) -> Match:
+    """Pair a model's variables with a checkpoint's tensors and report all that is left over.
+
+    Args:
+        slots: path -> slot of the model.
+        tensors: name -> dtype and shape in the checkpoint.
+        family: the family's map.
+
+    Returns:
+        The pairs and the rest; every variable is in exactly one of the first four lists.
+
+    Raises:
+        CheckpointError: two tensors are old and new names of one.
+        ValueError: the map is not one to one on this model.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> slots = {"norm.gamma": SimpleNamespace(kind="norm", shape=(4,))}
+        >>> match_tensors(slots, {}, FamilyMap("net")).missing[0].name
+        'norm.weight'
+    """
+    wanted, stored = _full_paths(slots, family), _full_names(tensors, family)
+    given_heads = {family.head_of(name) for name in stored} | {None}
+    wanted_heads = {family.head_of(name) for name in wanted} | {None}
+    has_base = family.has_base(tensors)
+    filled, mismatched, missing, fresh = [], [], [], []
     for name, path in wanted.items():
+        original = stored.get(name, family.short_name(name, has_base))
+        entry = _entry(path, original, slots[path])
         if name in stored:
-            match.entries.append(_entry(path, stored[name], slots[path]))
-        elif family.head_of(name) in heads_given:
-            match.missing.append(name)
+            fits = entry.checkpoint_shape == tuple(tensors[original].shape)
+            (filled if fits else mismatched).append(entry)
         else:
-            match.fresh.append(path)
-    for name, original in stored.items():
-        if name not in wanted and family.head_of(name) in heads_wanted:
-            match.unexpected.append(original)
-    return match
+            (missing if family.head_of(name) in given_heads else fresh).append(entry)
+    unexpected = [
+        original
+        for name, original in stored.items()
+        if name not in wanted and family.head_of(name) in wanted_heads
+    ]
+    return Match(*map(tuple, (filled, mismatched, missing, fresh, unexpected)))
 
 
 def _full_paths(slots: Mapping[str, SlotLike], family: FamilyMap) -> dict[str, str]:
@@ -239,30 +269,26 @@ def _entry(path: str, name: str, slot: SlotLike) -> Entry:
 
 
 def _mismatch_error(
-    match: _Match,
-    others: list[Entry],
-    tensors: Mapping[str, TensorInfo],
-    family: FamilyMap,
+    match: Match, tensors: Mapping[str, TensorInfo], family: FamilyMap
 ) -> WeightMismatchError:
     """Spell the differences as the checkpoint does, and say what to do about them."""
-    has_base = family.has_base(tensors)
     return WeightMismatchError(
-        [family.short_name(name, has_base) for name in match.missing],
+        [entry.name for entry in match.missing],
         match.unexpected,
-        [(entry.name, entry.checkpoint_shape, tensors[entry.name].shape) for entry in others],
-        _advice(match, others, family, has_base),
+        [(e.name, e.checkpoint_shape, tuple(tensors[e.name].shape)) for e in match.mismatched],
+        _advice(match, family),
     )
 
 
-def _advice(match: _Match, others: list[Entry], family: FamilyMap, has_base: bool) -> str:
-    if not match.entries:
+def _advice(match: Match, family: FamilyMap) -> str:
+    if not match.filled and not match.mismatched:
         return "No name is shared: is this a checkpoint of another family or another model class?"
     if match.missing or match.unexpected:
         return (
             "Build the model from the config beside the checkpoint and with the class that saved "
             "it; see `python -m weights_convert plan` for every row."
         )
-    if all(family.head_of(family.full_name(entry.name, has_base)) for entry in others):
+    if all(family.head_of(family.checkpoint_name(e.path, e.kind)) for e in match.mismatched):
         return "Pass ignore_mismatched_sizes=True to start with a fresh head of the new size."
     return (
         "The sizes in the config are not those of the checkpoint; "
