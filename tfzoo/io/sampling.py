@@ -1,0 +1,125 @@
+"""Which frames of a video to take. Letters: T frames taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tfzoo.io.errors import VideoError
+
+__all__ = ["SAMPLINGS", "choose_indices", "sample_frame_indices"]
+
+SAMPLINGS = ("uniform", "segment", "centre", "random_clip")
+
+
+def sample_frame_indices(
+    clip_len: int, frame_sample_rate: int, seg_len: int, rng: Any = None
+) -> np.ndarray:
+    """Draw a random clip: `clip_len` frames, about `frame_sample_rate` apart.
+
+    The clip's end is drawn first and its frames are spread over the
+    `clip_len * frame_sample_rate` frames before it, as in TimeSformer's documented example.
+
+    Args:
+        clip_len: Number of frames to take.
+        frame_sample_rate: Distance between neighbouring frames, in frames.
+        seg_len: Number of frames of the video.
+        rng: `numpy.random.Generator`, `RandomState` or an integer seed. Default: numpy's global
+            state, so that `np.random.seed` reproduces the documented results.
+
+    Returns:
+        (T,) int64, ascending.
+
+    Raises:
+        ValueError: A number below 1, or a video that is not longer than the clip.
+
+    Example:
+        >>> np.random.seed(0)
+        >>> sample_frame_indices(clip_len=8, frame_sample_rate=4, seg_len=300)
+        array([172, 176, 181, 185, 190, 194, 199, 203])
+    """
+    _check_at_least_one(clip_len=clip_len, frame_sample_rate=frame_sample_rate)
+    span = int(clip_len * frame_sample_rate)
+    if seg_len <= span:
+        raise ValueError(
+            f"A clip of {clip_len} frames at every {frame_sample_rate}th frame needs a video of "
+            f"more than {span} frames, got one of {seg_len}. Lower clip_len or frame_sample_rate."
+        )
+    end = _draw(rng, span, seg_len)
+    return np.clip(np.linspace(end - span, end, num=clip_len), end - span, end - 1).astype(np.int64)
+
+
+def choose_indices(
+    total: int,
+    num_frames: int,
+    sampling: str = "uniform",
+    *,
+    frame_sample_rate: int = 1,
+    rng: Any = None,
+) -> np.ndarray:
+    """Choose `num_frames` of the `total` frames of a video.
+
+    Args:
+        total: Number of frames of the video.
+        num_frames: Number of frames to take.
+        sampling: "uniform": evenly spread, the first and the last frame included; "segment": the
+            middles of `num_frames` equal segments; "centre": every `frame_sample_rate`th frame
+            around the video's middle; "random_clip": `sample_frame_indices`.
+        frame_sample_rate: For "centre" and "random_clip", the distance in frames.
+        rng: For "random_clip", see `sample_frame_indices`.
+
+    Returns:
+        (T,) int64, ascending.
+
+    Raises:
+        VideoError: The video has too few frames.
+        ValueError: An unknown `sampling` or a number below 1.
+
+    Example:
+        >>> choose_indices(100, 4)
+        array([ 0, 33, 66, 99])
+        >>> choose_indices(100, 4, "segment")
+        array([12, 37, 62, 87])
+    """
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}.")
+    _check_at_least_one(num_frames=num_frames, frame_sample_rate=frame_sample_rate)
+    _check_enough(total, num_frames, sampling, frame_sample_rate)
+    if sampling == "random_clip":
+        return sample_frame_indices(num_frames, frame_sample_rate, total, rng)
+    if sampling == "uniform":
+        return np.rint(np.linspace(0, total - 1, num_frames)).astype(np.int64)
+    order = np.arange(num_frames, dtype=np.int64)
+    if sampling == "segment":
+        return (2 * order + 1) * total // (2 * num_frames)
+    return (total - 1 - (num_frames - 1) * frame_sample_rate) // 2 + order * frame_sample_rate
+
+
+def _check_at_least_one(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise ValueError(f"{name} must be at least 1, got {number}.")
+
+
+def _check_enough(total: int, num_frames: int, sampling: str, frame_sample_rate: int) -> None:
+    needed = {
+        "centre": (num_frames - 1) * frame_sample_rate + 1,
+        "random_clip": num_frames * frame_sample_rate + 1,
+    }.get(sampling, num_frames)
+    if total < needed:
+        raise VideoError(
+            f"The video has {total} frames; {num_frames} frames by {sampling!r} sampling"
+            f"{f' at every {frame_sample_rate}th frame' if frame_sample_rate > 1 else ''} need at "
+            f"least {needed}. Ask for fewer frames or take a longer video."
+        )
+
+
+def _draw(rng: Any, low: int, high: int) -> int:
+    """One integer of [low, high) from whichever kind of source `rng` is."""
+    if rng is None:
+        rng = np.random
+    elif isinstance(rng, (int, np.integer)):
+        rng = np.random.default_rng(rng)
+    draw = rng.integers if hasattr(rng, "integers") else rng.randint
+    return int(draw(low, high))
