@@ -7,8 +7,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfzoo import hub
 from tfzoo.config import CONFIG_NAME, ConfigError, PretrainedConfig
+from tfzoo.hub import resolve
 from tfzoo.json_file import read_json
 from tfzoo.registry import families, family_of, import_name, public_names
 
@@ -70,7 +70,7 @@ class AutoConfig(_Auto):
             'timesformer'
         """
         where, overrides = _split(kwargs)
-        path = hub.resolve(pretrained_model_name_or_path, CONFIG_NAME, **where) / CONFIG_NAME
+        path = resolve(pretrained_model_name_or_path, CONFIG_NAME, **where) / CONFIG_NAME
         model_type = read_json(path, ConfigError).get("model_type")
         if model_type is None:
             raise ConfigError(f"{path} names no model_type, so its family is unknown.")
@@ -196,7 +196,7 @@ class AutoImageProcessor(_Auto):
             ConfigError: It is for a processor that tfzoo does not have.
         """
         where, _ = _split(kwargs)
-        folder = hub.resolve(pretrained_model_name_or_path, PREPROCESSOR_NAME, **where)
+        folder = resolve(pretrained_model_name_or_path, PREPROCESSOR_NAME, **where)
         values = read_json(folder / PREPROCESSOR_NAME, ConfigError)
         name = values.get("image_processor_type") or values.get("feature_extractor_type")
         if name is None:

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfzoo import hub
+from tfzoo.hub import HubError, resolve
 from tfzoo.keras_compat import build_filled
 from tfzoo.variables import slots
 from weights_convert.plan import Entry, make_plan, save_plan
@@ -39,11 +39,11 @@ def locate(name_or_path: str | Path, **where: Any) -> Path:
     if Path(name_or_path).is_file():
         return Path(name_or_path)
     try:
-        return hub.resolve(name_or_path, SAFETENSORS_NAME, **where)
-    except hub.HubError as error:
+        return resolve(name_or_path, SAFETENSORS_NAME, **where)
+    except HubError as error:
         try:
-            return hub.resolve(name_or_path, INDEX_NAME, **where)
-        except hub.HubError:
+            return resolve(name_or_path, INDEX_NAME, **where)
+        except HubError:
             raise error from None
 
 
@@ -66,7 +66,7 @@ def load_model_from(
     """
     with open_checkpoint(path) as tensors:
 
-        def values(model: TFPreTrainedModel) -> dict[Any, Callable]:
+        def values(model: TFPreTrainedModel) -> list[tuple[Any, Callable]]:
             places = slots(model)
             family = family_map(model.base_model_type)
             plan = make_plan(
@@ -78,7 +78,7 @@ def load_model_from(
                     "they keep their random initial values. Train the model before you use it.",
                     stacklevel=7,
                 )
-            return {places[e.path].variable: _reader(tensors, e) for e in plan.entries}
+            return [(places[e.path].variable, _reader(tensors, e)) for e in plan.entries]
 
         return build_filled(make, values)
 
@@ -105,7 +105,7 @@ def write_weights(model: TFPreTrainedModel, folder: Path, max_shard_bytes: int) 
         OSError: The folder cannot be written.
     """
     places = slots(model)
-    entries = save_plan(places, family_map(model.base_model_type)).entries
+    entries = save_plan(places, family_map(model.base_model_type))
     tensors = [
         (
             entry.name,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfzoo import hub
+from tfzoo.hub import resolve
 from tfzoo.json_file import read_json, write_json
 
 __all__ = [
@@ -303,7 +303,7 @@ class PretrainedConfig:
 
     @staticmethod
     def _read(name: str | Path, **where: Any) -> dict[str, Any]:
-        path = hub.resolve(name, CONFIG_NAME, **where) / CONFIG_NAME
+        path = resolve(name, CONFIG_NAME, **where) / CONFIG_NAME
         return read_json(path, ConfigError)
 
     # ---- habits of Python objects

@@ -86,9 +86,9 @@ def is_offline() -> bool:
         True if `TFZOO_OFFLINE`, `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE` is 1, on, yes or true.
 
     Example:
-        >>> import os
-        >>> os.environ["TFZOO_OFFLINE"] = "1"
-        >>> is_offline()
+        >>> from unittest.mock import patch
+        >>> with patch.dict("os.environ", TFZOO_OFFLINE="1"):
+        ...     is_offline()
         True
     """
     return _offline_variable() is not None

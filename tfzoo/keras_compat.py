@@ -99,7 +99,7 @@ def default_policy(policy: Any) -> Iterator[None]:
         keras.config.set_dtype_policy(previous)
 
 
-def build_filled(make: Callable[[], T], values: Callable[[T], dict[Any, Callable]]) -> T:
+def build_filled(make: Callable[[], T], values: Callable[[T], list[tuple[Any, Callable]]]) -> T:
     """Construct a model whose variables take their *first* value from elsewhere.
 
     Inside a `StatelessScope` Keras creates variables without values and initialises them when the
@@ -108,12 +108,12 @@ def build_filled(make: Callable[[], T], values: Callable[[T], dict[Any, Callable
 
     Args:
         make: Constructs the model, with all variables.
-        values: Model -> {variable: initialiser taking (shape, dtype)}; variables that it leaves
+        values: Model -> pairs of variable and initialiser (shape, dtype); variables that it leaves
             out keep their own initialiser.
     """
     with keras.StatelessScope():
         model = make()
-        for variable, initializer in values(model).items():
+        for variable, initializer in values(model):
             variable._initializer = initializer
     return model
 

@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         >>> main(["inspect", "no/such/folder"])
         1
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no table shall drown in its notes
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
@@ -165,7 +166,6 @@ def _transform(entry: Entry) -> str:
 
 def _model(source: str) -> tuple[Mapping[str, SlotLike], FamilyMap]:
     """Build the model that a checkpoint is for, and return its variables and its family's map."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # the table shall not drown in its notes
     from tfzoo.auto import AutoConfig, model_class_for
     from tfzoo.variables import slots
 

@@ -22,7 +22,14 @@ from weights_convert.safetensors_header import read_header, unique_object
 from weights_convert.safetensors_write import INDEX_NAME, SINGLE_NAME, write_checkpoint
 from weights_convert.tensors import DTYPES, TensorInfo, bfloat16_to_float32
 
-__all__ = ["INDEX_NAME", "SINGLE_NAME", "Checkpoint", "open_checkpoint", "write_checkpoint"]
+__all__ = [
+    "INDEX_NAME",
+    "SINGLE_NAME",
+    "Checkpoint",
+    "open_checkpoint",
+    "shard_names",
+    "write_checkpoint",
+]
 
 _MAX_INDEX = 100_000_000
 
@@ -158,6 +165,8 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     if path.suffix != ".json":
         return Checkpoint(path)
     shards = _read_index(path)
+    for name in sorted(set(shards.values())):
+        _check_shard(path, name)
     checkpoint = Checkpoint(*(path.parent / name for name in dict.fromkeys(shards.values())))
     try:
         _check_index(path, shards, checkpoint)
@@ -165,6 +174,28 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
         checkpoint.close()
         raise
     return checkpoint
+
+
+def shard_names(index: str | Path) -> tuple[str, ...]:
+    """Return the files that an index needs, so that they can be fetched.
+
+    Args:
+        index: path of the index.
+
+    Returns:
+        Plain file names, sorted; the files need not be there yet.
+
+    Raises:
+        CheckpointError: the index is missing or malformed, or names a file elsewhere.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / INDEX_NAME
+        >>> _ = path.write_text('{"weight_map": {"a": "one.safetensors"}}')
+        >>> shard_names(path)
+        ('one.safetensors',)
+    """
+    return tuple(sorted(set(_read_index(Path(index)).values())))
 
 
 class _File:
@@ -230,12 +261,12 @@ def _main_file(folder: Path) -> Path:
 
 
 def _read_index(path: Path) -> dict[str, str]:
-    """Return tensor name -> file name of an index, each a plain file beside it."""
+    """Return tensor name -> file name of an index, each the plain name of a file."""
     if not os.path.isfile(path):
         raise CheckpointError(f"{path}: no such file or folder")
+    if path.stat().st_size > _MAX_INDEX:
+        raise CheckpointError(f"{path}: expected an index of at most {_MAX_INDEX} bytes")
     try:
-        if path.stat().st_size > _MAX_INDEX:
-            raise CheckpointError(f"{path}: expected an index of at most {_MAX_INDEX} bytes")
         index: Any = json.loads(path.read_bytes().decode(), object_pairs_hook=unique_object)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error}") from error
@@ -244,8 +275,9 @@ def _read_index(path: Path) -> dict[str, str]:
     shards = index.get("weight_map") if isinstance(index, dict) else None
     if not shards or not _is_text(shards):
         raise CheckpointError(f"{path}: expected a weight_map of tensor names to file names")
-    for name in sorted(set(shards.values())):
-        _check_shard(path, name)
+    for name in shards.values():
+        if name in ("", ".", "..") or any(sign in name for sign in "/\\:\0"):
+            raise CheckpointError(f"{path}: expected the name of a file beside it, found {name!r}")
     return shards
 
 
@@ -254,13 +286,11 @@ def _is_text(value: Any) -> bool:
 
 
 def _check_shard(index: Path, name: str) -> None:
-    """Raise unless a shard is a plain file that really lies beside the index.
+    """Raise unless a shard is a file that really lies beside the index.
 
     A download cache links both the index and its shards into one store, so "beside" is also
     judged by where the index itself really lies.
     """
-    if name in ("", ".", "..") or any(sign in name for sign in "/\\:\0"):
-        raise CheckpointError(f"{index}: expected the name of a file beside it, found {name!r}")
     shard = index.parent / name
     if not os.path.isfile(shard):
         raise CheckpointError(f"{index}: the shard {name!r} is missing")

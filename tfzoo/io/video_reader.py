@@ -17,6 +17,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from tqdm import tqdm
 
 from tfzoo.io.errors import VideoError
@@ -202,9 +203,9 @@ def _collect(
         places.setdefault(index, []).append(place)
     frames: np.ndarray | None = None
     decoded = _by_stamp if table.stamps else _by_order
-    done = 0
+    done, reformatter = 0, VideoReformatter()  # one for all: it keeps its tables
     for index, frame in decoded(container, stream, table, sorted(places)):
-        pixels = _pixels(frame, upright)
+        pixels = _pixels(reformatter.reformat(frame, format="rgb24"), frame, upright)
         if frames is None:
             frames = np.empty((len(wanted), *pixels.shape), np.uint8)
         if pixels.shape != frames.shape[1:]:
@@ -223,8 +224,8 @@ def _collect(
     return frames
 
 
-def _pixels(frame: Any, upright: bool) -> np.ndarray:
-    pixels = frame.to_ndarray(format="rgb24")
+def _pixels(rgb: Any, frame: Any, upright: bool) -> np.ndarray:
+    pixels = rgb.to_ndarray()
     if upright and frame.rotation % 360:
         return np.rot90(pixels, k=round(frame.rotation / 90))
     return pixels

@@ -1,0 +1,108 @@
+"""The checks against the living reference: torch and transformers are needed.
+
+A family's parity module subclasses them with its cases, like `family_checks.FamilyChecks`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import reference
+from tests.support.cases import Case
+from tests.support.compare import assert_same
+from tests.support.processes import run_python
+from tfzoo.variables import slots
+
+_BACKEND = """
+import sys, numpy as np, keras, tfzoo
+from tests.support.compare import flatten
+assert keras.backend.backend() != "tensorflow"
+to_numpy = keras.ops.convert_to_numpy
+name, folder, flags = sys.argv[1], sys.argv[2], sys.argv[3:]
+model = getattr(tfzoo, name).from_pretrained(folder)
+inputs = dict(np.load(folder + "/inputs.npz"))
+outputs = model(inputs, **{flag: True for flag in flags})
+np.savez(folder + "/outputs.npz", **flatten(outputs, to_numpy))
+if model.labels_input in inputs:
+    y = inputs.pop(model.labels_input)
+    model.compile("sgd")
+    if len(y) == len(next(iter(inputs.values()))):
+        assert np.isfinite(model.fit(inputs, y, verbose=0).history["loss"][0])
+predicted = model.predict(inputs, verbose=0)[model.main_output]
+assert np.isfinite(predicted).all()
+"""
+
+
+class ParityChecks:
+    """Subclass it and give it the family's cases.
+
+    Attributes:
+        cases: The family's cases.
+        full_size: For each class that is compared at full size, the config's fields and inputs.
+    """
+
+    cases: ClassVar[tuple[Case, ...]] = ()
+    full_size: ClassVar[tuple[Case, ...]] = ()
+
+    @pytest.mark.parametrize("seed", [1, 2])
+    def test_outputs_equal_with_fresh_weights(self, case: Case, seed: int, tmp_path: Path) -> None:
+        oracle = reference.make(case, seed)
+        oracle.save_pretrained(tmp_path)
+        model = case.tf_class.from_pretrained(tmp_path)
+        inputs = case.make_inputs()
+        assert_same(model(inputs, **case.flags), reference.run(oracle, inputs, **case.flags))
+
+    def test_trained_checkpoint_goes_back_to_pytorch(self, case: Case, tmp_path: Path) -> None:
+        model, inputs = case.load(), case.make_inputs()
+        if case.labels:
+            model.compile("adam")
+            model.fit(tf.data.Dataset.from_tensors(inputs), shuffle=False, epochs=2, verbose=0)
+        model.save_pretrained(tmp_path)
+        oracle = reference.load_strictly(case.torch_class, tmp_path)
+        assert_same(model(inputs, **case.flags), reference.run(oracle, inputs, **case.flags))
+
+    @pytest.mark.parametrize("backend", ["jax", "torch"])
+    def test_other_backends_agree(self, case: Case, backend: str, tmp_path: Path) -> None:
+        case.load().save_pretrained(tmp_path)
+        np.savez(tmp_path / "inputs.npz", **case.make_inputs())
+        run_python(_BACKEND, case.model, tmp_path, *case.flags, KERAS_BACKEND=backend)
+        with np.load(tmp_path / "outputs.npz") as outputs:
+            assert_same(dict(outputs), case.recorded("outputs"), what=backend)
+
+    def test_full_size_agrees_everywhere(self, tmp_path: Path) -> None:
+        for case in self.full_size:
+            oracle = reference.make(case)
+            oracle.save_pretrained(tmp_path / "torch")
+            inputs = case.make_inputs()
+            expected = reference.run(oracle, inputs, **case.flags)
+            del oracle
+            _check_full_size(case, inputs, expected, tmp_path)
+
+
+def _check_full_size(
+    case: Case, inputs: dict[str, np.ndarray], expected: dict[str, np.ndarray], folder: Path
+) -> None:
+    model = case.tf_class.from_pretrained(folder / "torch")
+    tensors = {name: tf.constant(value) for name, value in inputs.items()}
+    call = _closed(model, case.flags)
+    assert_same(call(tensors), expected, what="eager")
+    assert_same(tf.function(call)(tensors), expected, what="graph")
+    assert_same(tf.function(call, jit_compile=True)(tensors), expected, what="xla")
+    model.export(folder / "saved", verbose=False)
+    served = tf.saved_model.load(str(folder / "saved")).signatures["serving_default"](**tensors)
+    main = case.tf_class.main_output
+    assert_same(served[main], {"": expected[main]}, what="SavedModel")
+    model.save_pretrained(folder / "back")
+    again = dataclasses.replace(case).tf_class.from_pretrained(folder / "back")
+    for path, slot in slots(model).items():
+        assert np.array_equal(slot.variable, slots(again)[path].variable), path
+
+
+def _closed(model: Any, flags: Any) -> Any:
+    return lambda inputs: model(inputs, **flags)
