@@ -1,0 +1,234 @@
+"""What the families' image and video processors share: their fields, their file, their result."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import os
+from collections import UserDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tfzoo.json_file import read_json, write_json
+
+__all__ = ["PROCESSOR_FILE", "BaseImageProcessor", "BatchFeature"]
+
+PROCESSOR_FILE = "preprocessor_config.json"
+
+_TYPE_KEYS = ("image_processor_type", "feature_extractor_type")
+
+
+class BatchFeature(UserDict):
+    """A processor's result: a dict whose values are attributes too; `model(**features)` takes it.
+
+    Args:
+        data: Names and values.
+        return_tensors: See `convert_to`.
+
+    Example:
+        >>> features = BatchFeature({"pixel_values": [[1.0, 2.0]]}, "np")
+        >>> features.pixel_values.shape
+        (1, 2)
+    """
+
+    def __init__(self, data: Mapping[str, Any] | None = None, return_tensors: str | None = None):
+        super().__init__(data or {})
+        self.convert_to(return_tensors)
+
+    def __getattr__(self, name: str) -> Any:
+        # "data" itself is looked for here while a copy is being unpickled.
+        if name != "data" and name in self.data:
+            return self.data[name]
+        raise AttributeError(f"{type(self).__name__} has no {name!r}")
+
+    def convert_to(self, return_tensors: str | None = None) -> BatchFeature:
+        """Convert all values in place.
+
+        Args:
+            return_tensors: "np" for numpy arrays, "tf" for tensors of Keras's backend, None to
+                leave the values as they are.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ValueError: Another choice, or values of unequal shapes that make no array.
+        """
+        if return_tensors is None:
+            return self
+        if return_tensors not in ("np", "tf"):
+            raise ValueError(
+                f"return_tensors must be 'np' (numpy), 'tf' (tensors) or None (lists), got "
+                f"{return_tensors!r}."
+            )
+        for name, value in self.data.items():
+            array = _as_array(name, value)
+            self.data[name] = array if return_tensors == "np" else _as_tensor(array)
+        return self
+
+
+def _as_array(name: str, value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} cannot become one array: its items have different shapes. Resize or crop all "
+            "images to one size, or set return_tensors=None for lists."
+        ) from error
+
+
+def _as_tensor(array: np.ndarray) -> Any:
+    from keras import ops  # heavy, and not needed for arrays
+
+    return ops.convert_to_tensor(array)
+
+
+class BaseImageProcessor:
+    """Base of the processors.
+
+    A subclass writes its fields once, as the arguments of its constructor with their defaults, and
+    hands them over with `self._set_fields(locals())`; reading, writing and printing follow from
+    the constructor's signature.
+
+    Attributes:
+        model_input_names: Names in the result.
+        accepted_types: Other class names in a file that this class can stand for.
+    """
+
+    model_input_names: ClassVar[tuple[str, ...]] = ("pixel_values",)
+    accepted_types: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        """The fields, in the order of the constructor's arguments."""
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        return tuple(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        token: str | None = None,
+        **overrides: Any,
+    ) -> BaseImageProcessor:
+        """Make a processor from a checkpoint's `preprocessor_config.json`.
+
+        Args:
+            name_or_path: A folder that holds the file, the file itself, or a hub name.
+            revision: Branch, tag or commit on the hub.
+            cache_dir: Folder of the hub's cache.
+            local_files_only: Never download.
+            token: Access token of the hub.
+            **overrides: Fields that win over the file's.
+
+        Returns:
+            The processor. The file's values win over the class's defaults; keys that are no field
+            are kept as attributes.
+
+        Raises:
+            HubError: The file cannot be found.
+            ValueError: The file is not JSON or is meant for another class.
+            TypeError: An override that is neither a field nor a key of the file.
+
+        Example:
+            >>> processor = VideoMAEImageProcessor.from_pretrained("checkpoint/", size=256)
+        """
+        from tfzoo import hub
+
+        folder = hub.resolve(
+            name_or_path,
+            PROCESSOR_FILE,
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        path = Path(name_or_path)
+        path = path if path.is_file() else Path(folder) / PROCESSOR_FILE
+        try:
+            return cls.from_dict(read_json(path), **overrides)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> BaseImageProcessor:
+        """Make a processor from the content of its file.
+
+        Raises:
+            ValueError: `values` name another class than this one and `accepted_types`.
+            TypeError: An override that is neither a field nor a key of `values`.
+        """
+        names = [values[key] for key in _TYPE_KEYS if values.get(key)]
+        accepted = (cls.__name__, *cls.accepted_types)
+        if names and not set(names) & set(accepted):
+            raise ValueError(
+                f"expected a processor of class {' or '.join(accepted)}, got one of class "
+                f"{names[0]}. Load it with AutoImageProcessor or that class."
+            )
+        unknown = sorted(set(overrides) - set(cls.field_names()) - set(values))
+        if unknown:
+            raise TypeError(
+                f"{cls.__name__} has no field {', '.join(map(repr, unknown))}; it has "
+                f"{', '.join(cls.field_names())}."
+            )
+        return cls(**{k: v for k, v in {**values, **overrides}.items() if k not in _TYPE_KEYS})
+
+    def _set_fields(self, values: Mapping[str, Any]) -> None:
+        """Take the constructor's `locals()`: its arguments, and whatever came as `kwargs`."""
+        for name in self.field_names():
+            setattr(self, name, copy.deepcopy(values[name]))
+        for name, value in values.get("kwargs", {}).items():
+            setattr(self, name, copy.deepcopy(value))
+
+    def _merge(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields for one call: its arguments where they are not None, else the own values."""
+        given = {name: arguments.get(name) for name in self.field_names()}
+        return {k: getattr(self, k) if v is None else v for k, v in given.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, the kept keys, and the class's name, as plain JSON values."""
+        values = {**copy.deepcopy(vars(self)), "image_processor_type": type(self).__name__}
+        return json.loads(json.dumps(values, default=_plain))
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+        """Write `preprocessor_config.json`, whole or not at all.
+
+        Args:
+            folder: Where to; made if it does not exist.
+
+        Returns:
+            The file's path.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        path = Path(folder) / PROCESSOR_FILE
+        write_json(path, self.to_dict())
+        return path
+
+    def preprocess(self, *args: Any, **kwargs: Any) -> BatchFeature:
+        """Turn what the user has into model inputs; every processor has its own."""
+        raise TypeError(f"{type(self).__name__} is a base class; use a family's processor.")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> BatchFeature:
+        """The same as `preprocess`."""
+        return self.preprocess(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.field_names())
+        return f"{type(self).__name__}({fields})"
+
+
+def _plain(value: Any) -> Any:
+    """What JSON lacks: numpy's numbers and arrays."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    raise TypeError(f"A processor's fields must be plain values, got {type(value).__name__}.")

@@ -1,0 +1,139 @@
+"""What counts as videos: anything a user may hold, brought to one list of frames for each video."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image
+
+from tfzoo.preprocessing.image import as_array, is_image
+
+__all__ = ["make_batched_videos"]
+
+_ACCEPTED = (
+    "a path of a video, an image, an array of shape (T, height, width, C) or "
+    "(B, T, height, width, C) (channels first also goes), a list of frames, or a list of videos"
+)
+
+
+def make_batched_videos(
+    videos: Any,
+    *,
+    num_frames: int | None = None,
+    sampling: str = "uniform",
+    frame_sample_rate: int = 1,
+    rng: Any = None,
+) -> list[list[Any]]:
+    """Bring `videos` to a list of videos, each a list of frames; pixels are left alone.
+
+    Args:
+        videos: A path of a video file; one image (a video of one frame); an array of 4 axes (one
+            video) or 5 (a batch); a list of images (one video); a list of videos, each of them a
+            path, an array of 4 axes or a list of images. An image is a Pillow image or an array of
+            2 or 3 axes; arrays may be tensors of any framework.
+        num_frames: For paths, and only for them: how many frames to read.
+        sampling: For paths: how to choose them, see `tfzoo.io.choose_indices`.
+        frame_sample_rate: For paths: the distance of the frames, see there.
+        rng: For paths: the source of random clips, see there.
+
+    Returns:
+        B lists of T frames.
+
+    Raises:
+        TypeError: Something else.
+        ValueError: An empty list, videos of unequal length, a path without `num_frames` or
+            `num_frames` without a path.
+        VideoError: A path that is no video.
+
+    Example:
+        >>> len(make_batched_videos(np.zeros((2, 8, 32, 32, 3), np.uint8))[0])
+        8
+    """
+    reading = {
+        "num_frames": num_frames,
+        "sampling": sampling,
+        "frame_sample_rate": frame_sample_rate,
+        "rng": rng,
+    }
+    batch = [_frames(video, reading) for video in _videos(videos)]
+    counts = [len(frames) for frames in batch]
+    if len(set(counts)) > 1:
+        listed = ", ".join(f"video {i} has {count}" for i, count in enumerate(counts))
+        raise ValueError(f"Videos of one batch need the same number of frames: {listed}.")
+    return batch
+
+
+def _videos(videos: Any) -> Sequence[Any]:
+    """The videos that the outermost level of `videos` holds."""
+    if _is_path(videos) or is_image(videos):
+        return [videos]
+    if not isinstance(videos, (list, tuple)):
+        array = _array_of_videos(videos)
+        return [array] if array.ndim == 4 else array
+    if not videos:
+        raise ValueError(f"Expected {_ACCEPTED}; got an empty list.")
+    images = [is_image(item) for item in videos]
+    if any(images) and not all(images):
+        raise ValueError(
+            f"A list holds either frames or videos, but item {images.index(True)} is one frame and "
+            f"item {images.index(False)} is not."
+        )
+    return [videos] if images[0] else videos
+
+
+def _frames(video: Any, reading: dict[str, Any]) -> list[Any]:
+    """The frames of one video."""
+    if _is_path(video):
+        return _read(video, reading)
+    if reading["num_frames"] is not None:
+        raise ValueError(
+            "num_frames chooses frames of video files; for frames in memory, pass those you want."
+        )
+    if is_image(video):
+        return [video]
+    if isinstance(video, (list, tuple)):
+        wrong = [item for item in video if not is_image(item)]
+        if wrong or not video:
+            raise ValueError(
+                f"Expected a video as a non-empty list of images, got "
+                f"{f'{_describe(wrong[0])} among them' if wrong else 'an empty list'}."
+            )
+        return list(video)
+    array = _array_of_videos(video)
+    if array.ndim != 4:
+        raise ValueError(
+            f"Expected each video of a list as (T, height, width, C), got shape {array.shape}."
+        )
+    return list(array)
+
+
+def _array_of_videos(value: Any) -> Any:
+    """An array of 4 or 5 axes, none of them empty."""
+    if not hasattr(value, "__array__") or isinstance(value, Image.Image):
+        raise TypeError(f"Expected {_ACCEPTED}; got {_describe(value)}.")
+    array = as_array(value)
+    if array.ndim not in (4, 5) or not array.size:
+        raise ValueError(f"Expected {_ACCEPTED}; got an array of shape {array.shape}.")
+    return array
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, (str, os.PathLike))
+
+
+def _read(path: str | os.PathLike[str], reading: dict[str, Any]) -> list[Any]:
+    if reading["num_frames"] is None:
+        raise ValueError(
+            f"{os.fspath(path)}: give num_frames, the number of frames to read (a model's "
+            "config.num_frames)."
+        )
+    from tfzoo.io import read_video  # loads the video decoder, which frames in memory do not need
+
+    return list(read_video(path, **reading).frames)
+
+
+def _describe(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
