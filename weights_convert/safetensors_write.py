@@ -169,12 +169,11 @@ def _write_file(file: BinaryIO, sources: list[Source], metadata: Mapping[str, st
     sources = sorted(sources, key=lambda source: -DTYPES[source[1]].itemsize)
     file.write(encode_header({source[0]: _info(source) for source in sources}, metadata))
     for source in sources:
-        array = _stored(source)
-        file.write(memoryview(array.reshape(-1).view(np.uint8)))
+        file.write(_content(source))  # bound to no name, so it is gone before the next is fetched
 
 
-def _stored(source: Source) -> np.ndarray:
-    """Fetch one array as contiguous bits of its announced dtype and shape."""
+def _content(source: Source) -> memoryview:
+    """Fetch one array and return its bytes as they are stored."""
     name, dtype, shape, fetch = source
     array = np.asarray(fetch())
     if dtype == "BF16" and array.dtype == np.float32:
@@ -184,7 +183,7 @@ def _stored(source: Source) -> np.ndarray:
     if array.dtype.newbyteorder("<") != DTYPES[dtype] or array.shape != tuple(shape):
         found = f"{array.dtype} {array.shape}"
         raise ValueError(f"{name}: expected {dtype} of shape {tuple(shape)}, got {found}")
-    return np.ascontiguousarray(array, DTYPES[dtype])
+    return memoryview(np.ascontiguousarray(array, DTYPES[dtype]).reshape(-1).view(np.uint8))
 
 
 def _info(source: Source) -> TensorInfo:

@@ -53,7 +53,9 @@ def test_names_are_those_of_the_checkpoint_one_for_each_variable(base):
 def test_two_variables_with_one_name_are_refused():
     family = FamilyMap("", (("left", "one"), ("right", "one")))
     slots = {"left.kernel": ToySlot("dense", (1, 1)), "right.kernel": ToySlot("dense", (1, 1))}
-    with pytest.raises(ValueError, match=r"left\.kernel and right\.kernel both lead to one\.weight"):
+    with pytest.raises(
+        ValueError, match=r"left\.kernel and right\.kernel both lead to one\.weight"
+    ):
         checkpoint_names(slots, family)
     slots = {"a.kernel": ToySlot("dense", (1, 1)), "a.gamma": ToySlot("norm", (1,))}
     with pytest.raises(ValueError, match=r"a\.kernel and a\.gamma both lead to a\.weight"):
