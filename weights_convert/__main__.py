@@ -42,7 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         >>> main(["inspect", "no/such/folder"])
         1
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no table shall drown in its notes
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)

@@ -1,4 +1,4 @@
-"""Hypothesis keeps its notes in a temporary folder, so that a test run leaves the checkout clean."""
+"""Hypothesis keeps its notes in a temporary folder: a test run leaves the checkout clean."""
 
 from __future__ import annotations
 
