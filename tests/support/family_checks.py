@@ -1,13 +1,9 @@
 """The checks that every family gets from a tiny config and a line of inputs.
 
-A family's test module lists its cases and subclasses the checks; see
-`tests/families/test_timesformer.py`, which is all that it takes::
-
-    @pytest.fixture(params=CASES, ids=lambda case: case.name)
-    def case(request):
-        return request.param
+A family's test module subclasses them, which is all that it takes::
 
     class TestTimesformer(FamilyChecks):
+        cases = CASES
         default_counts = {"TFTimesformerModel": (247, 121_258_752)}
 
 The expected numbers are the reference's, recorded by `tests/support/record.py`; the parity tests
@@ -38,38 +34,43 @@ LEARNING_RATE = 0.05  # of the recorded step, as in tests/support/reference.py
 
 _RELOAD = """
 import sys, numpy as np, keras, tfzoo
-name, folder = sys.argv[1:]
-cls = getattr(tfzoo, name)
-inputs = dict(np.load(folder + "/inputs.npz"))
-whole = keras.models.load_model(folder + "/m.keras")
-assert type(whole) is cls and type(whole.config) is cls.config_class
-again = tfzoo.load_model(folder + "/m.keras")
-bare = cls(whole.config)
-bare.load_weights(folder + "/m.weights.h5")
-for i, model in enumerate((whole, again, bare)):
-    np.save(f"{folder}/reloaded{i}.npy", np.asarray(model(inputs)[model.main_output]))
+root, *names = sys.argv[1:]
+for i, name in enumerate(names):
+    folder = f"{root}/{i}"
+    inputs = dict(np.load(folder + "/inputs.npz"))
+    again = tfzoo.load_model(folder + "/m.keras")
+    cls = getattr(tfzoo, name)
+    whole = keras.models.load_model(folder + "/m.keras")
+    assert type(whole) is type(again) is cls and type(whole.config) is cls.config_class
+    bare = cls(whole.config)
+    bare.load_weights(folder + "/m.weights.h5")
+    for k, model in enumerate((whole, again, bare)):
+        np.save(f"{folder}/reloaded{k}.npy", np.asarray(model(inputs)[model.main_output]))
 """
 
 _SERVE = """
 import sys
 sys.modules["keras"] = sys.modules["tfzoo"] = None  # neither may be imported
 import numpy as np, tensorflow as tf
-folder = sys.argv[1]
-signature = tf.saved_model.load(folder + "/saved").signatures["serving_default"]
-for copies in (1, 3):
-    arrays = {k: np.concatenate([v] * copies) for k, v in np.load(folder + "/inputs.npz").items()}
-    outputs = signature(**{k: tf.constant(v) for k, v in arrays.items()})
-    np.savez(f"{folder}/served{copies}.npz", **{k: v.numpy() for k, v in outputs.items()})
+for folder in sys.argv[1:]:
+    signature = tf.saved_model.load(folder + "/saved").signatures["serving_default"]
+    for copies in (1, 3):
+        inputs = np.load(folder + "/inputs.npz")
+        tensors = {k: tf.constant(np.concatenate([v] * copies)) for k, v in inputs.items()}
+        outputs = signature(**tensors)
+        np.savez(f"{folder}/served{copies}.npz", **{k: v.numpy() for k, v in outputs.items()})
 """
 
 
 class FamilyChecks:
-    """Subclass it, give it a `case` fixture, and set what the class attributes ask for.
+    """Subclass it and set what the class attributes ask for.
 
     Attributes:
+        cases: The family's cases; each check runs on each of them.
         default_counts: (tensors, parameters) of each class with its default config.
     """
 
+    cases: ClassVar[tuple[Case, ...]] = ()
     default_counts: ClassVar[dict[str, tuple[int, int]]] = {}
 
     @pytest.fixture
@@ -177,28 +178,31 @@ class FamilyChecks:
         assert sum(int(np.prod(entry.shape)) for entry in entries) == parameters
 
     # ---- files
-    def test_files_reload_in_a_fresh_process(self, case: Case, model: Any, tmp_path: Path) -> None:
-        inputs = case.make_inputs(with_labels=False)
-        np.savez(tmp_path / "inputs.npz", **inputs)
-        model.save(tmp_path / "m.keras")
-        model.save_weights(tmp_path / "m.weights.h5")
-        run_python(_RELOAD, case.model, tmp_path)
-        expected = case.recorded("outputs")[model.main_output]
-        for i in range(3):
-            assert_same(np.load(tmp_path / f"reloaded{i}.npy"), {"": expected}, what=f"file {i}")
+    def test_files_reload_in_a_fresh_process(self, tmp_path: Path) -> None:
+        for i, case in enumerate(self.cases):  # one process for all: each costs seconds
+            folder, model = tmp_path / str(i), case.load()
+            folder.mkdir()
+            np.savez(folder / "inputs.npz", **case.make_inputs(with_labels=False))
+            model.save(folder / "m.keras")
+            model.save_weights(folder / "m.weights.h5")
+        run_python(_RELOAD, tmp_path, *(case.model for case in self.cases))
+        for i, case in enumerate(self.cases):
+            expected = {"": case.recorded("outputs")[case.tf_class.main_output]}
+            for k in range(3):
+                assert_same(np.load(tmp_path / f"{i}/reloaded{k}.npy"), expected, what=case.name)
 
-    def test_saved_model_runs_with_tensorflow_alone(
-        self, case: Case, model: Any, tmp_path: Path
-    ) -> None:
-        inputs = case.make_inputs(with_labels=False)
-        np.savez(tmp_path / "inputs.npz", **inputs)
-        model.export(tmp_path / "saved", verbose=False)
-        run_python(_SERVE, tmp_path)
-        expected = case.recorded("outputs")[model.main_output]
-        for copies in (1, 3):
-            with np.load(tmp_path / f"served{copies}.npz") as served:
-                have = served[model.main_output]
-            assert_same(have, {"": np.concatenate([expected] * copies)}, what=f"{copies} copies")
+    def test_saved_model_runs_with_tensorflow_alone(self, tmp_path: Path) -> None:
+        for i, case in enumerate(self.cases):
+            folder = tmp_path / str(i)
+            case.load().export(folder / "saved", verbose=False)
+            np.savez(folder / "inputs.npz", **case.make_inputs(with_labels=False))
+        run_python(_SERVE, *(tmp_path / str(i) for i in range(len(self.cases))))
+        for i, case in enumerate(self.cases):
+            expected = case.recorded("outputs")[case.tf_class.main_output]
+            for copies in (1, 3):
+                with np.load(tmp_path / f"{i}/served{copies}.npz") as served:
+                    have = served[case.tf_class.main_output]
+                assert_same(have, {"": np.concatenate([expected] * copies)}, what=case.name)
 
     # ---- training
     def test_one_fit_step_equals_the_reference(self, case: Case, model: Any) -> None:
@@ -209,7 +213,7 @@ class FamilyChecks:
         before = {e.name: places[e.path].variable.numpy() for e in entries}
         model.compile(keras.optimizers.SGD(LEARNING_RATE))
         one_batch = tf.data.Dataset.from_tensors(case.make_inputs())
-        history = model.fit(one_batch, verbose=0).history
+        history = model.fit(one_batch, shuffle=False, verbose=0).history
         expected_loss = float(case.recorded("outputs")["loss"])
         assert history["loss"][0] == pytest.approx(expected_loss, rel=1e-5)
         changes = {
@@ -233,7 +237,7 @@ class FamilyChecks:
             model = case.load()
             model.compile(keras.optimizers.SGD(0.1))
             one_batch = tf.data.Dataset.from_tensors(batch)
-            losses.append(model.fit(one_batch, epochs=2, verbose=0).history["loss"])
+            losses.append(model.fit(one_batch, epochs=2, shuffle=False, verbose=0).history["loss"])
         assert losses[0] == pytest.approx(losses[1], rel=1e-6)
         assert losses[0][0] != losses[0][1]
 

@@ -1,0 +1,17 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # numbers are compared on the CPU
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A class of checks runs each of them on each of its `cases`."""
+    cases = getattr(metafunc.cls, "cases", None)
+    if cases and "case" in metafunc.fixturenames:
+        metafunc.parametrize("case", cases, ids=lambda case: case.name)
