@@ -21,7 +21,7 @@ class FrameTable:
         total: Number of frames.
         stamps: Time stamp of each frame, ascending; empty where the file has none to trust.
         keys: Indices of the keyframes, ascending.
-        seeks: For each keyframe, the time stamp that a seek to it needs.
+        seeks: For each keyframe, the time stamp that a seek to it takes.
     """
 
     total: int
@@ -49,7 +49,6 @@ class _Packet(NamedTuple):
     """What the table needs to know of a packet; the packet itself would keep its bytes."""
 
     pts: int | None
-    dts: int | None
     is_key: bool
     is_shown: bool
     is_corrupt: bool
@@ -85,7 +84,7 @@ def read_table(container: Any, stream: Any, path: str) -> FrameTable:
         return FrameTable(len(stamps))
     order = sorted(stamps)
     # Hidden keyframes count too: what an edit list leaves of a video may start behind one.
-    keys = {bisect_left(order, p.pts): _seek(p) for p in packets if p.is_key and p.pts is not None}
+    keys = {bisect_left(order, p.pts): p.pts for p in packets if p.is_key and p.pts is not None}
     places = sorted(place for place in keys if place < len(order))
     return FrameTable(len(order), tuple(order), tuple(places), tuple(keys[p] for p in places))
 
@@ -94,12 +93,7 @@ def _packet(stream: Any, packet: Any) -> _Packet:
     # VP8 has reference pictures that are never shown: bit 4 of a packet's first byte is off.
     hidden = stream.codec_context.name in ("vp8", "libvpx") and not memoryview(packet)[0] & 0x10
     is_shown = not (packet.is_discard or hidden)
-    return _Packet(packet.pts, packet.dts, packet.is_keyframe, is_shown, packet.is_corrupt)
-
-
-def _seek(packet: _Packet) -> int:
-    """Some formats are sought by time of decoding, others by time of display: take the earlier."""
-    return packet.pts if packet.dts is None else min(packet.dts, packet.pts)
+    return _Packet(packet.pts, packet.is_keyframe, is_shown, packet.is_corrupt)
 
 
 def _check_whole(container: Any, stream: Any, packets: list[_Packet], path: str) -> None:

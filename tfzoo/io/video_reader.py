@@ -132,7 +132,7 @@ def _decode_errors(path: str) -> Iterator[None]:
 def _select_stream(container: Any, number: int, path: str) -> Any:
     streams = container.streams.video
     if not streams:
-        kinds = ", ".join(s.type for s in container.streams) or "none"
+        kinds = ", ".join(s.type for s in container.streams) or "none (it may be cut off)"
         raise VideoError(f"{path}: expected a video stream, got a file with streams: {kinds}.")
     if not 0 <= number < len(streams):
         raise VideoError(

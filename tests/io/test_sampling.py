@@ -1,0 +1,84 @@
+"""Which frames are taken."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tfzoo.io import VideoError, choose_indices, sample_frame_indices
+
+
+def test_the_documented_example_with_the_documented_seed():
+    state = np.random.get_state()
+    np.random.seed(0)
+    first = sample_frame_indices(clip_len=8, frame_sample_rate=4, seg_len=300)
+    np.random.set_state(state)
+    # What the documented function returns after np.random.seed(0).
+    assert first.tolist() == [172, 176, 181, 185, 190, 194, 199, 203]
+    assert first.dtype == np.int64
+
+
+def test_sources_of_chance():
+    legacy = sample_frame_indices(8, 4, 300, rng=np.random.RandomState(0))
+    assert legacy.tolist() == [172, 176, 181, 185, 190, 194, 199, 203]
+    seeded = sample_frame_indices(8, 4, 300, rng=7)
+    generator = sample_frame_indices(8, 4, 300, rng=np.random.default_rng(7))
+    assert seeded.tolist() == generator.tolist()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_random_clip_lies_inside_the_video(seed):
+    clip_len, rate, extra = np.random.default_rng(seed).integers(1, [40, 9, 300]).tolist()
+    total = clip_len * rate + extra
+    indices = sample_frame_indices(clip_len, rate, total, rng=seed)
+    assert len(indices) == clip_len
+    assert 0 <= indices[0] <= indices[-1] < total
+    assert (np.diff(indices) >= 0).all()
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "segment", "centre"])
+@pytest.mark.parametrize("total", [1, 2, 7, 16, 61, 300])
+def test_chosen_frames_lie_inside_the_video_in_order(sampling, total):
+    for wanted in range(1, total + 1):
+        rate = max(1, total // wanted) if sampling == "centre" else 1
+        indices = choose_indices(total, wanted, sampling, frame_sample_rate=rate)
+        assert indices.shape == (wanted,)
+        assert indices[0] >= 0
+        assert indices[-1] < total
+        assert (np.diff(indices) > 0).all()
+
+
+def test_what_each_sampling_takes():
+    assert choose_indices(100, 4).tolist() == [0, 33, 66, 99]
+    assert choose_indices(100, 4, "segment").tolist() == [12, 37, 62, 87]
+    assert choose_indices(100, 4, "centre").tolist() == [48, 49, 50, 51]
+    assert choose_indices(101, 3, "centre", frame_sample_rate=10).tolist() == [40, 50, 60]
+    assert choose_indices(8, 8).tolist() == list(range(8))
+    assert choose_indices(9, 1).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("total", "sampling", "needed"),
+    [(7, "uniform", 8), (7, "segment", 8), (14, "centre", 15), (16, "random_clip", 17)],
+)
+def test_too_short_a_video(total, sampling, needed):
+    with pytest.raises(VideoError, match=rf"has {total} frames; 8 frames .* at least {needed}"):
+        choose_indices(total, 8, sampling, frame_sample_rate=2)
+    enough = choose_indices(needed, 8, sampling, frame_sample_rate=2, rng=0)
+    assert enough[-1] < needed
+
+
+def test_too_short_a_video_for_the_documented_function():
+    with pytest.raises(ValueError, match="more than 32 frames, got one of 32"):
+        sample_frame_indices(8, 4, 32)
+
+
+def test_an_unknown_sampling():
+    with pytest.raises(ValueError, match="one of uniform, segment, centre, random_clip, got 'all'"):
+        choose_indices(10, 2, "all")
+
+
+@pytest.mark.parametrize("arguments", [(0, 1), (2, 0)])
+def test_numbers_below_one(arguments):
+    with pytest.raises(ValueError, match="must be at least 1, got 0"):
+        choose_indices(10, arguments[0], frame_sample_rate=arguments[1])
