@@ -205,10 +205,10 @@ class Hub(BaseHTTPRequestHandler):
 
     requests: list[str] = []
 
-    def do_HEAD(self) -> None:  # noqa: N802 - the name is the base class's
+    def do_HEAD(self) -> None:
         self._answer(body=False)
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._answer(body=True)
 
     def _answer(self, body: bool) -> None:
@@ -256,7 +256,8 @@ def hub() -> Iterator[str]:
 
 
 SCRIPT = """
-    import json, sys
+    import json, sys, time
+    time.sleep = lambda seconds: None  # the client waits between attempts
     from tfzoo.hub import resolve
     answers = []
     for arguments in json.loads(sys.argv[1]):
@@ -340,10 +341,16 @@ def test_unreachable_hub(hub: str, tmp_path: Path) -> None:
     refused = "http://127.0.0.1:9"  # the discard port: nothing listens
     (answer,) = ask(refused, tmp_path, {"name_or_path": REPOSITORY})
     assert answer.startswith("HubError: 'config.json' of 'org/tiny-model' is not in the cache")
-    assert "the hub cannot be reached" in answer
+    assert f"the hub {refused} cannot be reached (Connect" in answer
     ask(hub, tmp_path, {"name_or_path": REPOSITORY})
     (cached,) = ask(refused, tmp_path, {"name_or_path": REPOSITORY})
     assert Path(cached).name == COMMIT, "a cached checkpoint outlives the connection"
+
+
+def test_failing_hub(hub: str, tmp_path: Path) -> None:
+    (answer,) = ask(hub, tmp_path, {"name_or_path": "org/broken"})
+    assert answer.startswith("HubError: 'config.json' of 'org/broken' is not in the cache")
+    assert f"{hub} cannot be reached (HTTP status 500)" in answer
 
 
 def test_optional_file_is_not_skipped_when_the_hub_fails(hub: str, tmp_path: Path) -> None:

@@ -284,17 +284,21 @@ def _explain(error: Exception, repository: _Repository, filename: str) -> HubErr
 
 
 def _not_in_cache(error: Exception, repository: _Repository, filename: str) -> HubError:
-    cache = _cache_folder(repository)
+    from huggingface_hub import constants
+
+    place = f"{filename!r} of {repository} is not in the cache {_cache_folder(repository)!r}"
     if repository.offline:
         return HubFileNotFoundError(
-            f"{filename!r} of {repository} is not in the cache {cache!r}, and {repository.offline} "
-            "forbids the download. Allow the network once, give the cache that has it "
-            "(cache_dir= or HF_HUB_CACHE), or give a local folder."
+            f"{place}, and {repository.offline} forbids the download. Allow the network once, give "
+            "the cache that has it (cache_dir= or HF_HUB_CACHE), or give a local folder."
         )
+    # The client's own text nests several exceptions; it stays in the chain for those who need it.
+    cause = error.__cause__ or error
+    status = getattr(getattr(cause, "response", None), "status_code", None)
+    reason = f"HTTP status {status}" if status else type(cause).__name__
     return HubError(
-        f"{filename!r} of {repository} is not in the cache {cache!r} and the hub cannot be "
-        f"reached ({_summary(error.__cause__ or error)}). Check the connection and try again, or "
-        "give a local folder."
+        f"{place}, and the hub {constants.ENDPOINT} cannot be reached ({reason}). Check the "
+        "connection and try again, or give a local folder."
     )
 
 
