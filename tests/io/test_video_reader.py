@@ -50,8 +50,8 @@ def patterns(total: int) -> list[list[int]]:
     ]
 
 
-def assert_frames(path: Path, expected: np.ndarray, **arguments) -> None:
-    for indices in patterns(len(expected)):
+def assert_frames(path: Path, expected: np.ndarray, every: int = 1, **arguments) -> None:
+    for indices in patterns(len(expected))[::every]:
         clip = read_video(path, indices=indices, **arguments)
         np.testing.assert_array_equal(clip.indices, indices)
         np.testing.assert_array_equal(clip.frames, expected[indices], err_msg=str(indices))
@@ -63,10 +63,11 @@ def made(request, tmp_path):
     return synthetic.make_video(tmp_path / name, codec=codec, pixels=pixels), counted
 
 
-@pytest.mark.parametrize(("path", "stream"), [(BUNNY, 0), (NASA, 0), (NASA, 1)])
-def test_real_videos_give_the_frames_of_a_full_decode(path, stream):
+# The one keyframe of the large video makes each pattern slow: every third is enough there.
+@pytest.mark.parametrize(("path", "stream", "every"), [(BUNNY, 0, 3), (NASA, 0, 1), (NASA, 1, 1)])
+def test_real_videos_give_the_frames_of_a_full_decode(path, stream, every):
     expected = synthetic.decode_all(path, stream)
-    assert_frames(path, expected, stream=stream)
+    assert_frames(path, expected, every, stream=stream)
 
 
 def test_every_format_gives_the_frames_of_a_full_decode(made):

@@ -1,0 +1,178 @@
+"""What all processors share: fields, files, results."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tfzoo.hub import HubError
+from tfzoo.preprocessing import BaseImageProcessor, BatchFeature
+
+FILE = "preprocessor_config.json"
+
+
+class Doubler(BaseImageProcessor):
+    """The smallest processor that does something."""
+
+    accepted_types = ("OldDoubler",)
+
+    def __init__(self, factor: float = 2, sizes: list[int] | None = None, **kwargs):
+        sizes = [1] if sizes is None else sizes
+        self._set_fields(locals())
+
+    def preprocess(self, values, factor=None, return_tensors=None):
+        merged = self._merge(locals())
+        data = {"pixel_values": [v * merged["factor"] for v in values]}
+        return BatchFeature(data, return_tensors)
+
+
+def write(folder, **values):
+    (folder / FILE).write_text(json.dumps(values))
+    return folder
+
+
+def test_fields_are_the_constructors_arguments():
+    assert Doubler.field_names() == ("factor", "sizes")
+    assert Doubler().to_dict() == {"factor": 2, "sizes": [1], "image_processor_type": "Doubler"}
+    assert repr(Doubler(factor=3)) == "Doubler(factor=3, sizes=[1])"
+
+
+def test_values_are_not_shared_with_the_caller():
+    sizes = [4]
+    processor = Doubler(sizes=sizes)
+    sizes.append(5)
+    assert processor.sizes == [4]
+    processor.to_dict()["sizes"].append(6)
+    assert processor.sizes == [4]
+
+
+def test_a_call_is_preprocess_and_its_arguments_win():
+    assert Doubler()([1, 2]).pixel_values == [2, 4]
+    assert Doubler().preprocess([1, 2], factor=5).pixel_values == [5, 10]
+
+
+def test_the_base_class_alone_does_nothing():
+    with pytest.raises(TypeError, match="BaseImageProcessor is a base class"):
+        BaseImageProcessor()([1])
+
+
+def test_a_file_wins_over_defaults_and_overrides_over_the_file(tmp_path):
+    write(tmp_path, factor=7, sizes=[8], image_processor_type="Doubler")
+    for name in (tmp_path, str(tmp_path), tmp_path / FILE):
+        assert Doubler.from_pretrained(name).factor == 7
+    processor = Doubler.from_pretrained(tmp_path, factor=9)
+    assert (processor.factor, processor.sizes) == (9, [8])
+
+
+def test_unknown_keys_of_a_file_are_kept(tmp_path):
+    write(tmp_path, note="kept", processor_class="SomeProcessor")
+    processor = Doubler.from_pretrained(tmp_path, note="changed")
+    assert processor.note == "changed"
+    assert processor.to_dict()["processor_class"] == "SomeProcessor"
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    processor = Doubler(factor=np.float32(0.5), sizes=np.array([3, 4]), note="kept")
+    path = processor.save_pretrained(tmp_path / "new" / "folder")
+    assert path == tmp_path / "new" / "folder" / FILE
+    again = Doubler.from_pretrained(path.parent)
+    assert again.to_dict() == processor.to_dict()
+    assert again.sizes == [3, 4]
+    assert [file.name for file in path.parent.iterdir()] == [FILE]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    Doubler().save_pretrained(tmp_path)
+    before = (tmp_path / FILE).read_text()
+    with pytest.raises(TypeError, match="fields must be plain values, got object"):
+        Doubler(factor=object()).save_pretrained(tmp_path)
+    assert (tmp_path / FILE).read_text() == before
+    assert [file.name for file in tmp_path.iterdir()] == [FILE]
+
+
+@pytest.mark.parametrize("key", ["image_processor_type", "feature_extractor_type"])
+def test_the_class_that_a_file_names(tmp_path, key):
+    for name in ("Doubler", "OldDoubler"):
+        processor = Doubler.from_pretrained(write(tmp_path, **{key: name}))
+        assert processor.to_dict()["image_processor_type"] == "Doubler"
+    write(tmp_path, **{key: "Tripler"})
+    with pytest.raises(ValueError, match=rf"{FILE}: expected .* Doubler or OldDoubler.*Tripler"):
+        Doubler.from_pretrained(tmp_path)
+
+
+def test_an_override_that_is_no_field(tmp_path):
+    with pytest.raises(TypeError, match="Doubler has no field 'factr'; it has factor, sizes"):
+        Doubler.from_pretrained(write(tmp_path), factr=3)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", ""])
+def test_a_file_that_is_no_json_object(tmp_path, text):
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(ValueError, match=FILE):
+        Doubler.from_pretrained(tmp_path)
+
+
+def test_a_folder_without_the_file(tmp_path):
+    with pytest.raises(HubError, match=FILE):
+        Doubler.from_pretrained(tmp_path)
+
+
+def test_a_result_is_a_dict_with_attributes():
+    features = BatchFeature({"a": [1, 2], "b": [[3]]})
+    assert features.a == features["a"] == [1, 2]
+    assert dict(**features) == {"a": [1, 2], "b": [[3]]}
+    assert list(features) == ["a", "b"]
+    with pytest.raises(AttributeError, match="BatchFeature has no 'c'"):
+        _ = features.c
+    with pytest.raises(KeyError):
+        features["c"]
+
+
+def test_a_result_can_be_copied_and_sent():
+    features = BatchFeature({"a": [1, 2]}, "np")
+    for again in (
+        copy.deepcopy(features),
+        copy.copy(features),
+        pickle.loads(pickle.dumps(features)),
+    ):
+        assert isinstance(again, BatchFeature)
+        np.testing.assert_array_equal(again.a, [1, 2])
+
+
+def test_results_become_arrays_or_tensors():
+    from keras import ops
+
+    arrays = BatchFeature({"a": [np.ones((2, 3), np.float32)] * 4}, "np")
+    assert arrays.a.shape == (4, 2, 3)
+    assert arrays.a.dtype == np.float32
+    tensors = BatchFeature({"a": arrays.a}).convert_to("tf")
+    assert ops.is_tensor(tensors.a)
+    np.testing.assert_array_equal(ops.convert_to_numpy(tensors.a), arrays.a)
+
+
+@pytest.mark.parametrize("choice", ["pt", "jax", True])
+def test_other_kinds_of_tensors(choice):
+    with pytest.raises(ValueError, match="'np' .*'tf' .*or None .*got"):
+        BatchFeature({"a": [1]}, choice)
+
+
+def test_items_of_different_shapes():
+    with pytest.raises(ValueError, match="a cannot become one array: .*different shapes"):
+        BatchFeature({"a": [np.ones((2, 3)), np.ones((3, 2))]}, "np")
+
+
+def test_preprocessing_does_not_load_keras():
+    code = (
+        "import sys, numpy as np\n"
+        "from tfzoo.models.timesformer import VideoMAEImageProcessor as P\n"
+        "P()(np.zeros((2, 9, 9, 3), np.uint8), return_tensors='np')\n"
+        "print([m for m in ('av', 'keras', 'tensorflow', 'torch') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr
