@@ -203,7 +203,8 @@ def _collect(
         places.setdefault(index, []).append(place)
     frames: np.ndarray | None = None
     decoded = _by_stamp if table.stamps else _by_order
-    done, reformatter = 0, VideoReformatter()  # one for all: it keeps its tables
+    missing = set(places)
+    reformatter = VideoReformatter()  # one for all: it keeps its tables
     for index, frame in decoded(container, stream, table, sorted(places)):
         pixels = _pixels(reformatter.reformat(frame, format="rgb24"), frame, upright)
         if frames is None:
@@ -214,12 +215,12 @@ def _collect(
                 f"{pixels.shape[:2]} at frame {index}."
             )
         frames[places[index]] = pixels
-        done += 1
-        report(done)
-    if frames is None or done < len(places):
+        missing.discard(index)
+        report(len(places) - len(missing))
+    if frames is None or missing:
         raise VideoError(
             f"{path}: expected {table.total} frames, as the file's packets say, but frame "
-            f"{sorted(places)[done]} does not decode: the video is truncated or damaged."
+            f"{min(missing)} does not decode: the video is truncated or damaged."
         )
     return frames
 
