@@ -1,0 +1,80 @@
+"""What a family declares, and how its declaration is found."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Benchmark", "Targets", "families", "find"]
+
+FOLDER = Path(__file__).parents[1]
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Largest ratios tfzoo / reference that are good enough; None where nothing is asked.
+
+    Attributes:
+        speed: Of the times of a call.
+        load: Of the time of `from_pretrained` to the reference's plus its first call.
+        memory: Of the peak memory above the bare import.
+    """
+
+    speed: float | None = None
+    load: float | None = None
+    memory: float | None = None
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One full-size model and the inputs it is timed on.
+
+    Attributes:
+        title: What is measured, for the heading.
+        model: Class name in tfzoo; the reference's is the same without `TF`.
+        config: Fields of the config that differ from the reference's defaults.
+        inputs: Makes the inputs of a call.
+        labels: Makes what training needs in addition.
+        learning_rate: Of the SGD steps with `--train`.
+        targets: Mode (`"float32"`, `"bfloat16"`, `"float32 train"`, ...) -> targets.
+    """
+
+    title: str
+    model: str
+    config: Mapping[str, Any]
+    inputs: Callable[[np.random.Generator], Arrays]
+    labels: Callable[[np.random.Generator], Arrays]
+    learning_rate: float = 1e-3
+    targets: Mapping[str, Targets] = field(default_factory=dict)
+
+    def arrays(self, train: bool) -> Arrays:
+        """The inputs, the same on every call; with labels where they are for training."""
+        rng = np.random.default_rng(0)
+        inputs = self.inputs(rng)
+        return {**inputs, **self.labels(rng)} if train else inputs
+
+
+def families() -> list[str]:
+    """The families that declare benchmarks: the modules beside this folder."""
+    return sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("_"))
+
+
+def find(names: Sequence[str]) -> list[Benchmark]:
+    """The benchmarks of the named families, of all where none is named.
+
+    Raises:
+        ValueError: A family declares no benchmark.
+    """
+    if unknown := sorted(set(names) - set(families())):
+        raise ValueError(
+            f"No benchmark of {', '.join(unknown)}; there are: {', '.join(families())}."
+        )
+    chosen = names or families()
+    modules = [importlib.import_module(f"tests.benchmarks.{name}") for name in chosen]
+    return [benchmark for module in modules for benchmark in module.BENCHMARKS]

@@ -1,0 +1,66 @@
+"""The interpreter that has PyTorch and transformers, in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+__all__ = ["PINNED", "reference_python", "worker_env"]
+
+PINNED = ("torch==2.13.0", "transformers==5.23.0")
+_PROBE = "import torch, transformers; print(torch.__version__, transformers.__version__)"
+
+
+def reference_python(given: Path | None) -> Path:
+    """The interpreter to run the reference with.
+
+    Args:
+        given: An interpreter that has the reference; where None, an environment with the pinned
+            versions is made in the user's cache folder (pip's own settings apply), once.
+
+    Raises:
+        ValueError: `given` lacks PyTorch or transformers.
+        subprocess.CalledProcessError: The environment could not be made.
+    """
+    if given is None:
+        return _own_environment()
+    probe = subprocess.run(
+        [given, "-c", _PROBE], env=worker_env(), capture_output=True, text=True, check=False
+    )
+    if probe.returncode:
+        raise ValueError(f"{given} cannot import torch and transformers:\n{probe.stderr[-500:]}")
+    return given
+
+
+def _own_environment() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    folder = cache / "tfzoo" / "reference-env"
+    python, done = folder / "bin" / "python", folder / "complete.json"
+    if done.is_file() and json.loads(done.read_text()) == list(PINNED):
+        return python
+    print(f"installing {', '.join(PINNED)} in {folder}", file=sys.stderr, flush=True)
+    venv.create(folder, clear=True, with_pip=True)
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PINNED]
+    subprocess.run(install, check=True)
+    done.write_text(json.dumps(PINNED))  # last, so that half an environment is made anew
+    return python
+
+
+def worker_env(path: Path | None = None, threads: int | None = None) -> dict[str, str]:
+    """Environment variables of a worker: CPU only, offline, quiet.
+
+    Args:
+        path: Folder to import from.
+        threads: Of OpenMP, where it is to be limited.
+    """
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env |= {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1"}
+    if path is not None:
+        env["PYTHONPATH"] = str(path)
+    if threads is not None:
+        env["OMP_NUM_THREADS"] = str(threads)
+    return env
