@@ -19,7 +19,7 @@ from tfzoo.keras_compat import build_filled
 from tfzoo.variables import slots
 from weights_convert.plan import Entry, make_plan, save_plan
 from weights_convert.rules import family_map
-from weights_convert.safetensors_io import open_checkpoint, write_checkpoint
+from weights_convert.safetensors_io import open_checkpoint, shard_names, write_checkpoint
 
 if TYPE_CHECKING:
     from tfzoo.modeling import TFPreTrainedModel
@@ -42,9 +42,10 @@ def locate(name_or_path: str | Path, **where: Any) -> Path:
         return resolve(name_or_path, SAFETENSORS_NAME, **where)
     except HubError as error:
         try:
-            return resolve(name_or_path, INDEX_NAME, **where)
+            folder = resolve(name_or_path, INDEX_NAME, **where)
         except HubError:
             raise error from None
+    return resolve(name_or_path, shard_names(folder / INDEX_NAME), **where)
 
 
 def load_model_from(

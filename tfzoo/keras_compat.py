@@ -17,6 +17,7 @@ import numpy as np
 
 __all__ = [
     "TrainerRepairs",
+    "attributes",
     "build_filled",
     "concrete",
     "default_policy",
@@ -122,6 +123,12 @@ def own_variables(layer: keras.layers.Layer) -> list[Any]:
     """The weights that `layer` holds itself, not those of its sublayers or of its seeds."""
     own = [*layer._trainable_variables, *layer._non_trainable_variables]
     return [v for v in own if "seed_generator" not in v.path]
+
+
+def attributes(layer: keras.layers.Layer) -> dict[str, Any]:
+    """The public attributes of `layer` itself. On PyTorch sublayers hide in `_modules`."""
+    own = {**vars(layer).get("_modules", {}), **vars(layer)}
+    return {name: value for name, value in own.items() if not name.startswith("_")}
 
 
 def concrete(x: Any) -> np.ndarray | None:

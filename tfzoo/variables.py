@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from tfzoo.keras_compat import own_variables
+from tfzoo.keras_compat import attributes, own_variables
 
 __all__ = ["Slot", "slots"]
 
@@ -77,9 +77,8 @@ def _walk(layer: keras.layers.Layer, prefix: str) -> Iterator[tuple[str, str, An
     kind = next((kind for cls, kind in _KINDS if isinstance(layer, cls)), "raw")
     for variable in own_variables(layer):
         yield prefix + variable.name, kind, variable
-    for name, value in vars(layer).items():
-        if not name.startswith("_"):
-            yield from _walk_value(value, f"{prefix}{name}.")
+    for name, value in attributes(layer).items():
+        yield from _walk_value(value, f"{prefix}{name}.")
 
 
 def _walk_value(value: Any, prefix: str) -> Iterator[tuple[str, str, Any]]:

@@ -1,0 +1,190 @@
+"""The rules of the house: who may import whom, how long things get, what each family must have."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tfzoo.registry import families
+
+ROOT = Path(__file__).parents[1]
+PRODUCT = sorted([*(ROOT / "tfzoo").rglob("*.py"), *(ROOT / "weights_convert").rglob("*.py")])
+MAX_FILE, MAX_FUNCTION = 400, 40
+
+# Lower tiers know nothing of higher ones. Within a tier imports are free.
+TIERS = (
+    ("weights_convert", "tfzoo.json_file", "tfzoo.hub", "tfzoo.keras_compat", "tfzoo.io"),
+    ("tfzoo.layers", "tfzoo.preprocessing"),
+    (
+        "tfzoo.config",
+        "tfzoo.inputs",
+        "tfzoo.outputs",
+        "tfzoo.variables",
+        "tfzoo.losses",
+        "tfzoo.training",
+        "tfzoo.checkpoint",
+        "tfzoo.modeling",
+        "tfzoo.registry",
+        "tfzoo.assets",
+    ),
+    ("tfzoo.models",),
+    ("tfzoo.auto", "tfzoo.export", "tfzoo.data", "tfzoo.viz"),
+    ("tfzoo.beam", "tfzoo.cli"),
+)
+# Packages that only the named parts may import.
+ONLY = {
+    "tensorflow": ("tfzoo.export", "tfzoo.data", "tfzoo.beam"),
+    "av": ("tfzoo.io.video_reader",),
+    "huggingface_hub": ("tfzoo.hub",),
+    "torch": (),
+    "transformers": (),
+}
+
+
+def module_name(path: Path) -> str:
+    """The dotted name of a file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """The parsed file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, inside functions, too."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def tier(name: str) -> int | None:
+    """Index of the tier that a module belongs to."""
+    for index, parts in enumerate(TIERS):
+        if any(name == part or name.startswith(part + ".") for part in parts):
+            return index
+    return None
+
+
+def is_inside(name: str, package: str) -> bool:
+    """Whether a dotted name is a package or something in it."""
+    return name == package or name.startswith(package + ".")
+
+
+def test_every_module_has_a_tier() -> None:
+    lost = [module_name(p) for p in PRODUCT if tier(module_name(p)) is None]
+    assert lost == ["tfzoo"]
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=module_name)
+def test_imports_point_downwards(path: Path) -> None:
+    name = module_name(path)
+    if name in ("tfzoo", "weights_convert.__main__"):  # the public names; the one exception
+        return
+    for other in imports(path):
+        if is_inside(other, "tfzoo") or is_inside(other, "weights_convert"):
+            assert tier(other) is not None, f"{name} imports {other}"
+            assert tier(other) <= tier(name), f"{name} imports {other} from above"
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=module_name)
+def test_packages_stay_where_they_belong(path: Path) -> None:
+    name = module_name(path)
+    for other in imports(path):
+        for package, places in ONLY.items():
+            if is_inside(other, package):
+                assert any(is_inside(name, place) for place in places), f"{name} imports {other}"
+
+
+def test_weights_convert_needs_numpy_alone() -> None:
+    allowed = {*sys.stdlib_module_names, "numpy", "safetensors", "weights_convert"}
+    for path in sorted((ROOT / "weights_convert").rglob("*.py")):
+        if path.name != "__main__.py":
+            others = {name.split(".")[0] for name in imports(path)} - allowed
+            assert not others, f"{module_name(path)} imports {others}"
+
+
+def test_families_do_not_import_families() -> None:
+    for path in sorted((ROOT / "tfzoo" / "models").glob("*/*.py")):
+        own = f"tfzoo.models.{path.parent.name}"
+        for other in imports(path):
+            assert not is_inside(other, "tfzoo.models") or is_inside(other, own), path
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=module_name)
+def test_files_and_functions_are_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE, path
+    for node in ast.walk(tree(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            length = node.end_lineno - first.lineno + 1
+            assert length <= MAX_FUNCTION, f"{module_name(path)}.{node.name}: {length} lines"
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=module_name)
+def test_public_functions_have_type_hints(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            bare = [a.arg for a in arguments if a.annotation is None and a.arg not in _IMPLICIT]
+            assert not bare, f"{module_name(path)}.{node.name}: no hints for {bare}"
+            assert node.returns is not None, f"{module_name(path)}.{node.name}: no return type"
+
+
+_IMPLICIT = {"self", "cls"}
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=module_name)
+def test_nothing_is_left_unfinished(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for mark in ("TODO", "FIXME", "XXX", "NotImplementedError"):
+        assert mark not in text, f"{path}: {mark}"
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef):
+            assert not isinstance(node.body[-1], ast.Pass), f"{path}: {node.name} is empty"
+
+
+@pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
+def test_each_family_has_its_map_its_tests_and_its_benchmark(family: object) -> None:
+    name = family.name
+    needed = [
+        f"tfzoo/models/{name}/config.py",
+        f"tfzoo/models/{name}/model.py",
+        f"tfzoo/models/{name}/processor.py",
+        f"weights_convert/families/{name}.py",
+        f"tests/families/{name}_cases.py",
+        f"tests/families/test_{name}.py",
+        f"tests/parity/test_{name}.py",
+        f"tests/benchmarks/{name}.py",
+    ]
+    assert [path for path in needed if not (ROOT / path).is_file()] == []
+    for module, names in family.modules.items():
+        public = importlib.import_module(f"{family.package}.{module}").__all__
+        assert set(names) <= set(public), f"{family.package}.{module}"
+
+
+def test_every_map_belongs_to_a_family() -> None:
+    maps = {path.stem for path in (ROOT / "weights_convert" / "families").glob("[a-z]*.py")}
+    assert maps == {family.name for family in families()}
+
+
+def test_repository_stays_small() -> None:
+    skipped = {".git", "__pycache__", ".venv", "venv", "build", "dist"}
+    files = [
+        path
+        for path in ROOT.rglob("*")
+        if path.is_file() and not skipped & set(path.relative_to(ROOT).parts)
+    ]
+    large = [str(path) for path in files if path.stat().st_size > 2_000_000]
+    assert not large
+    assert sum(path.stat().st_size for path in files) < 25_000_000

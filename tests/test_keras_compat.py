@@ -1,0 +1,114 @@
+"""Tripwires: each private Keras hook that tfzoo relies on still is what tfzoo takes it for."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import optree
+import pytest
+import tensorflow as tf
+
+from tests.support.processes import run_python
+from tfzoo import keras_compat
+from tfzoo.outputs import ModelOutput
+
+
+def test_deferred_variables_have_an_initializer_that_can_be_swapped() -> None:
+    calls = []
+
+    def own(shape: tuple, dtype: object = None) -> object:
+        calls.append(shape)
+        return np.full(shape, 7.0, "float32")
+
+    def make() -> keras.layers.Layer:
+        layer = keras.layers.Dense(2)
+        layer.build((None, 3))
+        return layer
+
+    layer = keras_compat.build_filled(make, lambda made: [(made.kernel, own)])
+    assert calls == [(3, 2)]
+    assert np.all(layer.kernel.numpy() == 7.0)
+    assert np.all(layer.bias.numpy() == 0.0)
+    assert layer.kernel._initializer is None  # nothing keeps the checkpoint's reader alive
+
+
+def test_own_variables_leave_out_sublayers_and_seeds() -> None:
+    class Outer(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = keras.layers.Dense(2)
+            self.drop = keras.layers.Dropout(0.5)
+            self.seed = keras.random.SeedGenerator()
+
+        def build(self, shape: tuple) -> None:
+            self.scale = self.add_weight(shape=(3,), name="scale")
+            self.inner.build(shape)
+            self.built = True
+
+    layer = Outer()
+    layer.build((None, 3))
+    assert [v.name for v in keras_compat.own_variables(layer)] == ["scale"]
+    assert [v.name for v in keras_compat.own_variables(layer.inner)] == ["kernel", "bias"]
+    assert {"inner", "drop", "scale"} <= set(keras_compat.attributes(layer))
+
+
+def test_outputs_are_trees_to_keras() -> None:
+    class Mine(ModelOutput):
+        a: object
+
+    mapped = keras.tree.map_structure(lambda x: x + 1, Mine(a=1, b=(2, 3)))
+    assert type(mapped) is Mine
+    assert mapped.to_tuple() == (2, (3, 4))
+    assert optree.tree_leaves(Mine(a=1, b=(2, 3)), namespace="keras") == [1, 2, 3]
+    traced = tf.function(lambda: Mine(a=tf.constant(1)))()
+    assert type(traced) is Mine
+    assert int(traced.a) == 1
+
+
+def test_policy_reaches_sublayers_and_is_restored() -> None:
+    before = keras.config.dtype_policy()
+    with keras_compat.default_policy("mixed_bfloat16"):
+        assert keras.layers.Dense(2).compute_dtype == "bfloat16"
+    assert keras.config.dtype_policy() == before
+
+
+def test_values_are_concrete_outside_graphs_only() -> None:
+    assert keras_compat.concrete(tf.constant([1, 2])).tolist() == [1, 2]
+    assert keras_compat.concrete(keras.Input((3,))) is None
+    assert keras_compat.concrete(None) is None
+    seen = []
+    tf.function(lambda x: seen.append(keras_compat.concrete(x)) or x)(tf.constant(1))
+    assert seen == [None]
+
+
+@pytest.mark.parametrize(
+    "hook", ["_maybe_symbolic_build", "_symbolic_build", "_aggregate_additional_loss"]
+)
+def test_trainer_hooks_exist(hook: str) -> None:
+    assert callable(getattr(keras.Model, hook))
+
+
+def test_trainer_attributes_exist() -> None:
+    model = keras.Sequential([keras.layers.Dense(1)])
+    assert model._compile_loss is None
+    assert hasattr(model, "_distribute_strategy")
+    assert isinstance(type(model)._default_save_signature, property)
+
+
+def test_legacy_keras_is_refused_with_a_clear_sentence() -> None:
+    code = """
+import tfzoo
+try:
+    tfzoo.TFTimesformerModel
+except ImportError as error:
+    print(error)
+"""
+    said = run_python(code, TF_USE_LEGACY_KERAS="1")
+    assert "tfzoo needs Keras 3" in said
+    assert "TF_USE_LEGACY_KERAS=1" in said
+
+
+def test_old_keras_is_refused_with_a_clear_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras, "__version__", "2.15.0")
+    with pytest.raises(ImportError, match=r"needs Keras 3.10 or newer, found 2.15.0"):
+        keras_compat._require_keras_3()

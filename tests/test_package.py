@@ -1,0 +1,84 @@
+"""The package as a whole: imports are light, names resolve, examples in docstrings run."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import warnings
+
+import numpy as np
+import pytest
+
+import tfzoo
+from tests.support.processes import run_python
+from tfzoo.registry import families, family_of, public_names
+
+MODULES = sorted(
+    info.name
+    for info in pkgutil.walk_packages(tfzoo.__path__, "tfzoo.")
+    if not info.name.endswith("__main__")
+)
+
+
+def test_import_is_light() -> None:
+    code = """
+import sys, time
+start = time.perf_counter()
+import tfzoo
+print(time.perf_counter() - start)
+heavy = {"tensorflow", "keras", "av", "numpy", "PIL", "huggingface_hub", "tokenizers"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    runs = [run_python(code).split("\n") for _ in range(3)]
+    assert min(float(run[0]) for run in runs) <= 0.2
+    assert runs[0][1] == "[]"
+
+
+def test_listing_families_is_light() -> None:
+    code = """
+import sys
+from tfzoo.registry import families
+print([family.name for family in families()], "keras" in sys.modules)
+"""
+    assert "timesformer" in (said := run_python(code))
+    assert said.strip().endswith("False")
+
+
+def test_public_names_resolve() -> None:
+    for name in [*tfzoo._SHARED, *public_names()]:
+        assert getattr(tfzoo, name) is not None
+        assert name in dir(tfzoo)
+    with pytest.raises(AttributeError, match="no attribute 'TFNonsense'.*tfzoo list"):
+        tfzoo.TFNonsense  # noqa: B018
+
+
+def test_families_resolve_their_own_names() -> None:
+    family = family_of("timesformer")
+    module = importlib.import_module(family.package)
+    for name in family.classes:
+        assert getattr(module, name).__name__ == name
+    with pytest.raises(AttributeError, match="nonsense"):
+        module.nonsense  # noqa: B018
+    with pytest.raises(ValueError, match="Unknown model_type 'bert'. tfzoo has: .*timesformer"):
+        family_of("bert")
+    assert all(family.title and family.paper and family.checkpoints for family in families())
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name: str) -> None:
+    module = importlib.import_module(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # examples may show the warnings that users get
+        result = doctest.testmod(
+            module, extraglobs={"np": np}, optionflags=doctest.NORMALIZE_WHITESPACE
+        )
+    assert result.failed == 0
+
+
+def test_all_is_complete() -> None:
+    for name in MODULES:
+        module = importlib.import_module(name)
+        assert module.__doc__, name
+        for public in getattr(module, "__all__", ()):
+            assert getattr(module, public) is not None, f"{name}.{public}"
