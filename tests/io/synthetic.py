@@ -20,9 +20,13 @@ def make_video(
     pixels: str = "yuv420p",
     gop: int = 12,
     b_frames: int = 2,
+    corner: bool = False,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Write `frames` frames of (height, width), a keyframe every `gop`, with B-frames."""
+    """Write `frames` frames of (height, width), a keyframe every `gop`, with B-frames.
+
+    `corner` makes the top left quarter white, to tell which side is up.
+    """
     with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream(codec, rate=25)
         stream.height, stream.width = size
@@ -32,6 +36,7 @@ def make_video(
             stream.options = {"g": str(gop), "bf": str(b_frames), "sc_threshold": "0"}
         for i in range(frames):
             grey = np.full((*size, 3), i * STEP % 256, np.uint8)
+            grey[: size[0] // 2 * corner, : size[1] // 2] = 255
             for packet in stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode():
@@ -60,10 +65,12 @@ def patched(path: Path, box: bytes, offset: int, new: bytes) -> Path:
     return path
 
 
-def turned(path: Path) -> Path:
-    """Tag an MP4 to be shown a quarter turn clockwise, as a phone held upright does."""
+def turned(path: Path, clockwise: int) -> Path:
+    """Tag an MP4 to be shown turned by quarters, as a phone does."""
+    right, down = [(1, 0), (0, 1), (-1, 0), (0, -1)][clockwise]
     one = 1 << 16
-    return patched(path, b"tkhd", 44, struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, 1 << 30))
+    matrix = (right * one, down * one, 0, -down * one, right * one, 0, 0, 0, 1 << 30)
+    return patched(path, b"tkhd", 44, struct.pack(">9i", *matrix))
 
 
 def trimmed(path: Path, first: int, frames: int) -> Path:

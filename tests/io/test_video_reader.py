@@ -140,12 +140,14 @@ def test_odd_sizes(tmp_path):
     assert_frames(path, synthetic.decode_all(path))
 
 
-def test_a_rotation_tag_is_followed(tmp_path):
-    path = synthetic.turned(synthetic.make_video(tmp_path / "phone.mp4", 3, size=(48, 80)))
+@pytest.mark.parametrize("clockwise", range(4))
+def test_a_rotation_tag_is_followed(tmp_path, clockwise):
+    path = synthetic.make_video(tmp_path / "phone.mp4", 3, size=(48, 80), corner=True)
+    synthetic.turned(path, clockwise)
     lying = synthetic.decode_all(path)
+    assert lying[0, 5, 5, 0] > 200 > lying[0, -5, -5, 0]
     upright = read_video(path).frames
-    assert upright.shape == (3, 80, 48, 3)
-    np.testing.assert_array_equal(upright, np.rot90(lying, -1, axes=(1, 2)))
+    np.testing.assert_array_equal(upright, np.rot90(lying, -clockwise, axes=(1, 2)))
     np.testing.assert_array_equal(read_video(path, upright=False).frames, lying)
 
 

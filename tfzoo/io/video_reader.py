@@ -9,6 +9,7 @@ because frames are recognised by their time stamps.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -227,9 +228,18 @@ def _collect(
 
 def _pixels(rgb: Any, frame: Any, upright: bool) -> np.ndarray:
     pixels = rgb.to_ndarray()
-    if upright and frame.rotation % 360:
-        return np.rot90(pixels, k=round(frame.rotation / 90))
-    return pixels
+    turns = _quarter_turns(frame) if upright else 0
+    return np.rot90(pixels, turns) if turns else pixels
+
+
+def _quarter_turns(frame: Any) -> int:
+    """Counterclockwise turns that bring a frame upright, from its display matrix."""
+    for i in range(len(frame.side_data)):
+        data = frame.side_data[i]
+        if data.type.name == "DISPLAYMATRIX":
+            across, down = np.frombuffer(bytes(data), "=i4")[:2].tolist()
+            return round(-math.atan2(down, across) / (math.pi / 2)) % 4
+    return 0
 
 
 def _by_order(
@@ -290,7 +300,7 @@ def _decode(container: Any, stream: Any, seek: int | None) -> Iterator[Any]:
 def _duration(container: Any, stream: Any, table: FrameTable, fps: float) -> float:
     """Seconds from the header; without one, from the number of frames."""
     if stream.duration is not None and stream.time_base:
-        return float(stream.duration * stream.time_base)
+        return stream.duration * float(stream.time_base)
     if container.duration:
         return container.duration / av.time_base
     return table.total / fps if fps else 0.0
