@@ -42,9 +42,7 @@ class TorchSide:
             self.optimizer = self.torch.optim.SGD(parameters, lr=self.job["learning_rate"])
 
     def step(self) -> Any:
-        mixed = (
-            self.torch.autocast("cpu", self.dtype) if self.is_mixed else contextlib.nullcontext()
-        )
+        autocast = self.torch.autocast("cpu", self.dtype, enabled=self.is_mixed)
         if not self.job["train"]:
             with self.torch.inference_mode(), autocast:
                 return self.model(**self.inputs)
