@@ -1,0 +1,91 @@
+"""What the commands share: messages, the options of the hub, and a quiet start of TensorFlow."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["UsageError", "add_hub_options", "hub_options", "note", "positive", "start_keras"]
+
+
+class UsageError(ValueError):
+    """Arguments that parse but make no sense together; exit code 2."""
+
+
+def note(message: str) -> None:
+    """Tell the user something, above any progress bar; stdout is kept for results."""
+    from tqdm import tqdm
+
+    tqdm.write(f"tfzoo: {message}", file=sys.stderr)
+
+
+def positive(text: str) -> int:
+    """An argument that must be a whole number above 0.
+
+    Raises:
+        ArgumentTypeError: It is not.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def add_hub_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that say where a checkpoint is looked for."""
+    group = parser.add_argument_group("checkpoints from the model hub")
+    group.add_argument("--revision", metavar="NAME", help="branch, tag or commit")
+    group.add_argument("--cache-dir", metavar="DIR", help="folder of the download cache")
+    group.add_argument("--offline", action="store_true", help="use the cache only")
+
+
+def hub_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Those options as keywords of `from_pretrained`."""
+    return {
+        "revision": args.revision,
+        "cache_dir": args.cache_dir,
+        "local_files_only": args.offline,
+    }
+
+
+def start_keras() -> None:
+    """Import Keras and start its backend, without TensorFlow's chatter.
+
+    Nothing is held back where `TF_CPP_MIN_LOG_LEVEL` is set: somebody wants to see it.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        quiet: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    else:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+        quiet = _held_back_stderr()
+    with quiet:
+        import keras
+
+        keras.ops.zeros((1,))  # the first operation looks for devices, and says so
+
+
+@contextlib.contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    """Keep what is written to file descriptor 2, and show it only if the block fails.
+
+    Recent releases of TensorFlow log at start-up before they look at any setting.
+    """
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            sys.stderr.flush()
+            kept.seek(0)
+            os.write(original, kept.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(original, 2)
+            os.close(original)

@@ -1,0 +1,44 @@
+"""`tfzoo list`: the families, their classes and their published checkpoints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from tfzoo.registry import Family, families
+
+__all__ = ["add_to", "run"]
+
+
+def add_to(subparsers: Any) -> None:
+    """Declare the command's arguments."""
+    parser = subparsers.add_parser("list", help="show all models, classes and checkpoints")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the registry."""
+    if args.json:
+        print(json.dumps([_as_dict(family) for family in families()], indent=2))
+    else:
+        print("\n\n".join(_as_text(family) for family in families()))
+
+
+def _as_dict(family: Family) -> dict[str, Any]:
+    return {
+        "name": family.name,
+        "title": family.title,
+        "paper": family.paper,
+        "model_types": list(family.model_types),
+        "classes": list(family.classes),
+        "checkpoints": list(family.checkpoints),
+    }
+
+
+def _as_text(family: Family) -> str:
+    lines = [f"{family.name}: {family.title} ({family.paper})", "  classes"]
+    lines += [f"    {name}" for name in family.classes]
+    lines += ["  published checkpoints"] if family.checkpoints else []
+    return "\n".join(lines + [f"    {name}" for name in family.checkpoints])
