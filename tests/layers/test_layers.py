@@ -1,0 +1,147 @@
+"""The shared layers by hand."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from tfzoo.layers.activations import ACTIVATIONS, gelu, get_activation, quick_gelu
+from tfzoo.layers.attention import SelfAttention, attend
+from tfzoo.layers.drop_path import DropPath, drop_path_rates
+from tfzoo.layers.linear import Linear
+from tfzoo.layers.mlp import MLP
+from tfzoo.layers.patch_embedding import PatchEmbedding
+from tfzoo.layers.positions import nearest_indices, resize_grid_nearest, resize_rows_nearest
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape: int) -> np.ndarray:
+    """Random float32."""
+    return RNG.normal(size=shape).astype("float32")
+
+
+def test_gelu_is_exact() -> None:
+    x = np.linspace(-6, 6, 101).astype("float32")
+    expected = tf.nn.gelu(tf.constant(x, "float64"), approximate=False).numpy()
+    np.testing.assert_allclose(gelu(ops.convert_to_tensor(x)), expected, atol=2e-6)
+    np.testing.assert_allclose(
+        quick_gelu(ops.convert_to_tensor(x)), x / (1 + np.exp(-1.702 * x)), atol=1e-6
+    )
+
+
+def test_activations_by_name() -> None:
+    for name in ACTIVATIONS:
+        assert np.isfinite(get_activation(name)(ops.convert_to_tensor([-1.0, 2.0]))).all()
+    with pytest.raises(ValueError, match="Unknown activation 'x'; known are gelu, gelu_new"):
+        get_activation("x")
+    assert get_activation(abs) is abs
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (2, 1, 3, 4)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_is_dense(shape: tuple[int, ...], bias: bool) -> None:
+    layer = Linear(5, use_bias=bias, activation=gelu)
+    x = normal(*shape)
+    out = layer(x)
+    expected = x @ layer.kernel.numpy() + (layer.bias.numpy() if bias else 0)
+    np.testing.assert_allclose(out, gelu(ops.convert_to_tensor(expected)), atol=1e-6)
+    assert out.shape == (*shape[:-1], 5)
+
+
+def test_linear_takes_lora() -> None:
+    layer = Linear(5)
+    layer.build((None, 4))
+    layer.enable_lora(2)
+    layer.lora_kernel_b.assign(normal(2, 5))
+    x = normal(3, 4)
+    np.testing.assert_allclose(layer(x), x @ ops.convert_to_numpy(layer.kernel), atol=1e-6)
+
+
+def test_attention_by_hand() -> None:
+    q, k, v = normal(2, 3, 5, 4), normal(2, 3, 7, 4), normal(2, 3, 7, 4)
+    scores = np.einsum("bhnk,bhmk->bhnm", q, k) / 2.0
+    maps = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    context, found = attend(*map(ops.convert_to_tensor, (q, k, v)))
+    np.testing.assert_allclose(found, maps, atol=1e-6)
+    np.testing.assert_allclose(context, np.einsum("bhnm,bhmk->bhnk", maps, v), atol=1e-5)
+
+
+def test_attention_orders_query_key_value_head_after_head() -> None:
+    layer = SelfAttention(4, 2)
+    layer.build((None, None, 4))
+    x = normal(1, 3, 4)
+    qkv = x @ layer.qkv.kernel.numpy()
+    heads = [qkv[..., i * 4 : (i + 1) * 4].reshape(1, 3, 2, 2).swapaxes(1, 2) for i in range(3)]
+    context, _ = attend(*map(ops.convert_to_tensor, heads))
+    context = np.swapaxes(context, 1, 2).reshape(1, 3, 4)
+    np.testing.assert_allclose(layer(x)[0], context @ layer.out.kernel.numpy(), atol=1e-6)
+    with pytest.raises(ValueError, match="width 5 is no multiple of the 2 heads"):
+        SelfAttention(5, 2)
+
+
+def test_mlp_by_hand() -> None:
+    layer = MLP(6, 4, "relu")
+    layer.build((None, None, 4))
+    x = normal(2, 3, 4)
+    hidden = np.maximum(x @ layer.fc1.kernel.numpy(), 0)
+    np.testing.assert_allclose(layer(x), hidden @ layer.fc2.kernel.numpy(), atol=1e-6)
+
+
+def test_patches_are_those_of_a_convolution() -> None:
+    layer = PatchEmbedding(5, 4, 3)
+    layer.build()
+    layer.projection.bias.assign(normal(5))
+    images = normal(2, 3, 9, 14)  # one row and two columns of pixels are dropped
+    expected = layer.projection(images.transpose(0, 2, 3, 1))
+    np.testing.assert_allclose(layer(images), np.reshape(expected, (2, 6, 5)), atol=1e-5)
+    assert layer.grid(9, 14) == (2, 3)
+
+
+def test_drop_path_drops_whole_rows_and_keeps_the_mean() -> None:
+    keras.utils.set_random_seed(0)
+    layer = DropPath(0.25)
+    x = np.ones((4000, 2, 3), "float32")
+    out = np.asarray(layer(x, training=True))
+    rows = out.reshape(4000, -1)
+    assert set(np.unique(rows)) == {0.0, np.float32(1 / 0.75)}
+    assert (rows.min(1) == rows.max(1)).all()
+    assert rows.mean() == pytest.approx(1.0, abs=0.03)
+    assert layer(x) is not None
+    np.testing.assert_array_equal(layer(x), x)
+    assert drop_path_rates(0.3, 4) == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert drop_path_rates(0.3, 1) == [0.0]
+
+
+def test_nearest_rule_is_that_of_float32() -> None:
+    assert nearest_indices(4, 8).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    exact = [i * 8 // 82 for i in range(82)]
+    found = nearest_indices(8, 82).tolist()
+    assert found != exact  # where float32 rounds below a whole number
+    assert max(abs(a - b) for a, b in zip(found, exact, strict=True)) == 1
+    for size_in, size_out in ((8, 82), (3, 7), (14, 9), (5, 5)):
+        symbolic = tf.function(lambda n, size=size_in: nearest_indices(size, n))
+        assert (
+            symbolic(tf.constant(size_out)).numpy().tolist()
+            == nearest_indices(size_in, size_out).tolist()
+        )
+
+
+def test_tables_are_resized_by_rows_and_by_grid() -> None:
+    table = normal(4, 2)
+    assert resize_rows_nearest(table, 4) is table
+    np.testing.assert_array_equal(resize_rows_nearest(table, 2), table[[0, 2]])
+    assert resize_grid_nearest(table, 1, 4) is table  # the same count: as it is
+    np.testing.assert_array_equal(resize_grid_nearest(table, 2, 4), table[[0, 0, 1, 1, 2, 2, 3, 3]])
+
+    @tf.function
+    def dynamic(height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+        return resize_grid_nearest(tf.constant(table), height, width)
+
+    for size in ((2, 2), (1, 4), (2, 4), (3, 3), (1, 2)):
+        np.testing.assert_array_equal(
+            dynamic(*map(tf.constant, size)), resize_grid_nearest(table, *size)
+        )
