@@ -191,6 +191,11 @@ class PretrainedConfig:
             self.id2label = {index: f"LABEL_{index}" for index in range(count)}
             self.label2id = {name: index for index, name in self.id2label.items()}
 
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        """Every documented keyword: the family's fields and those that all configs share."""
+        return (*cls.fields, *_COMMON, "num_labels", "id2label", "label2id")
+
     # ---- validation
     def validate(self) -> None:
         """Check every field against its constraint; families add checks between fields.

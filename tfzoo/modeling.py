@@ -7,6 +7,7 @@ be constructed, loaded, called, trained, saved, saved back and exported.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
@@ -167,6 +168,7 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
             >>> model.config.num_labels
             7
         """
+        cls._refuse_unknown(config_overrides)
         where = {
             "revision": revision,
             "cache_dir": cache_dir,
@@ -187,6 +189,17 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
             lambda: cls(config, dtype=dtype),
             ignore_mismatched_sizes=ignore_mismatched_sizes,
         )
+
+    @classmethod
+    def _refuse_unknown(cls, overrides: Mapping[str, Any]) -> None:
+        known = cls.config_class.field_names()
+        for name in overrides:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                raise TypeError(
+                    f"{cls.__name__}.from_pretrained got an unknown keyword {name!r}; "
+                    + (f"did you mean {near[0]!r}?" if near else "see its documentation.")
+                )
 
     def save_pretrained(self, save_directory: str | Path, max_shard_size: str = "5GB") -> None:
         """Write a checkpoint that PyTorch's `from_pretrained` loads: config.json and safetensors.
