@@ -35,7 +35,7 @@ TIERS = (
     ),
     ("tfzoo.models",),
     ("tfzoo.auto", "tfzoo.export", "tfzoo.data", "tfzoo.viz"),
-    ("tfzoo.beam", "tfzoo.cli"),
+    ("tfzoo.beam", "tfzoo.commands", "tfzoo.cli"),
 )
 # Packages that only the named parts may import.
 ONLY = {
