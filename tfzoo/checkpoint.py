@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfzoo.hub import HubError, resolve
+from tfzoo.hub import HubFileNotFoundError, resolve
 from tfzoo.keras_compat import build_filled
 from tfzoo.variables import slots
 from weights_convert.plan import Entry, make_plan, save_plan
@@ -40,10 +40,10 @@ def locate(name_or_path: str | Path, **where: Any) -> Path:
         return Path(name_or_path)
     try:
         return resolve(name_or_path, SAFETENSORS_NAME, **where)
-    except HubError as error:
+    except HubFileNotFoundError as error:
         try:
             folder = resolve(name_or_path, INDEX_NAME, **where)
-        except HubError:
+        except HubFileNotFoundError:
             raise error from None
     return resolve(name_or_path, shard_names(folder / INDEX_NAME), **where)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import av
 import keras
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tfzoo.config import ConfigError
 from tfzoo.variables import slots
 from weights_convert.errors import WeightMismatchError
 
+VIDEO = Path(__file__).parents[1] / "data" / "videos" / "bigbuckbunny.mp4"
 BY_NAME = {case.name.split("/")[1]: case for case in CASES}
 
 
@@ -159,6 +161,26 @@ def test_other_sizes_are_never_interpolated_at_load_time() -> None:
     for change in ({"num_frames": 8}, {"image_size": 24}):
         with pytest.raises(WeightMismatchError, match="embeddings"):
             BY_NAME["divided"].load(**change)
+
+
+# ---- the documented example, in its TF form
+def test_documented_example() -> None:
+    np.random.seed(0)
+    container = av.open(str(VIDEO))
+    indices = tfzoo.sample_frame_indices(
+        clip_len=8, frame_sample_rate=4, seg_len=container.streams.video[0].frames
+    )
+    video = tfzoo.read_video(VIDEO, indices=indices).frames
+    image_processor = tfzoo.VideoMAEImageProcessor()
+    configuration = tfzoo.TimesformerConfig(num_hidden_layers=1)
+    model = tfzoo.TFTimesformerModel(configuration)
+    assert model.config is configuration
+    inputs = image_processor(list(video), return_tensors="tf")
+    outputs = model(**inputs)
+    assert list(outputs.last_hidden_state.shape) == [1, 1569, 768]
+    classifier = tfzoo.TFTimesformerForVideoClassification(configuration)
+    predicted_label = int(tf.argmax(classifier(**inputs).logits, -1)[0])
+    assert classifier.config.id2label[predicted_label].startswith("LABEL_")
 
 
 # ---- losses
