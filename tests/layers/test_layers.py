@@ -11,7 +11,7 @@ from keras import ops
 from tfzoo.layers.activations import ACTIVATIONS, gelu, get_activation, quick_gelu
 from tfzoo.layers.attention import SelfAttention, attend
 from tfzoo.layers.drop_path import DropPath, drop_path_rates
-from tfzoo.layers.linear import Linear
+from tfzoo.layers.linear import Linear, chain
 from tfzoo.layers.mlp import MLP
 from tfzoo.layers.patch_embedding import PatchEmbedding
 from tfzoo.layers.positions import nearest_indices, resize_grid_nearest, resize_rows_nearest
@@ -59,6 +59,17 @@ def test_linear_takes_lora() -> None:
     layer.lora_kernel_b.assign(normal(2, 5))
     x = normal(3, 4)
     np.testing.assert_allclose(layer(x), x @ ops.convert_to_numpy(layer.kernel), atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [2, 50])
+def test_chain_is_both_layers(rows: int) -> None:
+    first, second = Linear(6), Linear(5)
+    first.build((None, 4))
+    second.build((None, 6))
+    for layer in (first, second):
+        layer.bias.assign(normal(layer.units))
+    x = ops.convert_to_tensor(normal(2, rows, 4))
+    np.testing.assert_allclose(chain(x, first, second), second(first(x)), atol=1e-5)
 
 
 def test_attention_by_hand() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzoo.keras_compat import tensorflow
+from tfzoo.layers.linear import affine
 
 __all__ = ["PatchEmbedding"]
 
@@ -73,9 +73,5 @@ class PatchEmbedding(keras.layers.Layer):
         x = ops.transpose(x, (0, 2, 4, 3, 5, 1))
         x = ops.reshape(x, (-1, side * side * self.num_channels))
         kernel = ops.reshape(self.projection.kernel, (-1, self.width))
-        x = ops.matmul(x, kernel)
-        if self.projection.use_bias:
-            tf = tensorflow()  # `bias_add` is fused with the product, a plain sum is not
-            bias = self.projection.bias
-            x = x + bias if tf is None else tf.nn.bias_add(x, bias)
+        x = affine(x, kernel, self.projection.bias if self.projection.use_bias else None)
         return ops.reshape(x, (batch, rows * columns, self.width))

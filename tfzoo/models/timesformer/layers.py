@@ -10,6 +10,7 @@ from keras import ops
 from tfzoo.config import ConfigError
 from tfzoo.layers.attention import SelfAttention
 from tfzoo.layers.drop_path import DropPath, drop_path_rates
+from tfzoo.layers.linear import Linear, chain
 from tfzoo.layers.mlp import MLP
 from tfzoo.layers.patch_embedding import PatchEmbedding
 from tfzoo.layers.positions import resize_grid_nearest, resize_rows_nearest
@@ -164,7 +165,7 @@ class DividedTimesformerLayer(TimesformerLayer):
         super().__init__(config, drop_path_rate, **kwargs)
         self.temporal_layernorm = norm(config, "temporal_layernorm")
         self.temporal_attention = _attention(config, "temporal_attention")
-        self.temporal_dense = keras.layers.Dense(
+        self.temporal_dense = Linear(
             config.hidden_size, kernel_initializer=initializer(config), name="temporal_dense"
         )
 
@@ -184,7 +185,7 @@ class DividedTimesformerLayer(TimesformerLayer):
             (B, 1 + M, D) and the spatial attention maps (B Tc, H, 1 + M / Tc, 1 + M / Tc).
         """
         cls, patches = hidden[:, :1], hidden[:, 1:]
-        patches = self._attend_in_time(patches)
+        patches = patches + self._attend_in_time(patches, training)
         cls_change, patch_change, maps = self._attend_in_space(cls, patches)
         hidden = ops.concatenate([cls + cls_change, patches + patch_change], axis=1)
         return self.feed_forward(hidden), maps
@@ -197,15 +198,18 @@ class DividedTimesformerLayer(TimesformerLayer):
         columns = self.config.image_size // self.config.patch_size
         return tokens // self.config.num_frames // columns * columns
 
-    def _attend_in_time(self, patches: Any) -> Any:
+    def _attend_in_time(self, patches: Any, training: bool) -> Any:
         """(B, M, D) -> (B, M, D), each place in space on its own. The class token is not in it."""
         (batch, tokens), frames = ops.shape(patches)[:2], self.config.num_frames
         width, places = self.config.hidden_size, self._places(tokens)
         x = ops.reshape(patches, (batch, places, frames, width))
         x = ops.reshape(x, (-1, frames, width))
-        attended, _ = self.temporal_attention(self.temporal_layernorm(x))
-        attended = ops.reshape(self.drop_path(attended), (batch, tokens, width))
-        return patches + self.temporal_dense(attended)
+        x = self.temporal_layernorm(x)
+        if training:  # dropout and stochastic depth stand between the two linear layers
+            attended = self.drop_path(self.temporal_attention(x)[0])
+            return self.temporal_dense(ops.reshape(attended, (batch, tokens, width)))
+        context = ops.reshape(self.temporal_attention.context(x)[0], (batch, tokens, width))
+        return chain(context, self.temporal_attention.out, self.temporal_dense)
 
     def _attend_in_space(self, cls: Any, patches: Any) -> tuple[Any, Any, Any]:
         """Each frame on its own, with the class token; its changes are averaged over frames."""
