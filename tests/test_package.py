@@ -5,7 +5,9 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import tfzoo
 from tests.support.processes import run_python
 from tfzoo.registry import families, family_of, public_names
 
+DATA = Path(__file__).parent / "data"
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(tfzoo.__path__, "tfzoo.")
@@ -65,8 +68,24 @@ def test_families_resolve_their_own_names() -> None:
     assert all(family.title and family.paper and family.checkpoints for family in families())
 
 
+@pytest.fixture(scope="module")
+def playground(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the examples speak of."""
+    folder = tmp_path_factory.mktemp("examples")
+    shutil.copy(DATA / "videos" / "nasa_13013.mp4", folder / "clip.mp4")
+    shutil.copy(DATA / "photos" / "coffee.jpg", folder / "photo.jpg")
+    shutil.copytree(tfzoo.default_checkpoint(), folder / "checkpoint")
+    (folder / "frames").mkdir()
+    for i in range(2):
+        shutil.copy(DATA / "photos" / "coffee.jpg", folder / "frames" / f"{i}.jpg")
+    return folder
+
+
 @pytest.mark.parametrize("name", MODULES)
-def test_examples_in_docstrings_run(name: str) -> None:
+def test_examples_in_docstrings_run(
+    name: str, playground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(playground)
     module = importlib.import_module(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # examples may show the warnings that users get

@@ -69,6 +69,7 @@ def read_table(container: Any, stream: Any, path: str) -> FrameTable:
         VideoError: No frames, or a file that is cut off.
 
     Example:
+        >>> import av
         >>> with av.open("clip.mp4") as container:
         ...     table = read_table(container, container.streams.video[0], "clip.mp4")
     """

@@ -139,11 +139,12 @@ class BaseImageProcessor:
             TypeError: An override that is neither a field nor a key of the file.
 
         Example:
+            >>> from tfzoo import VideoMAEImageProcessor
             >>> processor = VideoMAEImageProcessor.from_pretrained("checkpoint/", size=256)
         """
-        from tfzoo import hub
+        from tfzoo.hub import resolve
 
-        folder = hub.resolve(
+        folder = resolve(
             name_or_path,
             PROCESSOR_FILE,
             revision=revision,
