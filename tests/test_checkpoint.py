@@ -178,6 +178,20 @@ def test_loading_computes_no_random_values(monkeypatch: pytest.MonkeyPatch) -> N
     CASE.load()
 
 
+def test_h5_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    """Keras itself reads three layers into two without a word."""
+    config = {**CASE.config, "num_hidden_layers": 3, "hidden_dropout_prob": 0.1}
+    deep = CASE.tf_class(tfzoo.TimesformerConfig(**config))
+    deep.compile("adam", loss="mse", metrics=["accuracy"])
+    deep.save_weights(tmp_path / "deep.weights.h5")
+    with pytest.raises(WeightMismatchError, match=r"is not of a TFTimesformerForVideoClass"):
+        CASE.load().load_weights(tmp_path / "deep.weights.h5")
+    again = CASE.tf_class(deep.config)
+    again.load_weights(tmp_path / "deep.weights.h5")
+    for one, two in zip(deep.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
 def test_sizes_in_words() -> None:
     assert parse_size("5GB") == 5 * 10**9
     assert parse_size("1.5KiB") == 1536
@@ -214,6 +228,13 @@ def test_auto_image_processor(folder: Path) -> None:
             assert type(processor) is tfzoo.VideoMAEImageProcessor
             assert processor.image_mean == [0.1, 0.2, 0.3]
             assert processor.size == {"shortest_edge": 32}
+    (folder / "preprocessor_config.json").write_text("{}")
+    (folder / "config.json").write_text('{"model_type": "videomae"}')  # whose models we lack
+    processor = tfzoo.AutoImageProcessor.from_pretrained(folder)
+    assert type(processor) is tfzoo.VideoMAEImageProcessor
+    (folder / "config.json").write_text('{"model_type": "vit"}')
+    with pytest.raises(ConfigError, match="no class for model_type 'vit'"):
+        tfzoo.AutoImageProcessor.from_pretrained(folder)
     (folder / "preprocessor_config.json").write_text('{"image_processor_type": "Nonsense"}')
     with pytest.raises(ConfigError, match="is for Nonsense, which tfzoo lacks"):
         tfzoo.AutoImageProcessor.from_pretrained(folder)

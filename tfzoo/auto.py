@@ -70,10 +70,7 @@ class AutoConfig(_Auto):
             'timesformer'
         """
         where, overrides = _split(kwargs)
-        path = resolve(pretrained_model_name_or_path, CONFIG_NAME, **where) / CONFIG_NAME
-        model_type = read_json(path, ConfigError).get("model_type")
-        if model_type is None:
-            raise ConfigError(f"{path} names no model_type, so its family is unknown.")
+        model_type, path = _read_model_type(pretrained_model_name_or_path, where)
         return _config_class(model_type, path).from_pretrained(
             pretrained_model_name_or_path, **where, **overrides
         )
@@ -86,6 +83,15 @@ class AutoConfig(_Auto):
             ConfigError: An unknown `model_type`.
         """
         return _config_class(model_type, "the argument")(**fields)
+
+
+def _read_model_type(name: str | Path, where: dict[str, Any]) -> tuple[str, Path]:
+    """The `model_type` in a checkpoint's config.json, and that file."""
+    path = resolve(name, CONFIG_NAME, **where) / CONFIG_NAME
+    model_type = read_json(path, ConfigError).get("model_type")
+    if model_type is None:
+        raise ConfigError(f"{path} names no model_type, so its family is unknown.")
+    return model_type, path
 
 
 def _config_class(model_type: str, source: Any) -> type[PretrainedConfig]:
@@ -199,12 +205,19 @@ class AutoImageProcessor(_Auto):
         folder = resolve(pretrained_model_name_or_path, PREPROCESSOR_NAME, **where)
         values = read_json(folder / PREPROCESSOR_NAME, ConfigError)
         name = values.get("image_processor_type") or values.get("feature_extractor_type")
-        if name is None:
-            config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **where)
-            name = family_of(config.model_type).auto[cls.__name__][config.model_type]
+        if name is None:  # a model_type may have its processor here and its models elsewhere
+            model_type, _ = _read_model_type(pretrained_model_name_or_path, where)
+            name = _processor_of(cls.__name__, model_type)
         if name not in public_names():
             raise ConfigError(f"{folder / PREPROCESSOR_NAME} is for {name}, which tfzoo lacks.")
         return import_name(name).from_pretrained(pretrained_model_name_or_path, **kwargs)
+
+
+def _processor_of(auto_class: str, model_type: str) -> str:
+    for family in families():
+        if model_type in family.auto.get(auto_class, {}):
+            return family.auto[auto_class][model_type]
+    raise ConfigError(f"{auto_class} has no class for model_type {model_type!r}.")
 
 
 class AutoProcessor(_Auto):
@@ -223,11 +236,12 @@ class AutoProcessor(_Auto):
             ConfigError: It is for a processor that tfzoo does not have.
         """
         where, _ = _split(kwargs)
-        config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **where)
-        family = family_of(config.model_type)
-        name = family.auto.get(cls.__name__, {}).get(config.model_type)
-        loader = AutoImageProcessor if name is None else family.load(name)
-        return loader.from_pretrained(pretrained_model_name_or_path, **kwargs)
+        model_type, _ = _read_model_type(pretrained_model_name_or_path, where)
+        for family in families():
+            if model_type in family.auto.get(cls.__name__, {}):
+                loader = family.load(family.auto[cls.__name__][model_type])
+                return loader.from_pretrained(pretrained_model_name_or_path, **kwargs)
+        return AutoImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs)
 
 
 def load_model(path: str | Path, **kwargs: Any) -> keras.Model:

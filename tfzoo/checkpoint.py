@@ -6,10 +6,12 @@ Names and axis orders come from `weights_convert`; this module only moves values
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import keras
 import numpy as np
 from keras import ops
@@ -17,6 +19,7 @@ from keras import ops
 from tfzoo.hub import HubFileNotFoundError, resolve
 from tfzoo.keras_compat import build_filled
 from tfzoo.variables import slots
+from weights_convert.errors import WeightMismatchError
 from weights_convert.plan import Entry, make_plan, save_plan
 from weights_convert.rules import family_map
 from weights_convert.safetensors_io import open_checkpoint, shard_names, write_checkpoint
@@ -24,7 +27,7 @@ from weights_convert.safetensors_io import open_checkpoint, shard_names, write_c
 if TYPE_CHECKING:
     from tfzoo.modeling import TFPreTrainedModel
 
-__all__ = ["SAFETENSORS_NAME", "load_model_from", "write_weights"]
+__all__ = ["SAFETENSORS_NAME", "check_weights_file", "load_model_from", "locate", "write_weights"]
 
 SAFETENSORS_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
@@ -97,6 +100,34 @@ def _reader(tensors: Any, entry: Entry) -> Callable:
 
 
 _DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64"}
+
+
+def check_weights_file(model: TFPreTrainedModel, path: str | Path) -> None:
+    """Refuse a `.weights.h5` file whose arrays are not those of the model.
+
+    Keras reads the weights of a deeper model into a shallower one without a word.
+
+    Raises:
+        WeightMismatchError: Other arrays than the model has.
+    """
+    stored: Counter[tuple[int, ...]] = Counter()
+
+    def count(name: str, item: Any) -> None:
+        beside = name.startswith(("optimizer/", "metrics/")) or "seed_generator" in name
+        if isinstance(item, h5py.Dataset) and not beside:
+            stored[tuple(item.shape)] += 1
+
+    with h5py.File(path) as file:
+        file.visititems(count)
+    wanted = Counter(tuple(variable.shape) for variable in model.weights)
+    if stored != wanted:
+        raise WeightMismatchError(
+            [f"{n} x {shape}" for shape, n in (wanted - stored).items()],
+            [f"{n} x {shape}" for shape, n in (stored - wanted).items()],
+            [],
+            f"{path} is not of a {type(model).__name__} with this config; load a model from a "
+            "checkpoint or a .keras file, which bring theirs along.",
+        )
 
 
 def write_weights(model: TFPreTrainedModel, folder: Path, max_shard_bytes: int) -> None:

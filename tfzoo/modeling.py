@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import keras
 
-from tfzoo.checkpoint import load_model_from, locate, write_weights
+from tfzoo.checkpoint import check_weights_file, load_model_from, locate, write_weights
 from tfzoo.config import PretrainedConfig
 from tfzoo.inputs import Input, InputTable
 from tfzoo.keras_compat import default_policy
@@ -220,6 +220,23 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
         config.save_pretrained(folder)
 
     # ---- Keras's own formats
+    def load_weights(
+        self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
+    ) -> None:
+        """Load a `.weights.h5` file into this model, see `keras.Model.load_weights`.
+
+        Args:
+            filepath: The file.
+            skip_mismatch: Leave weights of another shape as they are, with a warning.
+            **kwargs: Further arguments of `keras.Model.load_weights`.
+
+        Raises:
+            WeightMismatchError: The file's arrays are not those of this model.
+        """
+        if str(filepath).endswith(".weights.h5") and not skip_mismatch:
+            check_weights_file(self, filepath)
+        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+
     def get_config(self) -> dict[str, Any]:
         """What a `.keras` file needs to construct the model again."""
         return {
