@@ -117,6 +117,22 @@ def test_unwritable_targets(target: str, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "in the way"
 
 
+def test_exports_replace_exports_only(tmp_path: Path) -> None:
+    model = CASE.load()
+    model.export(tmp_path / "deep" / "1", verbose=False)
+    model.export(tmp_path / "deep" / "1", verbose=False)
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine").write_text("in the way")
+    for name in ("file", "folder"):
+        with pytest.raises(FileExistsError, match="is no SavedModel"):
+            model.export(tmp_path / name)
+    with pytest.raises(OSError, match="is no folder to write to"):
+        model.export(tmp_path / "file" / "inside", verbose=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "file", "folder"]
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["1"]
+
+
 def test_broken_writes_leave_the_old_checkpoint(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 import tfzoo
 from tfzoo.config import ConfigError, PretrainedConfig, field, one_of, positive
 from tfzoo.config import probability as in_unit_interval
-from tfzoo.json_file import write_json
+from tfzoo.files import write_json
 
 DOCUMENTED = {
     "image_size": 224,

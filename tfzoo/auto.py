@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfzoo.config import CONFIG_NAME, ConfigError, PretrainedConfig
+from tfzoo.files import read_json
 from tfzoo.hub import resolve
-from tfzoo.json_file import read_json
 from tfzoo.registry import families, family_of, import_name, public_names
 
 if TYPE_CHECKING:

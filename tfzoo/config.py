@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfzoo.files import read_json, write_json
 from tfzoo.hub import resolve
-from tfzoo.json_file import read_json, write_json
 
 __all__ = [
     "ConfigError",

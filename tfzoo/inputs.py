@@ -1,7 +1,7 @@
 """The input table: what a head takes, in one place.
 
 From a head's table follow the accepted forms of its inputs (keywords, or one tensor, list, tuple
-or dict), the errors for wrong ones, the signature it exports and the text of its documentation.
+or dict), the errors for wrong ones and the signature it exports.
 """
 
 from __future__ import annotations
@@ -144,12 +144,3 @@ class InputTable:
     def specs(self, config: Any) -> dict[str, keras.InputSpec]:
         """The signature to export: every input that the head cannot do without."""
         return {row.name: row.spec(config) for row in self.rows if not row.optional}
-
-    def describe(self) -> str:
-        """The `Args:` lines of the head's documentation."""
-        lines = []
-        for row in self.rows:
-            shape = f"({', '.join(row.shape)}) " if row.shape else ""
-            optional = ", optional" if row.optional else ""
-            lines.append(f"    {row.name}: {shape}{row.dtype}{optional}. {row.description}")
-        return "\n".join(lines)

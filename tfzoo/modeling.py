@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ import keras
 
 from tfzoo.checkpoint import check_weights_file, load_model_from, locate, write_weights
 from tfzoo.config import PretrainedConfig
+from tfzoo.files import replacing
 from tfzoo.inputs import Input, InputTable
 from tfzoo.keras_compat import default_policy
 from tfzoo.outputs import ModelOutput
@@ -283,7 +284,8 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
             **kwargs: Further arguments of `keras.Model.export`.
 
         Raises:
-            OSError: The target cannot be written.
+            FileExistsError: The folder holds something else than an earlier export.
+            OSError: The target cannot be written. Nothing half-written stays behind.
 
         Example:
             >>> import tempfile, tfzoo
@@ -295,13 +297,22 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
         if format != "tf_saved_model":
             super().export(str(filepath), format=format, input_signature=[specs], **kwargs)
             return
+        folder = Path(filepath)
+        is_export = (folder / "saved_model.pb").is_file() or not any(_items(folder))
+        if folder.exists() and not is_export:
+            raise FileExistsError(f"{folder} exists and is no SavedModel: choose another name.")
         archive = keras.export.ExportArchive()
         archive.add_endpoint(
             "serving_default",
             lambda inputs: self.serving_outputs(**inputs),
             input_signature=[specs],
         )
-        archive.write_out(str(filepath), verbose=kwargs.get("verbose", True))
+        with replacing(folder, force=True) as path:
+            archive.write_out(str(path), verbose=kwargs.get("verbose", True))
+
+
+def _items(folder: Path) -> Iterator[Path]:
+    return folder.iterdir() if folder.is_dir() else iter([folder])
 
 
 def parse_size(size: str | int) -> int:

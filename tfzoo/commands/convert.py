@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tfzoo.commands.console import UsageError, add_hub_options, hub_options, note, start_keras
+from tfzoo.files import replacing
 
 __all__ = ["add_to", "run"]
 
@@ -67,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
     _check_target(target, args.to, args.source, args.force)
     start_keras()
     model = _load(args)
-    with _replacing(target, args.force) as path:
+    with replacing(target, args.force) as path:
         _write(model, path, args)
     count = model.count_params()
     print(f"{target}: {type(model).__name__}, {count:,} parameters, {_bytes(target):,} bytes")
@@ -135,30 +133,6 @@ def _copy_processor(source: str, folder: Path, where: dict[str, Any]) -> None:
     for name in _PROCESSOR_FILES:
         if (found / name).is_file():
             shutil.copyfile(found / name, folder / name)
-
-
-@contextlib.contextmanager
-def _replacing(target: Path, force: bool) -> Iterator[Path]:
-    """A path beside `target` to write to, which takes its place once the block has succeeded."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        workshop = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    except OSError as error:
-        raise OSError(f"{target.parent} is no folder to write to: {error.strerror}.") from error
-    try:
-        yield workshop / target.name
-        if os.path.lexists(target):
-            if not force:
-                raise FileExistsError(f"{target} has come to exist meanwhile; it is not replaced.")
-            os.rename(target, workshop / "old")
-        try:
-            os.rename(workshop / target.name, target)
-        except OSError:
-            if os.path.lexists(workshop / "old"):
-                os.rename(workshop / "old", target)
-            raise
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
 
 
 def _bytes(path: Path) -> int:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tfzoo.json_file import read_json, write_json
+from tfzoo.files import read_json, write_json
 
 __all__ = ["PROCESSOR_FILE", "BaseImageProcessor", "BatchFeature"]
 
