@@ -78,9 +78,9 @@ def run(args: argparse.Namespace) -> None:
         watch.lap("loading")
         bar.update()
         bar.set_description("reading")
-        num_frames = args.num_frames or model.config.num_frames
+        choice = _choice_of_frames(model.config, args.num_frames)
         frames, indices = _read(
-            args.input, num_frames, lambda done, all_: bar.set_postfix_str(f"frame {done}/{all_}")
+            args.input, choice, lambda done, all_: bar.set_postfix_str(f"frame {done}/{all_}")
         )
         watch.lap("reading")
         bar.update()
@@ -126,21 +126,31 @@ def _load(name: str, where: dict[str, Any]) -> tuple[Any, Any]:
     return wanted.from_pretrained(name, **where), processor
 
 
+def _choice_of_frames(config: Any, num_frames: int | None) -> dict[str, Any]:
+    """How a video is sampled: spread over it, unless the checkpoint's config says otherwise."""
+    return {
+        "num_frames": num_frames or config.num_frames,
+        "sampling": getattr(config, "sampling", "uniform"),
+        "frame_sample_rate": getattr(config, "frame_sample_rate", 1),
+    }
+
+
 def _read(
-    path: Path, num_frames: int, progress: Callable[[int, int], None]
+    path: Path, choice: dict[str, Any], progress: Callable[[int, int], None]
 ) -> tuple[np.ndarray, list[int]]:
     """Frames (T, height, width, C) of whatever `path` is, and their places in it."""
     from tfzoo.io import choose_indices, read_frames, read_image, read_video
 
     if path.is_dir():
         frames = read_frames(path)
-        indices = choose_indices(len(frames), num_frames)
+        indices = choose_indices(len(frames), **choice)
         return frames[indices], indices.tolist()
     if _is_still(path):
         image = read_image(path)
-        note(f"{path} is a still image: taken as a clip of {num_frames} equal frames.")
-        return np.repeat(image[None], num_frames, axis=0), [0] * num_frames
-    clip = read_video(path, num_frames=num_frames, progress=progress)
+        count = choice["num_frames"]
+        note(f"{path} is a still image: taken as a clip of {count} equal frames.")
+        return np.repeat(image[None], count, axis=0), [0] * count
+    clip = read_video(path, **choice, progress=progress)
     return clip.frames, clip.indices.tolist()
 
 
