@@ -61,18 +61,21 @@ def classification_loss(
         Scalar, the mean over the samples that count.
 
     Raises:
-        ValueError: Shapes that do not fit, or class indices outside [0, num_labels).
+        ValueError: Shapes that do not fit, class indices outside [0, num_labels), or no head.
 
     Example:
         >>> import numpy as np
         >>> float(classification_loss(np.array([1]), np.array([[0.0, 0.0]]), 2))  # ln 2
         0.6931471824645996
     """
+    if num_labels < 1:
+        raise ValueError("A model without a head (num_labels=0) takes no labels.")
     labels, logits = ops.convert_to_tensor(labels), ops.cast(logits, "float32")
     kind = problem_type_of(labels, num_labels, problem_type)
     if kind == "single_label_classification":
         check_class_indices(labels, num_labels)
         logits, labels = ops.reshape(logits, (-1, num_labels)), ops.reshape(labels, (-1,))
+        _check_same_shape(labels, logits[:, 0], kind)
         loss = keras.losses.SparseCategoricalCrossentropy(
             from_logits=True, ignore_class=IGNORE_INDEX
         )
@@ -113,6 +116,6 @@ def _check_same_shape(labels: Any, logits: Any, kind: str) -> None:
         for a, b in zip(labels.shape, logits.shape, strict=True)
     ):
         raise ValueError(
-            f"labels for {kind} must have the shape of the logits {tuple(logits.shape)}, "
+            f"labels for {kind} must have shape {tuple(logits.shape)} here, "
             f"got {tuple(labels.shape)}."
         )

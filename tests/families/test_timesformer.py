@@ -214,8 +214,13 @@ def test_loss_follows_the_labels_of_each_call() -> None:
 
 def test_labels_of_another_shape_are_refused() -> None:
     inputs = BY_NAME["multi_label"].make_inputs()
-    with pytest.raises(ValueError, match=r"shape of the logits \(2, 3\), got \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"must have shape \(2, 3\) here, got \(2, 2\)"):
         BY_NAME["multi_label"].load()({**inputs, "labels": np.zeros((2, 2), "float32")})
+    inputs = BY_NAME["space_only"].make_inputs()  # a label per frame, as in the reference
+    with pytest.raises(ValueError, match=r"must have shape \(8,\) here, got \(2,\)"):
+        BY_NAME["space_only"].load()({**inputs, "labels": np.zeros(2, "int64")})
+    with pytest.raises(ValueError, match="without a head"):
+        tiny(num_labels=0)({**BY_NAME["divided"].make_inputs()})
 
 
 # ---- training
