@@ -50,6 +50,11 @@ class ParityChecks:
     cases: ClassVar[tuple[Case, ...]] = ()
     full_size: ClassVar[tuple[Case, ...]] = ()
 
+    def test_recorded_answers_are_the_references(self, case: Case) -> None:
+        oracle = reference.load_strictly(case.torch_class, case.folder)
+        outputs = reference.run(oracle, case.make_inputs(), **case.flags)
+        assert_same(outputs, case.recorded("outputs"), bound=2e-6)
+
     @pytest.mark.parametrize("seed", [1, 2])
     def test_outputs_equal_with_fresh_weights(self, case: Case, seed: int, tmp_path: Path) -> None:
         oracle = reference.make(case, seed)
