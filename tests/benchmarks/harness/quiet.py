@@ -15,6 +15,7 @@ __all__ = ["MAX_FOREIGN", "MAX_LOAD", "BusyError", "Quiet"]
 MAX_LOAD = 0.7  # load average of one minute
 MAX_FOREIGN = 0.1  # cores that other programs keep busy while a worker runs
 _PAUSE = 5.0
+_NEWS = 60.0  # seconds between two lines that say what is waited for
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class Quiet:
 
     def __init__(self, wait: float) -> None:
         self.deadline = time.monotonic() + wait
+        self._last_news = -_NEWS
 
     def begin(self) -> None:
         """Return when the load average is low enough.
@@ -68,7 +70,9 @@ class Quiet:
                 f"The machine is busy ({why}): PyTorch would look several times slower than it "
                 "is. Stop what else runs, or let --wait SECONDS wait for it."
             )
-        print(f"waiting: {why}", file=sys.stderr, flush=True)
+        if time.monotonic() - self._last_news >= _NEWS:
+            self._last_news = time.monotonic()
+            print(f"waiting: {why}", file=sys.stderr, flush=True)
         time.sleep(_PAUSE)
 
 
