@@ -2,11 +2,12 @@
 
     python -m recipes.timesformer_camera_motion --out DIR --seed 0
 
-Cost: COST.
-Result: RESULT
+Cost: 15 to 18 minutes on two shared CPU cores.
+Result: 247,559 parameters, 1.0 MB; accuracy 0.979 on 1400 clips from four photos that it never saw
+(most errors lie in the dark, empty sky of one).
 
-DIR gets config.json, model.safetensors and preprocessor_config.json. The same seed gives the same
-file on the same machine.
+Needs tfzoo with its 'train' extra. DIR gets config.json, model.safetensors and
+preprocessor_config.json. The same seed gives the same file on the same machine.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import pytest
 
 import tfzoo
 from recipes.camera_motion import LABELS, MIRRORED, REVERSED, balanced_clips, make_clip, photos
+from tfzoo.io import read_video
 
 VIDEOS = Path(__file__).resolve().parents[1] / "data" / "videos"
 CLIPS = 700
@@ -72,6 +73,32 @@ def test_the_folder_is_small_and_names_its_classes(classify):
     files = [path for path in tfzoo.default_checkpoint().iterdir() if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 1_500_000
     assert tuple(classify.model.config.id2label[i] for i in range(7)) == LABELS
+
+
+@pytest.mark.parametrize("name", ["bigbuckbunny.mp4", "nasa_13013.mp4"])
+def test_a_camera_on_its_tripod_is_still_though_the_scene_moves(classify, name):
+    """Seen by eye: a rabbit stretches, a worker hardly stirs, the backgrounds stay in place."""
+    config = classify.model.config
+    how = {"sampling": config.sampling, "frame_sample_rate": config.frame_sample_rate}
+    clip = read_video(VIDEOS / name, num_frames=config.num_frames, **how)
+    assert classify([clip.frames]) == ["still"]
+
+
+def test_a_window_that_moves_over_a_real_video_is_seen(classify):
+    """A worker's lift and a swaying load, filmed almost at rest: the window adds the motion."""
+    ways = {"pan left": (-1, 0), "pan right": (1, 0), "pan up": (0, -1), "pan down": (0, 1)}
+    found, wanted = [], []
+    for start in (0, 40, 80, 210, 250, 300):
+        frames = read_video(VIDEOS / "nasa_13013.mp4", indices=np.arange(8) + start).frames
+        for label, (x, y) in ways.items():
+            steps = 4 * (np.arange(8) - 3.5)
+            corners = zip((36 + y * steps).astype(int), (106 + x * steps).astype(int), strict=True)
+            window = [
+                f[r : r + 108, c : c + 108] for f, (r, c) in zip(frames, corners, strict=True)
+            ]
+            found += classify([window])
+            wanted.append(label)
+    assert agreement(found, wanted) >= 0.95
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
