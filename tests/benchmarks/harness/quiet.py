@@ -15,6 +15,7 @@ __all__ = ["MAX_FOREIGN", "MAX_LOAD", "BusyError", "Quiet"]
 MAX_LOAD = 0.7  # load average of one minute
 MAX_FOREIGN = 0.1  # cores that other programs keep busy while a worker runs
 _PAUSE = 5.0
+_SAMPLE = 2.0  # seconds that are looked at before each turn
 _NEWS = 60.0  # seconds between two lines that say what is waited for
 
 T = TypeVar("T")
@@ -56,13 +57,24 @@ class Quiet:
             BusyError: It was disturbed each time, until the time was over.
         """
         while True:
+            self._settle()
             start, busy, own = time.monotonic(), _busy_seconds(), _own_seconds()
             result = work()
             others = (_busy_seconds() - busy) - (_own_seconds() - own)
             foreign = max(0.0, others / (time.monotonic() - start))
             if foreign <= MAX_FOREIGN:
                 return result, foreign
-            self._pause(f"other programs kept {foreign:.2f} cores busy during a round")
+            self._pause(f"other programs kept {foreign:.2f} cores busy during a turn")
+
+    def _settle(self) -> None:
+        """Return when nothing runs; whatever does now is foreign."""
+        while True:
+            busy = _busy_seconds()
+            time.sleep(_SAMPLE)
+            foreign = (_busy_seconds() - busy) / _SAMPLE
+            if foreign <= MAX_FOREIGN:
+                return
+            self._pause(f"other programs keep {foreign:.2f} cores busy")
 
     def _pause(self, why: str) -> None:
         if time.monotonic() + _PAUSE > self.deadline:
