@@ -120,7 +120,11 @@ def test_unwritable_targets(target: str, tmp_path: Path) -> None:
 def test_exports_replace_exports_only(tmp_path: Path) -> None:
     model = CASE.load()
     model.export(tmp_path / "deep" / "1", verbose=False)
-    model.export(tmp_path / "deep" / "1", verbose=False)
+    fixed = keras.InputSpec(shape=(None, 4, 3, 12, 12), dtype="float32", name="pixel_values")
+    signature = [{"pixel_values": fixed}]
+    model.export(tmp_path / "deep" / "1", verbose=False, input_signature=signature)
+    with pytest.raises(TypeError, match="takes no nonsense"):
+        model.export(tmp_path / "deep" / "1", nonsense=1)
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "mine").write_text("in the way")
@@ -215,6 +219,18 @@ def test_sizes_in_words() -> None:
     for bad in ("much", "-1GB", 0, "GB"):
         with pytest.raises(ValueError, match="must look like '5GB'"):
             parse_size(bad)
+
+
+def test_classes_of_users_keep_their_family(tmp_path: Path) -> None:
+    class Mine(tfzoo.TFTimesformerForVideoClassification):
+        """A user's own class."""
+
+    model = Mine.from_pretrained(CASE.folder)
+    model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["architectures"] == ["TimesformerForVideoClassification"]
+    expected = {"": CASE.recorded("outputs")["logits"]}
+    assert_same(CASE.tf_class.from_pretrained(tmp_path)(CASE.make_inputs()).logits, expected)
 
 
 # ---- auto classes

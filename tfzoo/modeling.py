@@ -84,12 +84,17 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
     @property
     def torch_class(self) -> str:
         """Name of the PyTorch class with the same weights."""
-        return type(self).__name__.removeprefix("TF")
+        return self._family_class().__name__.removeprefix("TF")
 
     @property
     def base_model_type(self) -> str:
         """The folder of the family, which also names its map of weights."""
-        return type(self).__module__.split(".")[2]
+        return self._family_class().__module__.split(".")[2]
+
+    @classmethod
+    def _family_class(cls) -> type[TFPreTrainedModel]:
+        """The class of tfzoo that this is, or that a user's class extends."""
+        return next(c for c in cls.__mro__ if c.__module__.startswith("tfzoo.models."))
 
     # ---- calls
     def __call__(self, *args: Any, **kwargs: Any) -> ModelOutput | tuple[Any, ...]:
@@ -275,15 +280,25 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
             flat.update({name: value} if parts is None else {f"{name}_{i}": v for i, v in parts})
         return flat
 
-    def export(self, filepath: str | Path, format: str = "tf_saved_model", **kwargs: Any) -> None:
+    def export(
+        self,
+        filepath: str | Path,
+        format: str = "tf_saved_model",
+        verbose: bool = True,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Export for inference; the signature's names and axes are those of the input table.
 
         Args:
             filepath: Folder (or file, for other formats) to write.
             format: `"tf_saved_model"`, or another of `keras.Model.export`.
-            **kwargs: Further arguments of `keras.Model.export`.
+            verbose: Print what was exported.
+            input_signature: `[{name: spec}]` to use instead, e.g. with fixed axes.
+            **kwargs: Further arguments of `keras.Model.export`, for other formats.
 
         Raises:
+            TypeError: Arguments that a SavedModel has no use for.
             FileExistsError: The folder holds something else than an earlier export.
             OSError: The target cannot be written. Nothing half-written stays behind.
 
@@ -293,10 +308,12 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
             ...     tfzoo.default_checkpoint())
             >>> model.export(tempfile.mkdtemp() + "/1", verbose=False)
         """
-        specs = self._table.specs(self.config)
+        signature = input_signature or [self._table.specs(self.config)]
         if format != "tf_saved_model":
-            super().export(str(filepath), format=format, input_signature=[specs], **kwargs)
+            super().export(str(filepath), format, verbose, signature, **kwargs)
             return
+        if kwargs:
+            raise TypeError(f"export to a SavedModel takes no {', '.join(sorted(kwargs))}.")
         folder = Path(filepath)
         is_export = (folder / "saved_model.pb").is_file() or not any(_items(folder))
         if folder.exists() and not is_export:
@@ -305,10 +322,10 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
         archive.add_endpoint(
             "serving_default",
             lambda inputs: self.serving_outputs(**inputs),
-            input_signature=[specs],
+            input_signature=signature,
         )
         with replacing(folder, force=True) as path:
-            archive.write_out(str(path), verbose=kwargs.get("verbose", True))
+            archive.write_out(str(path), verbose=verbose)
 
 
 def _items(folder: Path) -> Iterator[Path]:
