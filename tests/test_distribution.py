@@ -54,12 +54,15 @@ def start(kind: str, **environment: str) -> subprocess.Popen:
     )
 
 
-def losses_of(process: subprocess.Popen) -> list[float]:
-    """Wait for a process and read its losses."""
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err[-3000:]
-    line = next(line for line in out.splitlines() if line.startswith("LOSSES "))
-    return json.loads(line.removeprefix("LOSSES "))
+def losses_of(*processes: subprocess.Popen) -> list[list[float]]:
+    """Wait for all processes, then read the losses of each."""
+    said = [process.communicate(timeout=240) for process in processes]
+    losses = []
+    for process, (out, err) in zip(processes, said, strict=True):
+        assert process.returncode == 0, err[-3000:]
+        line = next(line for line in out.splitlines() if line.startswith("LOSSES "))
+        losses.append(json.loads(line.removeprefix("LOSSES ")))
+    return losses
 
 
 def free_ports(count: int) -> list[int]:
@@ -76,12 +79,12 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture(scope="module")
 def single() -> list[float]:
     """Losses of one device."""
-    return losses_of(start("single"))
+    return losses_of(start("single"))[0]
 
 
 def test_two_devices_of_one_process(single: list[float]) -> None:
     assert single[0] > single[1] > single[2]
-    assert losses_of(start("mirrored")) == pytest.approx(single, rel=1e-4)
+    assert losses_of(start("mirrored"))[0] == pytest.approx(single, rel=1e-4)
 
 
 def test_two_workers(single: list[float]) -> None:
@@ -96,5 +99,5 @@ def test_two_workers(single: list[float]) -> None:
         )
         for i in range(2)
     ]
-    for losses in map(losses_of, workers):
+    for losses in losses_of(*workers):
         assert losses == pytest.approx(single, rel=1e-4)

@@ -169,7 +169,7 @@ class TrainerRepairs:
             return super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
         strategy, tf = self.distribute_strategy, tensorflow()
         local = strategy.experimental_local_results
-        _, _, steps = next(iter(iterator))
+        steps = next(iter(iterator))[-1]  # Keras 3.10 gives two things here, 3.15 three
         data_batch = tf.nest.map_structure(lambda value: local(value)[0], next(steps))
         with strategy.scope():
             return self._symbolic_build(data_batch=data_batch)
