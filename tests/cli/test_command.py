@@ -1,0 +1,193 @@
+"""`tfzoo list`, and the command as a whole."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import struct
+import subprocess
+import sys
+import termios
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tfzoo
+from tests.cli.helpers import (
+    ROOT,
+    VIDEO,
+    fails,
+)
+from tfzoo.cli import main
+from tfzoo.commands import console, listing
+from tfzoo.registry import families
+
+
+def test_list_shows_the_registry(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    words = capsys.readouterr().out.split()
+    for family in families():
+        assert {f"{family.name}:", *family.classes, *family.checkpoints} <= set(words)
+
+
+def test_list_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert sorted(rows) == [family.name for family in families()]
+    row = rows["timesformer"]
+    assert row["title"] == "TimeSformer"
+    assert row["model_types"] == ["timesformer"]
+    assert "TFTimesformerForVideoClassification" in row["classes"]
+    assert "facebook/timesformer-base-finetuned-k400" in row["checkpoints"]
+
+
+# The frame around the commands
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tfzoo {tfzoo.__version__}\n"
+    for command in ([], ["predict"], ["convert"], ["list"]):
+        assert main([*command, "--help"]) == 0
+        assert "usage: tfzoo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["fly"],
+        ["predict"],
+        ["predict", "x", "--top-k", "0"],
+        ["predict", "x", "--num-frames", "two"],
+        ["convert", "a", "b"],
+        ["convert", "a", "b", "--to", "onnx"],
+        ["convert", "a", "b", "--to", "keras", "--dtype", "int8"],
+    ],
+)
+def test_wrong_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    assert "usage: tfzoo" in capsys.readouterr().err
+
+
+def failing_list(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def fail() -> tuple[Any, ...]:
+        raise error
+
+    monkeypatch.setattr(listing, "families", fail)
+
+
+def test_unexpected_errors_say_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_list(monkeypatch, KeyError("lost"))
+    assert "unexpected KeyError: 'lost' (TFZOO_DEBUG=1 shows where)" in fails(capsys, "list")
+    failing_list(monkeypatch, ValueError())
+    assert "error: ValueError\n" in fails(capsys, "list")
+    monkeypatch.setenv("TFZOO_DEBUG", "1")
+    with pytest.raises(ValueError, match=r"^$"):
+        main(["list"])
+
+
+def test_interrupt(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_list(monkeypatch, KeyboardInterrupt())
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "tfzoo: interrupted\n"
+
+
+@pytest.mark.filterwarnings("always")
+def test_warnings_take_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warn() -> tuple[Any, ...]:
+        warnings.warn("mind the gap", stacklevel=1)
+        return families()
+
+    monkeypatch.setattr(listing, "families", warn)
+    before = warnings.showwarning
+    assert main(["list"]) == 0
+    assert capsys.readouterr().err == "tfzoo: warning: mind the gap\n"
+    assert warnings.showwarning is before
+
+
+def test_start_up_noise_is_shown_only_on_failure(capfd: pytest.CaptureFixture[str]) -> None:
+    with console._held_back_stderr():
+        os.write(2, b"chatter\n")
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
+
+    def fail() -> None:
+        with console._held_back_stderr():
+            os.write(2, b"the reason\n")
+            raise ImportError("broken")
+
+    with pytest.raises(ImportError, match="broken"):
+        fail()
+    assert capfd.readouterr().err == "the reason\n"
+
+
+def environment(**settings: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    return kept | {"PYTHONPATH": str(ROOT)} | settings
+
+
+def test_process_keeps_stderr_clean(tiny: Path) -> None:
+    command = [sys.executable, "-m", "tfzoo.cli", "predict", str(VIDEO), "--model", str(tiny)]
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0
+    assert result.stderr == "", "neither chatter of TensorFlow nor progress bars"
+    assert "frames 0 44 87 131" in result.stdout
+
+
+def read_all(terminal: int) -> str:
+    """What was written to a terminal whose other side is closed."""
+    chunks = []
+    try:
+        while chunk := os.read(terminal, 1 << 16):
+            chunks.append(chunk)
+    except OSError:  # how Linux says that the other side is closed
+        return b"".join(chunks).decode()
+    return b"".join(chunks).decode()
+
+
+def test_process_shows_progress_on_a_terminal(tiny: Path) -> None:
+    terminal, side = os.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))  # 24 lines of 100
+    command = [sys.executable, "-m", "tfzoo.cli", "predict", str(VIDEO), "--model", str(tiny)]
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=side)
+    os.close(side)
+    shown = read_all(terminal)
+    out, _ = process.communicate(timeout=60)
+    os.close(terminal)
+    assert process.returncode == 0, shown
+    for step in ("loading:", "reading:", "frame 4/4", "predicting:"):
+        assert step in shown
+        assert step.encode() not in out
+
+
+def test_process_survives_a_closed_pipe() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, "-m", "tfzoo.cli", "list"],
+        env=environment(),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=120,
+    )
+    os.close(writer)
+    assert result.returncode == 1
+    assert result.stderr == b""
+
+
+def test_command_is_light_until_it_works() -> None:
+    code = "import sys, tfzoo.cli as c; c.main(['list', '--json']); "
+    code += "print([m for m in ('keras', 'tensorflow', 'av', 'huggingface_hub', 'PIL') "
+    code += "if m in sys.modules], file=sys.stderr)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=120
+    )
+    assert result.stderr.strip() == "[]"

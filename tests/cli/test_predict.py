@@ -1,0 +1,175 @@
+"""`tfzoo predict`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfzoo
+from tests.cli.helpers import (
+    LABELS,
+    PHOTO,
+    VIDEO,
+    edit_config,
+    fails,
+    logits_of,
+    run_json,
+)
+from tfzoo.cli import main
+
+
+def test_predict_is_the_model_on_the_frames(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = run_json(capsys, "predict", VIDEO, "--model", tiny)
+    clip = tfzoo.read_video(VIDEO, num_frames=4)
+    model = tfzoo.TFTimesformerForVideoClassification.from_pretrained(tiny)
+    odds = np.exp(logits_of(model, clip.frames))
+    scores = odds / odds.sum()
+    assert result["file"] == str(VIDEO)
+    assert result["model"] == str(tiny)
+    assert result["frames"] == clip.indices.tolist() == [0, 44, 87, 131]
+    order = np.argsort(-scores).tolist()
+    assert [row["index"] for row in result["predictions"]] == order
+    assert [row["label"] for row in result["predictions"]] == [LABELS[i] for i in order]
+    np.testing.assert_allclose(
+        [row["score"] for row in result["predictions"]], scores[order], rtol=1e-6
+    )
+    assert scores.max() > 1.5 * scores.min(), "equal scores would prove nothing"
+    assert sorted(result["seconds"]) == ["loading", "prediction", "reading"]
+
+
+def test_predict_as_text(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    best = run_json(capsys, "predict", VIDEO, "--model", tiny)["predictions"]
+    assert main(["predict", str(VIDEO), "--model", str(tiny), "--top-k", "2"]) == 0
+    captured = capsys.readouterr()
+    title, first, second, frames, seconds = captured.out.splitlines()
+    assert title == f"{VIDEO} ({tiny})"
+    for rank, line in enumerate((first, second)):
+        score = f"{100 * best[rank]['score']:.2f}"
+        assert line.split() == [str(rank + 1), score, "%", best[rank]["label"]]
+    assert frames == "frames 0 44 87 131"
+    assert seconds.startswith("loading ")
+    assert captured.err == ""
+
+
+def test_predict_fewer_labels_and_frames(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = run_json(
+        capsys, "predict", VIDEO, "--model", tiny, "--top-k", "1", "--num-frames", "2"
+    )
+    assert len(result["predictions"]) == 1
+    assert result["frames"] == [0, 131]
+    everything = run_json(capsys, "predict", VIDEO, "--model", tiny, "--top-k", "99")
+    assert len(everything["predictions"]) == 3
+
+
+def test_predict_with_the_default_model(
+    tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfzoo.assets.default_checkpoint", lambda: tiny)
+    result = run_json(capsys, "predict", VIDEO)
+    assert result["model"] == "checkpoint"
+    assert (
+        result["predictions"] == run_json(capsys, "predict", VIDEO, "--model", tiny)["predictions"]
+    )
+
+
+def test_predict_a_still_image(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(PHOTO), "--model", str(tiny), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == (
+        f"tfzoo: {PHOTO} is a still image: taken as a clip of 4 equal frames.\n"
+    )
+    result = json.loads(captured.out)
+    assert result["frames"] == [0, 0, 0, 0]
+    model = tfzoo.TFTimesformerForVideoClassification.from_pretrained(tiny)
+    logits = logits_of(model, np.stack([np.asarray(Image.open(PHOTO).convert("RGB"))] * 4))
+    assert result["predictions"][0]["index"] == int(logits.argmax())
+
+
+def test_predict_folder_and_animation(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(1)
+    colours = rng.integers(0, 255, (10, 3))
+    images = [Image.new("RGB", (24, 16), tuple(map(int, colour))) for colour in colours]
+    (tmp_path / "frames").mkdir()
+    for number, image in enumerate(images):
+        image.save(tmp_path / "frames" / f"{number}.png")
+    images[0].save(tmp_path / "film.gif", save_all=True, append_images=images[1:], duration=40)
+    for name in ("frames", "film.gif"):
+        assert main(["predict", str(tmp_path / name), "--model", str(tiny), "--json"]) == 0
+        captured = capsys.readouterr()
+        assert json.loads(captured.out)["frames"] == [0, 3, 6, 9]
+        assert captured.err == ""
+
+
+def test_predict_independent_labels(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exclusive = run_json(capsys, "predict", VIDEO, "--model", copy)["predictions"]
+    edit_config(copy, problem_type="multi_label_classification")
+    independent = run_json(capsys, "predict", VIDEO, "--model", copy)["predictions"]
+    assert sum(row["score"] for row in exclusive) == pytest.approx(1)
+    odds = [row["score"] / (1 - row["score"]) for row in independent]  # = exp(logit)
+    np.testing.assert_allclose(
+        [row["score"] for row in exclusive], np.array(odds) / sum(odds), rtol=1e-6
+    )
+
+
+def test_predict_refuses_what_it_cannot_read(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refusal(path: Path, *more: str) -> str:
+        return fails(capsys, "predict", path, "--model", tiny, *more)
+
+    assert "absent.mp4: there is no such file." in refusal(tmp_path / "absent.mp4")
+    text = tmp_path / "notes.txt"
+    text.write_text("no film at all\n" * 50)
+    assert "notes.txt: expected a video" in refusal(text)
+    noise = tmp_path / "noise.mp4"
+    noise.write_bytes(np.random.default_rng(0).bytes(5000))
+    assert "noise.mp4: expected a video" in refusal(noise)
+    photo = tmp_path / "cut.jpg"
+    photo.write_bytes(PHOTO.read_bytes()[:4000])
+    assert "cut.jpg: the image cannot be decoded" in refusal(photo)
+    (tmp_path / "empty").mkdir()
+    assert "empty" in refusal(tmp_path / "empty")
+    assert "has 132 frames" in refusal(VIDEO, "--num-frames", "133")
+
+
+def test_predict_refuses_bad_models(
+    tiny: Path, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refusal(model: str | Path, *more: str | Path) -> str:
+        return fails(capsys, "predict", VIDEO, "--model", model, *more)
+
+    assert "There is no file or folder" in refusal(tmp_path / "absent")
+    assert "lacks config.json; it has: checkpoint" in refusal(tiny.parent)
+    message = refusal("org/name", "--offline", "--cache-dir", tmp_path, "--revision", "v2")
+    assert "'config.json' of 'org/name' at revision 'v2' is not in the cache" in message
+    assert "local_files_only=True" in message
+    edit_config(copy, architectures=["TimesformerModel"])
+    assert "is a TimesformerModel, which has no trained classifier" in refusal(copy)
+    edit_config(copy, architectures=["TimesformerForVideoClassification"], hidden_size=8)
+    assert "(TFZOO_DEBUG=1 shows all)" in refusal(copy), "the lists stay out of the one line"
+    edit_config(copy, model_type="bert")
+    assert "model_type 'bert'" in refusal(copy)
+    (copy / "config.json").write_text("{")
+    assert "is not valid JSON" in refusal(copy)
+    (copy / "preprocessor_config.json").unlink()
+    shutil.copy(tiny / "config.json", copy)
+    assert "lacks preprocessor_config.json" in refusal(copy)
+
+
+def test_predict_refuses_damaged_weights(
+    tiny: Path, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tfzoo.TFTimesformerForVideoClassification.from_pretrained(tiny)
+    model.classifier.bias.assign([0.0, np.nan, 0.0])
+    model.save_pretrained(copy)
+    assert "logits are not finite" in fails(capsys, "predict", VIDEO, "--model", copy)
+    whole = (copy / "model.safetensors").read_bytes()
+    (copy / "model.safetensors").write_bytes(whole[:1000])
+    assert "model.safetensors" in fails(capsys, "predict", VIDEO, "--model", copy)
