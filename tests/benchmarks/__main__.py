@@ -20,7 +20,8 @@ How it is measured.
   that the start of either library does not count. PyTorch maps the file and reads it when the
   weights are first used; so tfzoo's `from_pretrained` alone is held against PyTorch's
   `from_pretrained` with its first call. Both kinds of sum are printed.
-- Memory: the process's peak (VmHWM) less the peak right after the imports, mapped pages included.
+- Memory: the process's peak (VmHWM) less the peak right after the imports, mapped pages included;
+  the median round, as the allocators of both sides vary by tens of megabytes either way.
 - Outputs: all are compared. In float32 a difference above 1e-5 of a field's largest magnitude
   ends the benchmark with an error, as a fast wrong answer is no result; narrower types may differ
   by 0.1. With `--train` it is the losses of all steps.

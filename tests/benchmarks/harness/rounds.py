@@ -109,9 +109,19 @@ class Side:
         return min(map(sum, zip(self.load_s, self.first_s, strict=True)))
 
     @property
-    def peak(self) -> int:
-        """Bytes above the bare import in the leanest round."""
-        return min(self.peak_bytes)
+    def peak(self) -> float:
+        """Bytes above the bare import, in the median round: memory varies both ways."""
+        return statistics.median(self.peak_bytes)
+
+    @property
+    def loaded(self) -> float:
+        """The same right after `from_pretrained`."""
+        return statistics.median(self.load_bytes)
+
+    @property
+    def imported(self) -> float:
+        """Bytes of the bare import."""
+        return statistics.median(self.import_bytes)
 
 
 @dataclass(frozen=True)
