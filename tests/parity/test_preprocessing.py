@@ -12,7 +12,7 @@ import pytest
 from tests.preprocessing.videomae_cases import CASES, PHOTOS, Case
 from tests.support.reference import transformers
 from tfzoo.io import read_image, read_video
-from tfzoo.models.timesformer import VideoMAEImageProcessor
+from tfzoo.preprocessing.videomae import VideoMAEImageProcessor
 
 VIDEO = PHOTOS.parent / "videos" / "nasa_13013.mp4"
 FILES = sorted(PHOTOS.glob("*.jpg"))

@@ -170,7 +170,7 @@ def test_items_of_different_shapes():
 def test_preprocessing_does_not_load_keras():
     code = (
         "import sys, numpy as np\n"
-        "from tfzoo.models.timesformer import VideoMAEImageProcessor as P\n"
+        "from tfzoo.preprocessing.videomae import VideoMAEImageProcessor as P\n"
         "P()(np.zeros((2, 9, 9, 3), np.uint8), return_tensors='np')\n"
         "print([m for m in ('av', 'keras', 'tensorflow', 'torch') if m in sys.modules])"
     )

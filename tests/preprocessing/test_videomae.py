@@ -12,7 +12,7 @@ from PIL import Image
 from tests.preprocessing.videomae_cases import CASES, PHOTOS, RECORDED, SMALL, cat, clip, cup
 from tests.support.record_preprocessing import digest, thinned
 from tfzoo.io import read_video
-from tfzoo.models.timesformer import VideoMAEImageProcessor
+from tfzoo.preprocessing.videomae import VideoMAEImageProcessor
 
 NASA = PHOTOS.parent / "videos" / "nasa_13013.mp4"
 RECORDS = np.load(RECORDED)

@@ -1,7 +1,8 @@
 """Host-side preprocessing in numpy and Pillow, equal to the reference's processors bit for bit.
 
 Modules: `image` (what happens to one image), `video` (what counts as videos), `processor` (the base
-of the families' processors). Names load on first use.
+of the image processors), `multimodal` (the base of those that take texts, too), `videomae` (a
+processor that families share). Names load on first use.
 """
 
 from __future__ import annotations

@@ -14,10 +14,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tfzoo.files import read_json, write_json
+from tfzoo.hub import HubFileNotFoundError, resolve
 
-__all__ = ["PROCESSOR_FILE", "BaseImageProcessor", "BatchFeature"]
+__all__ = ["COMBINED_FILE", "PROCESSOR_FILE", "BaseImageProcessor", "BatchFeature", "find_settings"]
 
 PROCESSOR_FILE = "preprocessor_config.json"
+COMBINED_FILE = "processor_config.json"  # transformers 5 writes this one instead
+_SECTION = "image_processor"  # its part that equals the other file
 
 _TYPE_KEYS = ("image_processor_type", "feature_extractor_type")
 
@@ -87,6 +90,53 @@ def _as_tensor(array: np.ndarray) -> Any:
     return ops.convert_to_tensor(array)
 
 
+def find_settings(
+    name_or_path: str | os.PathLike[str], **where: Any
+) -> tuple[Path, dict[str, Any]]:
+    """The settings of a checkpoint's image processor, and the file that has them.
+
+    Args:
+        name_or_path: A folder, the file itself, or a hub name.
+        **where: As in `tfzoo.hub.resolve`.
+
+    Returns:
+        The path of `preprocessor_config.json` and its content; where it is absent, those of
+        `processor_config.json` and of its section `image_processor`.
+
+    Raises:
+        HubError: Neither can be found.
+        ValueError: The file is not JSON.
+
+    Example:
+        >>> path, settings = find_settings("checkpoint/")
+        >>> path.name, settings["image_processor_type"]
+        ('preprocessor_config.json', 'VideoMAEImageProcessor')
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        values = read_json(path)
+        return path, values.get(_SECTION, values)
+    try:
+        path = resolve(name_or_path, PROCESSOR_FILE, **where) / PROCESSOR_FILE
+        return path, read_json(path)
+    except HubFileNotFoundError as error:
+        section = _find_section(name_or_path, where)
+        if section is None:
+            raise error
+        return section
+
+
+def _find_section(
+    name_or_path: str | os.PathLike[str], where: Mapping[str, Any]
+) -> tuple[Path, dict[str, Any]] | None:
+    try:
+        path = resolve(name_or_path, COMBINED_FILE, **where) / COMBINED_FILE
+    except HubFileNotFoundError:
+        return None
+    values = read_json(path)
+    return (path, values[_SECTION]) if isinstance(values.get(_SECTION), dict) else None
+
+
 class BaseImageProcessor:
     """Base of the processors.
 
@@ -122,7 +172,8 @@ class BaseImageProcessor:
         """Make a processor from a checkpoint's `preprocessor_config.json`.
 
         Args:
-            name_or_path: A folder that holds the file, the file itself, or a hub name.
+            name_or_path: A folder that holds the file (or a `processor_config.json` with a section
+                `image_processor`), the file itself, or a hub name.
             revision: Branch, tag or commit on the hub.
             cache_dir: Folder of the hub's cache.
             local_files_only: Never download.
@@ -142,20 +193,15 @@ class BaseImageProcessor:
             >>> from tfzoo import VideoMAEImageProcessor
             >>> processor = VideoMAEImageProcessor.from_pretrained("checkpoint/", size=256)
         """
-        from tfzoo.hub import resolve
-
-        folder = resolve(
+        path, values = find_settings(
             name_or_path,
-            PROCESSOR_FILE,
             revision=revision,
             cache_dir=cache_dir,
             local_files_only=local_files_only,
             token=token,
         )
-        path = Path(name_or_path)
-        path = path if path.is_file() else Path(folder) / PROCESSOR_FILE
         try:
-            return cls.from_dict(read_json(path), **overrides)
+            return cls.from_dict(values, **overrides)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
@@ -199,20 +245,34 @@ class BaseImageProcessor:
         values = {**copy.deepcopy(vars(self)), "image_processor_type": type(self).__name__}
         return json.loads(json.dumps(values, default=_plain))
 
-    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+    def save_pretrained(
+        self, folder: str | os.PathLike[str], *, processor_class: str | None = None
+    ) -> Path:
         """Write `preprocessor_config.json`, whole or not at all.
+
+        A `processor_config.json` in the folder that holds such settings, too, is brought up to
+        date: transformers 5 reads it first.
 
         Args:
             folder: Where to; made if it does not exist.
+            processor_class: Name of the class that this processor is a part of, for
+                `AutoProcessor`; None keeps the one it was read with.
 
         Returns:
             The file's path.
 
         Raises:
             OSError: The folder cannot be written.
+            ValueError: Its `processor_config.json` is not JSON.
         """
+        values = self.to_dict()
+        if processor_class is not None:
+            values["processor_class"] = processor_class
+        combined = Path(folder) / COMBINED_FILE
+        if combined.is_file() and _SECTION in (whole := read_json(combined)):
+            write_json(combined, {**whole, _SECTION: values})
         path = Path(folder) / PROCESSOR_FILE
-        write_json(path, self.to_dict())
+        write_json(path, values)
         return path
 
     def preprocess(self, *args: Any, **kwargs: Any) -> BatchFeature:

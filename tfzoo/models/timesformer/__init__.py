@@ -26,6 +26,7 @@ FAMILY = Family(
         "AutoImageProcessor": {
             "timesformer": "VideoMAEImageProcessor",
             "videomae": "VideoMAEImageProcessor",
+            "xclip": "VideoMAEImageProcessor",
         },
     },
     aliases={
