@@ -29,9 +29,10 @@ __all__ = [
     "Constraint",
     "Field",
     "PretrainedConfig",
+    "boolean",
+    "count",
     "field",
     "non_negative",
-    "boolean",
     "name_or_function",
     "one_of",
     "positive",
@@ -62,6 +63,7 @@ def _is_integer(value: Any) -> bool:
 
 
 positive = Constraint("a positive integer", lambda v: _is_integer(v) and v > 0)
+count = Constraint("an integer >= 0", lambda v: _is_integer(v) and v >= 0)
 non_negative = Constraint("a number >= 0", lambda v: _is_number(v) and v >= 0)
 probability = Constraint("a number in [0, 1)", lambda v: _is_number(v) and 0 <= v < 1)
 boolean = Constraint("True or False", lambda v: isinstance(v, bool))
@@ -128,6 +130,7 @@ class PretrainedConfig:
     """
 
     model_type: str = ""
+    base_config_key: str = ""  # where this config stands inside that of a whole model
     fields: dict[str, Field] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -235,6 +238,8 @@ class PretrainedConfig:
         Raises:
             ConfigError: Invalid values, or the dict is another family's.
         """
+        if values.get("model_type") != cls.model_type and cls.base_config_key in values:
+            values = values[cls.base_config_key]  # the file is that of the whole model
         found = values.get("model_type")
         if found and cls.model_type and found != cls.model_type:
             raise ConfigError(
@@ -253,8 +258,10 @@ class PretrainedConfig:
     def to_json_dict(self) -> dict[str, Any]:
         """`to_dict` in JSON's terms: string keys, no None, functions by their name."""
         values = self.to_dict()
-        for name, value in values.items():
-            if callable(value):
+        for name, value in vars(self).items():
+            if isinstance(value, PretrainedConfig):
+                values[name] = value.to_json_dict()
+            elif callable(value):
                 values[name] = getattr(value, "__name__", str(value))
         if values["id2label"] == {0: "LABEL_0", 1: "LABEL_1"}:
             del values["id2label"], values["label2id"]

@@ -22,11 +22,14 @@ class Input:
 
     Attributes:
         name: The argument's documented name.
-        dtype: `float32` (any float is taken) or `int64` (any integer is taken), or `any`.
-        shape: A symbol per axis; one that is also a config field is fixed to its value. None
-            where the shape depends on the use (labels).
+        dtype: `float32` (any float is taken), `int64` (any integer is taken), `mask` (any number
+            or boolean is taken), or `any`.
+        shape: A symbol per axis; one that is also a config field, or leads to one by dots, is
+            fixed to its value. None where the shape depends on the use (labels).
         description: What it holds.
         optional: Whether the head works without it.
+        exported: Shape in an exported signature; where None, `shape` for a required input, and an
+            optional one is left out.
     """
 
     name: str
@@ -34,10 +37,12 @@ class Input:
     shape: tuple[str, ...] | None
     description: str
     optional: bool = False
+    exported: tuple[str, ...] | None = None
 
     def describe_shape(self, config: Any) -> str:
         """The expected shape in words, e.g. `(batch, frames, num_channels=3, height, width)`."""
-        sizes = [(axis, getattr(config, axis, None)) for axis in self.shape]
+        names = [axis.rpartition(".")[2] for axis in self.shape]
+        sizes = zip(names, _sizes(self.shape, config), strict=True)
         return f"({', '.join(a if n is None else f'{a}={n}' for a, n in sizes)})"
 
     def check(self, value: Any, config: Any, owner: str) -> None:
@@ -51,14 +56,15 @@ class Input:
                 f"{owner}: {self.name} must be a tensor or an array, got {type(value).__name__}."
             )
         dtype = keras.backend.standardize_dtype(value.dtype)
-        if self.dtype != "any" and ("float" in dtype) != ("float" in self.dtype):
+        is_free = self.dtype in ("any", "mask")
+        if not is_free and ("float" in dtype) != ("float" in self.dtype):
             kind = "floats" if "float" in self.dtype else "integers"
             hint = " (a processor makes them)" if self.name == "pixel_values" else ""
             raise ValueError(f"{owner}: {self.name} must be {kind}{hint}, got {dtype}.")
         if self.shape is None:
             return
         shape = tuple(value.shape)
-        sizes = [getattr(config, axis, None) for axis in self.shape]
+        sizes = _sizes(self.shape, config)
         fits = len(shape) == len(sizes) and all(
             want is None or have is None or have == want
             for have, want in zip(shape, sizes, strict=True)
@@ -70,8 +76,21 @@ class Input:
 
     def spec(self, config: Any) -> keras.InputSpec:
         """The input's entry in an exported signature; axes without a fixed size are dynamic."""
-        sizes = tuple(getattr(config, axis, None) for axis in self.shape)
-        return keras.InputSpec(shape=sizes, dtype=self.dtype, name=self.name)
+        sizes = tuple(_sizes(self.exported or self.shape, config))
+        dtype = "int64" if self.dtype == "mask" else self.dtype
+        return keras.InputSpec(shape=sizes, dtype=dtype, name=self.name)
+
+
+def _sizes(axes: tuple[str, ...], config: Any) -> list[int | None]:
+    """The size of each axis that the config fixes, else None."""
+
+    def size(axis: str) -> int | None:
+        value = config
+        for part in axis.split("."):
+            value = getattr(value, part, None)
+        return value
+
+    return [size(axis) for axis in axes]
 
 
 class InputTable:
@@ -142,5 +161,6 @@ class InputTable:
                 raise ValueError(f"{self.owner}: {row.name} is required, of shape {shape}.")
 
     def specs(self, config: Any) -> dict[str, keras.InputSpec]:
-        """The signature to export: every input that the head cannot do without."""
-        return {row.name: row.spec(config) for row in self.rows if not row.optional}
+        """The signature to export: what the head cannot do without, and what its rows name."""
+        rows = [row for row in self.rows if row.exported or not row.optional]
+        return {row.name: row.spec(config) for row in rows}

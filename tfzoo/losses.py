@@ -13,7 +13,13 @@ from keras import ops
 
 from tfzoo.keras_compat import concrete
 
-__all__ = ["IGNORE_INDEX", "check_class_indices", "classification_loss", "problem_type_of"]
+__all__ = [
+    "IGNORE_INDEX",
+    "check_class_indices",
+    "classification_loss",
+    "contrastive_loss",
+    "problem_type_of",
+]
 
 IGNORE_INDEX = -100
 
@@ -90,6 +96,41 @@ def classification_loss(
         else keras.losses.BinaryCrossentropy(from_logits=True)
     )
     return loss(ops.cast(labels, "float32"), logits, sample_weight)
+
+
+def contrastive_loss(similarity: Any, sample_weight: Any = None) -> Any:
+    """CLIP's loss of a batch of pairs: each text has to find its picture, and the other way round.
+
+    Args:
+        similarity: (B, B) logits, the pair i on the diagonal.
+        sample_weight: Weight of each pair, optional.
+
+    Returns:
+        Scalar, the mean of the cross-entropies over rows and over columns.
+
+    Raises:
+        ValueError: The numbers of texts and pictures differ.
+
+    Source: Radford et al. 2021, arXiv:2103.00020, figure 3.
+
+    Example:
+        >>> import numpy as np
+        >>> round(float(contrastive_loss(np.zeros((4, 4)))), 5)  # ln 4
+        1.38629
+    """
+    similarity = ops.cast(similarity, "float32")
+    rows, columns = similarity.shape
+    if rows is not None and columns is not None and rows != columns:
+        raise ValueError(
+            f"A contrastive loss needs pairs, as many texts as videos or images, got {rows} and "
+            f"{columns}."
+        )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    one, other = (
+        loss(ops.arange(ops.shape(scores)[0]), scores, sample_weight)
+        for scores in (similarity, ops.transpose(similarity))
+    )
+    return (one + other) / 2
 
 
 def check_class_indices(labels: Any, num_classes: int) -> None:

@@ -14,7 +14,12 @@ from typing import Any
 
 from tfzoo.keras_compat import register_pytree
 
-__all__ = ["ModelOutput", "TFBaseModelOutput", "TFImageClassifierOutput"]
+__all__ = [
+    "ModelOutput",
+    "TFBaseModelOutput",
+    "TFBaseModelOutputWithPooling",
+    "TFImageClassifierOutput",
+]
 
 
 class ModelOutput(OrderedDict):
@@ -97,6 +102,22 @@ class TFBaseModelOutput(ModelOutput):
     """
 
     last_hidden_state: Any
+    hidden_states: tuple[Any, ...] | None
+    attentions: tuple[Any, ...] | None
+
+
+class TFBaseModelOutputWithPooling(ModelOutput):
+    """Output of an encoder that gives one vector for each sample, too.
+
+    Attributes:
+        last_hidden_state: (B, N, D), output of the last layer.
+        pooler_output: (B, D), the vector that stands for the whole; each model says how.
+        hidden_states: L + 1 tensors (B, N, D), the embeddings and each layer's output.
+        attentions: L tensors (B, H, N, N), attention maps after the softmax.
+    """
+
+    last_hidden_state: Any
+    pooler_output: Any
     hidden_states: tuple[Any, ...] | None
     attentions: tuple[Any, ...] | None
 

@@ -10,10 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from keras import ops
+
 from tfzoo.keras_compat import TrainerRepairs, scalar_loss
+from tfzoo.losses import contrastive_loss
 from tfzoo.outputs import ModelOutput
 
-__all__ = ["TrainingMixin"]
+__all__ = ["ContrastiveMixin", "TrainingMixin"]
 
 
 class TrainingMixin(TrainerRepairs):
@@ -21,11 +24,12 @@ class TrainingMixin(TrainerRepairs):
 
     Attributes:
         main_output: The field that `y` is matched against when a loss is compiled.
-        labels_input: The input that holds the labels when they are not passed as `y`.
+        labels_input: The input that holds the labels when they are not passed as `y`; None for a
+            head whose loss needs none.
     """
 
     main_output: str = "logits"
-    labels_input: str = "labels"
+    labels_input: str | None = "labels"
     _in_step: bool = False
 
     def compute_output_loss(self, labels: Any, outputs: ModelOutput, sample_weight: Any) -> Any:
@@ -37,6 +41,10 @@ class TrainingMixin(TrainerRepairs):
         raise ValueError(
             f"{type(self).__name__} has no loss of its own: use compile(optimizer, loss=...)."
         )
+
+    def implied_labels(self, outputs: ModelOutput) -> Any:
+        """What `y` is where none is given: nothing, unless the outputs themselves imply it."""
+        return None
 
     # ---- what Keras calls
     def compile(self, *args: Any, **kwargs: Any) -> None:
@@ -56,12 +64,17 @@ class TrainingMixin(TrainerRepairs):
         """The compiled loss where there is one, else the model's own, plus layers' losses.
 
         Raises:
-            ValueError: No loss was compiled and no labels were given.
+            ValueError: No loss was compiled and no labels were given, or some that it has no use for.
         """
         labels, prediction = self._pair(x, y, y_pred)
         if self._compile_loss is not None:
             return super().compute_loss(
                 x=x, y=labels, y_pred=prediction, sample_weight=sample_weight, training=training
+            )
+        if y is not None and self.labels_input is None:
+            raise ValueError(
+                f"{type(self).__name__} trains on pairs of its inputs and takes no y: leave y out, "
+                "or use compile(loss=...)."
             )
         if "loss" in y_pred and sample_weight is None:
             loss = y_pred["loss"]
@@ -119,8 +132,28 @@ class TrainingMixin(TrainerRepairs):
         """Labels and predictions in plain structures of the same form, as Keras needs them."""
         if y is None and isinstance(x, Mapping):
             y = x.get(self.labels_input)
+        if y is None:
+            y = self.implied_labels(outputs)
         if len(self._loss_names) == 1 and y is not None and not isinstance(y, Mapping):
             y = {self._loss_names[0]: y}
         if isinstance(y, Mapping):
             return dict(y), {name: outputs[name] for name in y}
         return y, outputs[self.main_output]
+
+
+class ContrastiveMixin:
+    """Training on pairs, as CLIP does: the i-th text belongs to the i-th video or image.
+
+    Nothing needs labels. Compiled metrics and losses see the indices 0, 1, 2, ... as `y`, so that
+    `SparseCategoricalAccuracy` is the accuracy of finding the text of each video within a batch.
+    """
+
+    labels_input = None
+
+    def implied_labels(self, outputs: ModelOutput) -> Any:
+        """The index of each pair."""
+        return ops.arange(ops.shape(outputs[self.main_output])[0])
+
+    def compute_output_loss(self, labels: Any, outputs: ModelOutput, sample_weight: Any) -> Any:
+        """The contrastive loss of the batch, see `contrastive_loss`."""
+        return contrastive_loss(outputs["logits_per_text"], sample_weight)

@@ -9,18 +9,26 @@ from keras import ops
 
 from tfzoo.layers.linear import Linear
 
-__all__ = ["SelfAttention", "attend"]
+__all__ = ["MultiHeadAttention", "SelfAttention", "attend"]
 
 
-def attend(query: Any, key: Any, value: Any, dropout: keras.layers.Dropout | None = None) -> Any:
+def attend(
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any = None,
+    dropout: keras.layers.Dropout | None = None,
+) -> Any:
     """Scaled dot-product attention, softmax(q k^T / sqrt(K)) v.
 
     The softmax runs in float32 whatever the compute dtype.
 
     Args:
-        query: (B, H, N, K).
+        query: (B, H, N, K); a batch of 1 serves all keys.
         key: (B, H, M, K).
         value: (B, H, M, K).
+        mask: Added to the scores in float32, of a shape that broadcasts to (B, H, N, M), see
+            `tfzoo.layers.masks`.
         dropout: Applied to the attention maps.
 
     Returns:
@@ -30,7 +38,10 @@ def attend(query: Any, key: Any, value: Any, dropout: keras.layers.Dropout | Non
     """
     scaled = query * (query.shape[-1] ** -0.5)  # cheaper on the queries than on the scores
     scores = ops.matmul(scaled, ops.swapaxes(key, -1, -2))
-    maps = ops.cast(ops.softmax(ops.cast(scores, "float32"), axis=-1), query.dtype)
+    scores = ops.cast(scores, "float32")
+    if mask is not None:
+        scores = scores + mask
+    maps = ops.cast(ops.softmax(scores, axis=-1), query.dtype)
     if dropout is not None:
         maps = dropout(maps)
     return ops.matmul(maps, value), maps
@@ -92,7 +103,7 @@ class SelfAttention(keras.layers.Layer):
         batch, tokens = ops.shape(x)[:2]
         heads = (batch, tokens, 3, self.num_heads, self.width // self.num_heads)
         qkv = ops.transpose(ops.reshape(self.qkv(x), heads), (2, 0, 3, 1, 4))
-        context, maps = attend(qkv[0], qkv[1], qkv[2], self.attention_dropout)
+        context, maps = attend(qkv[0], qkv[1], qkv[2], dropout=self.attention_dropout)
         context = ops.transpose(context, (0, 2, 1, 3))
         return ops.reshape(context, (batch, tokens, self.width)), maps
 
@@ -106,4 +117,78 @@ class SelfAttention(keras.layers.Layer):
             Output (B, N, D) and attention maps (B, H, N, N).
         """
         context, maps = self.context(x)
+        return self.dropout(self.out(context)), maps
+
+
+class MultiHeadAttention(keras.layers.Layer):
+    """Attention with separate projections, of a sequence to itself or to another one.
+
+    Args:
+        width: D, a multiple of `num_heads`.
+        num_heads: H.
+        qkv_bias: Whether the projections to queries, keys and values have a bias.
+        attention_dropout: Dropout of the attention maps.
+        dropout: Dropout of the result.
+        in_initializer: Of the projections to queries, keys and values.
+        out_initializer: Of the output projection.
+
+    Raises:
+        ValueError: `width` is no multiple of `num_heads`.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        qkv_bias: bool = True,
+        attention_dropout: float = 0.0,
+        dropout: float = 0.0,
+        in_initializer: Any = "glorot_uniform",
+        out_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if width % num_heads:
+            raise ValueError(f"The width {width} is no multiple of the {num_heads} heads.")
+        self.width, self.num_heads = width, num_heads
+
+        def projection(name: str) -> Linear:
+            init = keras.initializers.get(in_initializer)  # a shared one would draw equal weights
+            return Linear(width, use_bias=qkv_bias, kernel_initializer=init.clone(), name=name)
+
+        self.query, self.key, self.value = map(projection, ("query", "key", "value"))
+        self.out = Linear(width, kernel_initializer=out_initializer, name="out")
+        self.attention_dropout = keras.layers.Dropout(attention_dropout)
+        self.dropout = keras.layers.Dropout(dropout)
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights for inputs (B, N, D)."""
+        for layer in (self.query, self.key, self.value, self.out):
+            layer.build((None, None, self.width))
+        self.built = True
+
+    def _heads(self, x: Any) -> Any:
+        """(B, N, D) -> (B, H, N, K)."""
+        batch, tokens = ops.shape(x)[:2]
+        x = ops.reshape(x, (batch, tokens, self.num_heads, self.width // self.num_heads))
+        return ops.transpose(x, (0, 2, 1, 3))
+
+    def call(
+        self, x: Any, source: Any = None, mask: Any = None, training: bool = False
+    ) -> tuple[Any, Any]:
+        """Attend to `source`, or to `x` itself.
+
+        Args:
+            x: (B, N, D); a batch of 1 serves every batch of `source`.
+            source: (B, M, D), what is attended to; `x` where None.
+            mask: Added to the scores, see `attend`.
+
+        Returns:
+            Output (B, N, D) and attention maps (B, H, N, M).
+        """
+        source = x if source is None else source
+        query, key, value = self.query(x), self.key(source), self.value(source)
+        context, maps = attend(*map(self._heads, (query, key, value)), mask, self.attention_dropout)
+        batch, _, tokens, _ = ops.shape(context)
+        context = ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (batch, tokens, self.width))
         return self.dropout(self.out(context)), maps

@@ -20,8 +20,9 @@ class MLP(keras.layers.Layer):
         hidden: Width of the hidden layer.
         width: D, width of the output.
         activation: Name or function.
-        dropout: Rate of both dropouts.
-        kernel_initializer: Of both layers.
+        dropout: Dropout of the result.
+        kernel_initializer: Of both layers, or a pair with one of each.
+        hidden_dropout: Dropout between the layers; that of the result where None.
     """
 
     def __init__(
@@ -31,16 +32,22 @@ class MLP(keras.layers.Layer):
         activation: str | Callable[[Any], Any] = "gelu",
         dropout: float = 0.0,
         kernel_initializer: Any = "glorot_uniform",
+        hidden_dropout: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        is_pair = isinstance(kernel_initializer, tuple)
+        first, second = kernel_initializer if is_pair else (kernel_initializer,) * 2
         self.fc1 = Linear(
             hidden,
             activation=get_activation(activation),
-            kernel_initializer=kernel_initializer,
+            kernel_initializer=first,
             name="fc1",
         )
-        self.fc2 = Linear(width, kernel_initializer=kernel_initializer, name="fc2")
+        self.fc2 = Linear(width, kernel_initializer=second, name="fc2")
+        self.hidden_dropout = keras.layers.Dropout(
+            dropout if hidden_dropout is None else hidden_dropout
+        )
         self.dropout = keras.layers.Dropout(dropout)
 
     def build(self, input_shape: Any) -> None:
@@ -51,4 +58,4 @@ class MLP(keras.layers.Layer):
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Map (..., D) to (..., D)."""
-        return self.dropout(self.fc2(self.dropout(self.fc1(x))))
+        return self.dropout(self.fc2(self.hidden_dropout(self.fc1(x))))

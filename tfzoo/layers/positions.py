@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-__all__ = ["nearest_indices", "resize_grid_nearest", "resize_rows_nearest"]
+__all__ = [
+    "bicubic_weights",
+    "nearest_indices",
+    "resize_grid_bicubic",
+    "resize_grid_nearest",
+    "resize_rows_nearest",
+]
 
 
 def nearest_indices(size_in: int, size_out: Any) -> Any:
@@ -79,3 +85,64 @@ def resize_grid_nearest(table: Any, height: Any, width: Any) -> Any:
         same = ops.minimum(ops.arange(wanted), count - 1)
         resized = ops.where(ops.equal(wanted, count), same, resized)
     return ops.take(table, resized, axis=0)
+
+
+def bicubic_weights(size_in: int, size_out: Any, a: float = -0.75) -> Any:
+    """Weights of PyTorch's bicubic interpolation along one axis.
+
+    Keys's kernel of four taps with half-pixel centres, indices clamped at the borders and no
+    anti-aliasing. TensorFlow and Keras have a = -0.5, which differs by up to 0.2.
+
+    Args:
+        size_in: Rows of the table.
+        size_out: Rows wanted; an int, or a scalar of a graph.
+        a: Parameter of the kernel.
+
+    Returns:
+        (size_out, size_in), rows that sum to 1; a NumPy array where `size_out` is an int.
+
+    Source: Keys 1981, "Cubic convolution interpolation for digital image processing".
+
+    Example:
+        >>> bicubic_weights(2, 2).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    is_known = isinstance(size_out, (int, np.integer))
+    xp = np if is_known else ops  # known sizes cost nothing inside a graph
+    rows = xp.arange(size_out, dtype="float32")
+    ratio = np.float32(size_in) / (
+        np.float32(size_out) if is_known else ops.cast(size_out, "float32")
+    )
+    centre = (rows + 0.5) * ratio - 0.5
+    base = xp.floor(centre)
+    weights = 0.0
+    for tap in (-1, 0, 1, 2):
+        distance = xp.abs(centre - base - tap)
+        near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
+        far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+        weight = xp.where(distance <= 1, near, far)
+        column = xp.clip(base + tap, 0, size_in - 1)
+        hit = column[:, None] == np.arange(size_in, dtype="float32")[None]
+        weights = weights + xp.where(hit, weight[:, None], np.float32(0))
+    return weights
+
+
+def resize_grid_bicubic(table: Any, height: Any, width: Any) -> Any:
+    """Resize a table of positions of a square grid to another grid, by `bicubic_weights`.
+
+    Args:
+        table: (N, D), row by row; N is a square.
+        height: Rows of the grid wanted.
+        width: Columns of the grid wanted.
+
+    Returns:
+        (height * width, D), the table itself where the grid is the same.
+    """
+    side, depth = int(table.shape[0] ** 0.5), table.shape[1]
+    if isinstance(height, int) and isinstance(width, int) and height == width == side:
+        return table
+    grid = ops.reshape(table, (side, side, depth))
+    rows, columns = (ops.cast(bicubic_weights(side, n), table.dtype) for n in (height, width))
+    grid = ops.tensordot(rows, grid, axes=[[1], [0]])  # (height, side, D)
+    grid = ops.tensordot(columns, grid, axes=[[1], [1]])  # (width, height, D)
+    return ops.reshape(ops.transpose(grid, (1, 0, 2)), (-1, depth))
