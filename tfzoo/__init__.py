@@ -22,6 +22,7 @@ _SHARED = {
     "AutoConfig": "auto",
     "AutoImageProcessor": "auto",
     "AutoProcessor": "auto",
+    "AutoTokenizer": "auto",
     "TFAutoModel": "auto",
     "TFAutoModelForVideoClassification": "auto",
     "load_model": "auto",

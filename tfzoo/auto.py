@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfzoo.config import CONFIG_NAME, ConfigError, PretrainedConfig
 from tfzoo.files import read_json
-from tfzoo.hub import resolve
+from tfzoo.hub import HubFileNotFoundError, resolve
+from tfzoo.preprocessing.processor import COMBINED_FILE, PROCESSOR_FILE, find_settings
 from tfzoo.registry import families, family_of, import_name, public_names
 
 if TYPE_CHECKING:
@@ -17,18 +18,20 @@ if TYPE_CHECKING:
 
     from tfzoo.modeling import TFPreTrainedModel
     from tfzoo.preprocessing.processor import BaseImageProcessor
+    from tfzoo.preprocessing.tokenizers import BaseTokenizer
 
 __all__ = [
     "AutoConfig",
     "AutoImageProcessor",
     "AutoProcessor",
+    "AutoTokenizer",
     "TFAutoModel",
     "TFAutoModelForVideoClassification",
     "load_model",
     "model_class_for",
 ]
 
-PREPROCESSOR_NAME = "preprocessor_config.json"
+TOKENIZER_FILE = "tokenizer_config.json"
 _WHERE = ("revision", "cache_dir", "local_files_only", "token")
 
 
@@ -183,7 +186,74 @@ class TFAutoModelForVideoClassification(_AutoModel):
     """
 
 
-class AutoImageProcessor(_Auto):
+class _AutoPreprocessing(_Auto):
+    """Auto classes of what comes before the model: the files beside the weights decide."""
+
+    @classmethod
+    def _declared(cls, folder: str | Path, where: dict[str, Any]) -> str | None:
+        """What a family declares for the `model_type`; the models may stand in another one."""
+        model_type = _read_optional(folder, CONFIG_NAME, where).get("model_type")
+        names = [family.auto.get(cls.__name__, {}).get(model_type) for family in families()]
+        return next((name for name in names if name is not None), None)
+
+    @classmethod
+    def _refuse(cls, named: list[str], folder: str | Path, where: dict[str, Any]) -> ConfigError:
+        """Why nothing was chosen."""
+        if named:
+            return ConfigError(f"{folder} is for {named[0]}, which tfzoo lacks.")
+        model_type, _ = _read_model_type(folder, where)
+        return ConfigError(f"{cls.__name__} has no class for model_type {model_type!r}.")
+
+
+def _known(names: list[str]) -> str | None:
+    """The first that tfzoo has; the suffix Fast says how the reference computes, no more."""
+    forms = [f for n in names for f in (f"{n}Fast", n, n.removesuffix("Fast"))]
+    return next((form for form in forms if form in public_names()), None)
+
+
+def _folder(name_or_path: str | Path) -> str | Path:
+    """The checkpoint, also where a file in it is given."""
+    path = Path(name_or_path)
+    return path.parent if path.is_file() else name_or_path
+
+
+def _read_optional(folder: str | Path, file: str, where: dict[str, Any]) -> dict[str, Any]:
+    """The content of a JSON file; nothing if the checkpoint lacks it."""
+    try:
+        return read_json(resolve(folder, file, **where) / file, ConfigError)
+    except HubFileNotFoundError:
+        return {}
+
+
+class AutoTokenizer(_AutoPreprocessing):
+    """The tokenizer that a checkpoint was made with."""
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
+    ) -> BaseTokenizer:
+        """Load the class that tokenizer_config.json names, else that of config.json's family.
+
+        Args:
+            pretrained_model_name_or_path: Folder, file in it, or repository name.
+            **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`; others are settings
+                that win over the files'.
+
+        Raises:
+            HubError: The tokenizer's files are missing.
+            ConfigError: They are for a tokenizer that tfzoo does not have.
+        """
+        where, _ = _split(kwargs)
+        folder = _folder(pretrained_model_name_or_path)
+        name = _read_optional(folder, TOKENIZER_FILE, where).get("tokenizer_class")
+        named = [name] if name else []  # maybe the reference's class for any tokenizer.json
+        chosen = _known(named) or cls._declared(folder, where)
+        if chosen is None:
+            raise cls._refuse(named, folder, where)
+        return import_name(chosen).from_pretrained(folder, **kwargs)
+
+
+class AutoImageProcessor(_AutoPreprocessing):
     """The image processor that a checkpoint was made with."""
 
     @classmethod
@@ -193,55 +263,60 @@ class AutoImageProcessor(_Auto):
         """Read a preprocessor_config.json; where it names no class, config.json decides.
 
         Args:
-            pretrained_model_name_or_path: Folder, file in it, or repository name.
+            pretrained_model_name_or_path: Folder, file in it, or repository name. It may have a
+                processor_config.json with a section `image_processor` instead.
             **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`; others are settings
                 that win over the file's.
 
         Raises:
             HubError: There is no preprocessor_config.json.
             ConfigError: It is for a processor that tfzoo does not have.
+
+        Example:
+            >>> import tfzoo
+            >>> type(tfzoo.AutoImageProcessor.from_pretrained("checkpoint/")).__name__
+            'VideoMAEImageProcessor'
         """
         where, _ = _split(kwargs)
-        folder = resolve(pretrained_model_name_or_path, PREPROCESSOR_NAME, **where)
-        values = read_json(folder / PREPROCESSOR_NAME, ConfigError)
-        name = values.get("image_processor_type") or values.get("feature_extractor_type")
-        if name is None:  # a model_type may have its processor here and its models elsewhere
-            model_type, _ = _read_model_type(pretrained_model_name_or_path, where)
-            name = _processor_of(cls.__name__, model_type)
-        if name not in public_names():
-            raise ConfigError(f"{folder / PREPROCESSOR_NAME} is for {name}, which tfzoo lacks.")
-        return import_name(name).from_pretrained(pretrained_model_name_or_path, **kwargs)
+        folder = _folder(pretrained_model_name_or_path)
+        _, values = find_settings(folder, **where)
+        keys = ("image_processor_type", "feature_extractor_type")
+        named = [values[key] for key in keys if values.get(key)]
+        chosen = _known(named) if named else cls._declared(folder, where)
+        if chosen is None:
+            raise cls._refuse(named, folder, where)
+        return import_name(chosen).from_pretrained(folder, **kwargs)
 
 
-def _processor_of(auto_class: str, model_type: str) -> str:
-    for family in families():
-        if model_type in family.auto.get(auto_class, {}):
-            return family.auto[auto_class][model_type]
-    raise ConfigError(f"{auto_class} has no class for model_type {model_type!r}.")
-
-
-class AutoProcessor(_Auto):
+class AutoProcessor(_AutoPreprocessing):
     """The whole processor of a checkpoint: of texts and images where its family has both."""
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Any:
-        """Load the family's processor, or its image processor where that is all there is.
+        """Load the class that the files name as `processor_class`, else that of the family.
+
+        Where there is none, the result is the tokenizer or the image processor, whichever the
+        checkpoint has files of.
 
         Args:
             pretrained_model_name_or_path: Folder, file in it, or repository name.
-            **kwargs: As in `AutoImageProcessor.from_pretrained`.
+            **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`; others are settings
+                that win over the files'.
 
         Raises:
             HubError: Files are missing.
-            ConfigError: It is for a processor that tfzoo does not have.
+            ConfigError: They are for a processor that tfzoo does not have.
         """
         where, _ = _split(kwargs)
-        model_type, _ = _read_model_type(pretrained_model_name_or_path, where)
-        for family in families():
-            if model_type in family.auto.get(cls.__name__, {}):
-                loader = family.load(family.auto[cls.__name__][model_type])
-                return loader.from_pretrained(pretrained_model_name_or_path, **kwargs)
-        return AutoImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs)
+        folder = _folder(pretrained_model_name_or_path)
+        files = (COMBINED_FILE, PROCESSOR_FILE, TOKENIZER_FILE)
+        named = [_read_optional(folder, file, where).get("processor_class") for file in files]
+        chosen = _known([name for name in named if name]) or cls._declared(folder, where)
+        if chosen is not None:
+            return import_name(chosen).from_pretrained(folder, **kwargs)
+        only_text = _read_optional(folder, TOKENIZER_FILE, where)
+        part = AutoTokenizer if only_text else AutoImageProcessor
+        return part.from_pretrained(folder, **kwargs)
 
 
 def load_model(path: str | Path, **kwargs: Any) -> keras.Model:

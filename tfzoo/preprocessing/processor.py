@@ -265,12 +265,11 @@ class BaseImageProcessor:
             OSError: The folder cannot be written.
             ValueError: Its `processor_config.json` is not JSON.
         """
-        values = self.to_dict()
-        if processor_class is not None:
-            values["processor_class"] = processor_class
+        named = {} if processor_class is None else {"processor_class": processor_class}
+        values = {**self.to_dict(), **named}
         combined = Path(folder) / COMBINED_FILE
         if combined.is_file() and _SECTION in (whole := read_json(combined)):
-            write_json(combined, {**whole, _SECTION: values})
+            write_json(combined, {**whole, **named, _SECTION: values})
         path = Path(folder) / PROCESSOR_FILE
         write_json(path, values)
         return path

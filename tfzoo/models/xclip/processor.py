@@ -1,0 +1,84 @@
+"""X-CLIP's preprocessing: VideoMAE's processor for the videos, CLIP's tokenizer for the texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfzoo.preprocessing.clip_tokenizer import CLIPTokenizer, CLIPTokenizerFast
+from tfzoo.preprocessing.multimodal import BaseProcessor
+from tfzoo.preprocessing.processor import BatchFeature
+from tfzoo.preprocessing.videomae import VideoMAEImageProcessor
+
+__all__ = ["CLIPTokenizer", "CLIPTokenizerFast", "XCLIPProcessor"]
+
+
+class XCLIPProcessor(BaseProcessor):
+    """Texts to `input_ids` and `attention_mask`, videos to `pixel_values`.
+
+    Args:
+        image_processor: A `VideoMAEImageProcessor`. The model takes frames of its own
+            `vision_config.image_size` only, and the crop decides that: the file of a 336-pixel
+            checkpoint that has `size` alone still gives crops of 224 x 224, which the model
+            refuses; load it with `crop_size=336`.
+        tokenizer: A `CLIPTokenizerFast` or `CLIPTokenizer`.
+        feature_extractor: The image processor's old name; it warns.
+
+    Raises:
+        TypeError: A part is missing or of another class.
+
+    Source: `XCLIPProcessor` of transformers 4.57, whose call, however, drops `videos=` without a
+    word; here `videos` and `images` are two names of one argument.
+
+    Example:
+        >>> from tfzoo import CLIPTokenizerFast, VideoMAEImageProcessor, XCLIPProcessor
+        >>> processor = XCLIPProcessor(VideoMAEImageProcessor(), tokenizer)
+        >>> inputs = processor(
+        ...     text=["playing sports", "eating spaghetti", "go shopping"],
+        ...     videos="clip.mp4",
+        ...     num_frames=8,
+        ...     padding=True,
+        ...     return_tensors="tf",
+        ... )
+        >>> {name: tuple(value.shape) for name, value in inputs.items()}
+        {'pixel_values': (1, 8, 3, 224, 224), 'input_ids': (3, 6), 'attention_mask': (3, 6)}
+    """
+
+    image_processor_class = VideoMAEImageProcessor
+    tokenizer_classes = (CLIPTokenizerFast, CLIPTokenizer)
+
+    def __call__(
+        self,
+        text: Any = None,
+        images: Any = None,
+        videos: Any = None,
+        return_tensors: str | None = None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """Prepare texts, videos, or both.
+
+        Give the arguments by keyword: their order has changed between the reference's releases
+        (here, two positional ones are texts and videos, as it was for long).
+
+        Args:
+            text: A string or a list of them.
+            images: Another name of `videos`.
+            videos: One video or a batch, as paths, arrays or lists of frames, see
+                `make_batched_videos`; all with the same number of frames.
+            return_tensors: "np" for arrays, "tf" for tensors, None for lists.
+            **kwargs: For texts, arguments of the tokenizer: `padding` (True pads to the longest),
+                `truncation`, `max_length`, `add_special_tokens`, ... For videos, arguments of
+                `VideoMAEImageProcessor.preprocess`: `num_frames` (how many to read of files),
+                `sampling`, `size`, `crop_size`, `do_rescale`, ... Those of the part that has
+                nothing to do are not used.
+
+        Returns:
+            `pixel_values` (B, T, C, height, width) if there are videos; `input_ids` and
+            `attention_mask` (texts, N) if there are texts.
+
+        Raises:
+            ValueError: Neither texts nor videos, both `images` and `videos`, or invalid values.
+            TypeError: A keyword that neither part knows, or something that is no text or video.
+        """
+        if images is not None and videos is not None:
+            raise ValueError("images and videos are two names of one argument; give one of them.")
+        return self._prepare(text, images if videos is None else videos, return_tensors, kwargs)

@@ -1,0 +1,215 @@
+"""The base of processors for texts and images: an image processor and a tokenizer side by side."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tfzoo.files import read_json, write_json
+from tfzoo.preprocessing.processor import BaseImageProcessor, BatchFeature
+
+if TYPE_CHECKING:
+    from tfzoo.preprocessing.tokenizers import BaseTokenizer
+
+__all__ = ["BaseProcessor"]
+
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+
+
+class BaseProcessor:
+    """Base of the processors that prepare texts and images (or videos) in one call.
+
+    A subclass names the classes of its parts and writes `__call__` with its documented arguments,
+    which hands them to `_prepare`. Files, decoding and printing follow.
+
+    Args:
+        image_processor: Prepares the images.
+        tokenizer: Prepares the texts.
+        feature_extractor: The image processor's old name; it warns.
+
+    Raises:
+        TypeError: A part is missing or of another class.
+
+    Attributes:
+        image_processor_class: The class of the image processor.
+        tokenizer_classes: The classes of the tokenizer; `from_pretrained` makes the first.
+        text_defaults: Arguments of the tokenizer that differ from its own defaults.
+    """
+
+    image_processor_class: ClassVar[type[BaseImageProcessor]] = BaseImageProcessor
+    tokenizer_classes: ClassVar[tuple[type, ...]] = ()
+    text_defaults: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(
+        self,
+        image_processor: BaseImageProcessor | None = None,
+        tokenizer: BaseTokenizer | None = None,
+        *,
+        feature_extractor: BaseImageProcessor | None = None,
+    ) -> None:
+        if feature_extractor is not None:
+            if image_processor is not None:
+                raise TypeError(
+                    "feature_extractor is the old name of image_processor; give one of them."
+                )
+            _warn_of_old_name()
+            image_processor = feature_extractor
+        self.image_processor = self._part(
+            "image_processor", image_processor, (self.image_processor_class,)
+        )
+        self.tokenizer = self._part("tokenizer", tokenizer, self.tokenizer_classes)
+
+    def _part(self, name: str, value: Any, classes: tuple[type, ...]) -> Any:
+        if not isinstance(value, classes):
+            accepted = " or ".join(cls.__name__ for cls in classes)
+            got = "none" if value is None else f"a {type(value).__name__}"
+            raise TypeError(
+                f"{type(self).__name__} needs {name}= of class {accepted}, got {got}. "
+                "from_pretrained makes both parts from a checkpoint's folder."
+            )
+        return value
+
+    @property
+    def feature_extractor(self) -> BaseImageProcessor:
+        """The old name of `image_processor`; it warns."""
+        _warn_of_old_name()
+        return self.image_processor
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """The names in a result, of images first."""
+        return [*self.image_processor.model_input_names, *self.tokenizer.model_input_names]
+
+    def _prepare(
+        self, text: Any, images: Any, return_tensors: str | None, keywords: Mapping[str, Any]
+    ) -> BatchFeature:
+        """Run each part that has something to do.
+
+        Raises:
+            ValueError: Nothing to do.
+            TypeError: A keyword that neither part knows.
+        """
+        for_images, for_text = self._route(keywords)
+        if text is None and images is None:
+            raise ValueError(f"{type(self).__name__} was given neither text nor images or videos.")
+        features: dict[str, Any] = {}
+        if images is not None:
+            features.update(
+                self.image_processor(images, return_tensors=return_tensors, **for_images)
+            )
+        if text is not None:
+            for_text = {**self.text_defaults, **for_text}
+            features.update(self.tokenizer(text, return_tensors=return_tensors, **for_text))
+        return BatchFeature(features)
+
+    def _route(self, keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The keywords of the image processor and those of the tokenizer."""
+        of_images = _keywords(self.image_processor.preprocess)
+        of_text = _keywords(self.tokenizer.__call__)
+        unknown = sorted(set(keywords) - {*of_images, *of_text})
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__} got an unexpected keyword "
+                f"{', '.join(map(repr, unknown))}. Keywords for texts: {', '.join(of_text)}; "
+                f"for images or videos: {', '.join(of_images)}."
+            )
+        return (
+            {name: value for name, value in keywords.items() if name in of_images},
+            {name: value for name, value in keywords.items() if name in of_text},
+        )
+
+    def decode(self, *args: Any, **kwargs: Any) -> str:
+        """The same as `tokenizer.decode`: one row of ids back to text."""
+        return self.tokenizer.decode(*args, **kwargs)
+
+    def batch_decode(self, *args: Any, **kwargs: Any) -> list[str]:
+        """The same as `tokenizer.batch_decode`: rows of ids back to texts."""
+        return self.tokenizer.batch_decode(*args, **kwargs)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        token: str | None = None,
+        **overrides: Any,
+    ) -> BaseProcessor:
+        """Make both parts from a checkpoint's files.
+
+        Args:
+            name_or_path: A folder, a file in it, or a hub name.
+            revision: Branch, tag or commit on the hub.
+            cache_dir: Folder of the hub's cache.
+            local_files_only: Never download.
+            token: Access token of the hub.
+            **overrides: Settings that win over the files': fields of the image processor, all
+                others settings of the tokenizer.
+
+        Returns:
+            The processor.
+
+        Raises:
+            HubError: Files are missing.
+            ValueError: Files are not JSON, or meant for other classes.
+            TypeError: An override that neither part knows.
+        """
+        where = {
+            "revision": revision,
+            "cache_dir": cache_dir,
+            "local_files_only": local_files_only,
+            "token": token,
+        }
+        path = Path(name_or_path)
+        name_or_path = path.parent if path.is_file() else name_or_path
+        fields = cls.image_processor_class.field_names()
+        for_images = {name: value for name, value in overrides.items() if name in fields}
+        for_text = {name: value for name, value in overrides.items() if name not in fields}
+        return cls(
+            cls.image_processor_class.from_pretrained(name_or_path, **where, **for_images),
+            cls.tokenizer_classes[0].from_pretrained(name_or_path, **where, **for_text),
+        )
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+        """Write both parts' files, which the PyTorch processor reads, too.
+
+        Args:
+            folder: Where to; made if it does not exist.
+
+        Returns:
+            The folder.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        name = type(self).__name__
+        self.tokenizer.save_pretrained(folder)
+        config = Path(folder) / _TOKENIZER_CONFIG
+        write_json(config, {**read_json(config), "processor_class": name})
+        self.image_processor.save_pretrained(folder, processor_class=name)
+        return Path(folder)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(\n    image_processor={self.image_processor!r},\n"
+            f"    tokenizer={self.tokenizer!r},\n)"
+        )
+
+
+def _keywords(function: Callable[..., Any]) -> list[str]:
+    """A part's keywords: all but its first argument, the input, and what every part has."""
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p.name for p in parameters if p.kind in kinds and p.name != "return_tensors"]
+
+
+def _warn_of_old_name() -> None:
+    warnings.warn(
+        "feature_extractor is the old name of image_processor.", FutureWarning, stacklevel=3
+    )
