@@ -64,7 +64,7 @@ class TrainingMixin(TrainerRepairs):
         """The compiled loss where there is one, else the model's own, plus layers' losses.
 
         Raises:
-            ValueError: No loss was compiled and no labels were given, or some that it has no use for.
+            ValueError: No loss was compiled and no labels were given, or some without a use.
         """
         labels, prediction = self._pair(x, y, y_pred)
         if self._compile_loss is not None:

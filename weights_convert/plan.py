@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -216,6 +216,8 @@ def match_tensors(
         >>> match_tensors(slots, {}, FamilyMap("net")).missing[0].name
         'norm.weight'
     """
+    if tower := family.tower_of(slots):
+        family = replace(family, base_prefix=tower)
     wanted, stored = _full_paths(slots, family), _full_names(tensors, family)
     given_heads = {family.head_of(name) for name in stored} | {None}
     wanted_heads = {family.head_of(name) for name in wanted} | {None}
@@ -232,7 +234,9 @@ def match_tensors(
     unexpected = [
         original
         for name, original in stored.items()
-        if name not in wanted and family.head_of(name) in wanted_heads
+        if name not in wanted
+        and family.head_of(name) in wanted_heads
+        and (tower is None or name.startswith(f"{tower}."))
     ]
     return Match(*map(tuple, (filled, mismatched, missing, fresh, unexpected)))
 
@@ -276,11 +280,13 @@ def _mismatch_error(
         [entry.name for entry in match.missing],
         match.unexpected,
         [(e.name, e.checkpoint_shape, tuple(tensors[e.name].shape)) for e in match.mismatched],
-        _advice(match, family),
+        _advice(match, tensors, family),
     )
 
 
-def _advice(match: Match, family: FamilyMap) -> str:
+def _advice(match: Match, tensors: Mapping[str, TensorInfo], family: FamilyMap) -> str:
+    if match.missing and (tower := family.tower_of(tensors)):
+        return f"The checkpoint holds the {tower} alone: load it with the class of that part."
     if not match.filled and not match.mismatched:
         return "No name is shared: is this a checkpoint of another family or another model class?"
     if match.missing or match.unexpected:

@@ -43,6 +43,8 @@ class FamilyMap:
         ignore: ends of checkpoint names (whole components) that are never weights.
         ties: (name, canonical name) of tensors that are stored once or twice but are one.
         aliases: (old, new) runs of components in checkpoint names, leaf included.
+        towers: tfzoo paths of parts that are models of their own, too. Such a model takes its
+            part of a whole checkpoint, or a checkpoint that leaves out the tower's name.
 
     Raises:
         ValueError: the two sides of a row carry different numbers of ``*``.
@@ -59,6 +61,7 @@ class FamilyMap:
     ignore: tuple[str, ...] = ()
     ties: Rows = ()
     aliases: Rows = ()
+    towers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for old, new in (*self.rows, *self.aliases):
@@ -120,6 +123,14 @@ class FamilyMap:
         for head in self.heads:
             if name.startswith(_rewrite(head, self.rows) + "."):
                 return head
+        return None
+
+    def tower_of(self, names: Iterable[str]) -> str | None:
+        """Return the tower, as in ``towers``, that all these names belong to, if one does."""
+        names = list(names)
+        for tower in self.towers:
+            if names and all(name.startswith(f"{tower}.") for name in names):
+                return tower
         return None
 
     def full_name(self, name: str, has_base: bool) -> str:

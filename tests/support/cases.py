@@ -25,9 +25,9 @@ class Case:
         model: Class name in tfzoo; the reference's is the same without `TF`.
         config: Fields of the tiny config.
         inputs: Makes the inputs from a random generator.
-        labels: Makes the labels that the inputs' loss is computed with, where there is a loss.
+        labels: Makes the labels that the inputs' loss is computed with, where it needs labels.
         flags: Keywords of the call that ask for every output.
-        batch_axis_names: Inputs whose first axis is the batch; all by default.
+        loss_flags: Keywords that ask for a loss which needs no labels.
     """
 
     name: str
@@ -36,6 +36,17 @@ class Case:
     inputs: Callable[[np.random.Generator], dict[str, np.ndarray]]
     labels: Callable[[np.random.Generator], dict[str, np.ndarray]] | None = None
     flags: Mapping[str, Any] = field(default_factory=lambda: dict(FLAGS))
+    loss_flags: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def all_flags(self) -> dict[str, Any]:
+        """Keywords of the call that ask for every output, the loss included."""
+        return {**self.flags, **self.loss_flags}
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether the model has a loss on these inputs."""
+        return self.labels is not None or bool(self.loss_flags)
 
     @property
     def folder(self) -> Path:
@@ -57,6 +68,11 @@ class Case:
         rng = np.random.default_rng(7)
         made = self.inputs(rng)
         return {**made, **self.labels(rng)} if self.labels and with_labels else made
+
+    @property
+    def has_equal_batches(self) -> bool:
+        """Whether all inputs have as many rows, as Keras needs where it makes the batches."""
+        return len({len(value) for value in self.make_inputs().values()}) == 1
 
     def load(self, **kwargs: Any) -> Any:
         """The recorded checkpoint in tfzoo."""

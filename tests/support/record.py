@@ -21,10 +21,10 @@ def record(case: Case) -> None:
     shutil.rmtree(case.folder, ignore_errors=True)
     model = reference.make(case)
     model.save_pretrained(case.folder)
-    outputs = reference.run(model, case.make_inputs(), **case.flags)
+    outputs = reference.run(model, case.make_inputs(), **case.all_flags)
     np.savez_compressed(case.folder / "outputs.npz", **outputs)
-    if case.labels:
-        step = reference.sgd_step(model, case.make_inputs())
+    if case.has_loss:
+        step = reference.sgd_step(model, case.make_inputs(), **case.loss_flags)
         np.savez_compressed(case.folder / "step.npz", **step)
 
 

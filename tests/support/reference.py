@@ -60,10 +60,10 @@ def run(model: Any, inputs: dict[str, np.ndarray], **flags: Any) -> dict[str, np
     return flatten(outputs, lambda tensor: tensor.detach().numpy())
 
 
-def sgd_step(model: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def sgd_step(model: Any, inputs: dict[str, np.ndarray], **flags: Any) -> dict[str, np.ndarray]:
     """The change of every weight in one SGD step of LEARNING_RATE on the model's own loss."""
     model.zero_grad()
-    model(**torch_inputs(inputs)).loss.backward()
+    model(**torch_inputs(inputs), **flags).loss.backward()
     return {
         name: (-LEARNING_RATE * p.grad).numpy()
         for name, p in model.named_parameters()

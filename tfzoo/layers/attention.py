@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from tfzoo.layers.linear import Linear
+from tfzoo.layers.masks import score_offsets
 
 __all__ = ["MultiHeadAttention", "SelfAttention", "attend"]
 
@@ -16,7 +17,7 @@ def attend(
     query: Any,
     key: Any,
     value: Any,
-    mask: Any = None,
+    masked: Any = None,
     dropout: keras.layers.Dropout | None = None,
 ) -> Any:
     """Scaled dot-product attention, softmax(q k^T / sqrt(K)) v.
@@ -27,7 +28,7 @@ def attend(
         query: (B, H, N, K); a batch of 1 serves all keys.
         key: (B, H, M, K).
         value: (B, H, M, K).
-        mask: Added to the scores in float32, of a shape that broadcasts to (B, H, N, M), see
+        masked: How often each place is hidden, integers that broadcast to (B, H, N, M), see
             `tfzoo.layers.masks`.
         dropout: Applied to the attention maps.
 
@@ -39,8 +40,8 @@ def attend(
     scaled = query * (query.shape[-1] ** -0.5)  # cheaper on the queries than on the scores
     scores = ops.matmul(scaled, ops.swapaxes(key, -1, -2))
     scores = ops.cast(scores, "float32")
-    if mask is not None:
-        scores = scores + mask
+    if masked is not None:
+        scores = scores + score_offsets(masked)
     maps = ops.cast(ops.softmax(scores, axis=-1), query.dtype)
     if dropout is not None:
         maps = dropout(maps)
@@ -174,21 +175,23 @@ class MultiHeadAttention(keras.layers.Layer):
         return ops.transpose(x, (0, 2, 1, 3))
 
     def call(
-        self, x: Any, source: Any = None, mask: Any = None, training: bool = False
+        self, x: Any, source: Any = None, masked: Any = None, training: bool = False
     ) -> tuple[Any, Any]:
         """Attend to `source`, or to `x` itself.
 
         Args:
             x: (B, N, D); a batch of 1 serves every batch of `source`.
             source: (B, M, D), what is attended to; `x` where None.
-            mask: Added to the scores, see `attend`.
+            masked: How often each place is hidden, see `attend`.
 
         Returns:
             Output (B, N, D) and attention maps (B, H, N, M).
         """
         source = x if source is None else source
         query, key, value = self.query(x), self.key(source), self.value(source)
-        context, maps = attend(*map(self._heads, (query, key, value)), mask, self.attention_dropout)
+        context, maps = attend(
+            *map(self._heads, (query, key, value)), masked, self.attention_dropout
+        )
         batch, _, tokens, _ = ops.shape(context)
         context = ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (batch, tokens, self.width))
         return self.dropout(self.out(context)), maps

@@ -91,17 +91,17 @@ class ClipBlock(keras.layers.Layer):
             layer.build(input_shape)
         self.built = True
 
-    def call(self, x: Any, mask: Any = None, training: bool = False) -> tuple[Any, Any]:
+    def call(self, x: Any, masked: Any = None, training: bool = False) -> tuple[Any, Any]:
         """Apply the block.
 
         Args:
             x: (B, N, D).
-            mask: Added to the attention scores.
+            masked: How often each place is hidden, see `tfzoo.layers.masks`.
 
         Returns:
             (B, N, D) and the attention maps (B, H, N, N).
         """
-        attended, maps = self.self_attn(self.norm1(x), mask=mask)
+        attended, maps = self.self_attn(self.norm1(x), masked=masked)
         x = x + attended
         return x + self.mlp(self.norm2(x)), maps
 
@@ -132,7 +132,7 @@ class ClipEncoder(keras.layers.Layer):
     def call(
         self,
         x: Any,
-        mask: Any = None,
+        masked: Any = None,
         output_attentions: bool = False,
         output_hidden_states: bool = False,
         training: bool = False,
@@ -141,7 +141,7 @@ class ClipEncoder(keras.layers.Layer):
 
         Args:
             x: (B, N, D).
-            mask: Added to the attention scores of each block.
+            masked: How often each place is hidden, see `tfzoo.layers.masks`.
             output_attentions: Keep the attention maps.
             output_hidden_states: Keep the hidden states.
 
@@ -150,7 +150,7 @@ class ClipEncoder(keras.layers.Layer):
         """
         states, all_maps = [x], []
         for layer in self.layers:
-            x, maps = layer(x, mask=mask)
+            x, maps = layer(x, masked=masked)
             if output_hidden_states:
                 states.append(x)
             if output_attentions:

@@ -140,10 +140,15 @@ class ClipTextTransformer(keras.layers.Layer):
             before it, attention maps (B, H, N, N).
         """
         x = self.embeddings(input_ids, position_ids)
-        mask = causal_mask(ops.shape(input_ids)[1])
+        masked = causal_mask(ops.shape(input_ids)[1])
         if attention_mask is not None:
-            mask = mask + padding_mask(attention_mask)
-        x, states, maps = self.encoder(x, mask, output_attentions, output_hidden_states)
+            masked = masked + padding_mask(attention_mask)
+        x, states, maps = self.encoder(
+            x,
+            masked=masked,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+        )
         x = self.final_layer_norm(x)
         pooled = ops.take_along_axis(x, first_maximum(input_ids)[:, None, None], axis=1)[:, 0]
         return x, pooled, states, maps
@@ -268,6 +273,9 @@ class ClipVisionTransformer(keras.layers.Layer):
             Last hidden state (B, 1 + N, D) without a norm, pooled output (B, D), the normed class
             token; hidden states, attention maps.
         """
-        x = self.pre_layernorm(self.embeddings(images, interpolate_pos_encoding))
-        x, states, maps = self.encoder(x, None, output_attentions, output_hidden_states)
+        x = self.embeddings(images, interpolate_pos_encoding=interpolate_pos_encoding)
+        x = self.pre_layernorm(x)
+        x, states, maps = self.encoder(
+            x, output_attentions=output_attentions, output_hidden_states=output_hidden_states
+        )
         return x, self.post_layernorm(x[:, 0]), states, maps

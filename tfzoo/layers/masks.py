@@ -1,8 +1,9 @@
-"""Attention masks, in the additive form that `tfzoo.layers.attention.attend` takes.
+"""Attention masks, in the form that `tfzoo.layers.attention.attend` takes.
 
-A masked place holds the smallest float32 rather than minus infinity, so that a row without any
-visible key has no NaN. Masks add up: a place masked twice is minus infinity, and attends to
-nothing even in a row without a visible key, as in the reference.
+A mask counts how often each place is hidden, and masks add up. Once hidden, a place gets the
+smallest float32, so that a row without any visible key has no NaN; twice hidden, minus infinity,
+so that even such a row attends to nothing there, as in the reference. Counts are integers since
+Keras casts floats to a layer's dtype on the way in, where the smallest float32 overflows.
 """
 
 from __future__ import annotations
@@ -12,9 +13,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-__all__ = ["causal_mask", "padding_mask"]
-
-_MASKED = np.finfo(np.float32).min
+__all__ = ["causal_mask", "padding_mask", "score_offsets"]
 
 
 def causal_mask(length: Any) -> Any:
@@ -24,15 +23,16 @@ def causal_mask(length: Any) -> Any:
         length: N; an int, or a scalar of a graph.
 
     Returns:
-        (N, N), float32; a NumPy array where `length` is an int.
+        (N, N), int8; a NumPy array where `length` is an int.
 
     Example:
-        >>> (causal_mask(3) < 0).astype(int).tolist()
+        >>> causal_mask(3).tolist()
         [[0, 1, 1], [0, 0, 1], [0, 0, 0]]
     """
-    xp = np if isinstance(length, int) else ops
-    places = xp.arange(length)
-    return xp.where(places[None, :] > places[:, None], _MASKED, np.float32(0))
+    is_known = isinstance(length, int)
+    places = np.arange(length) if is_known else ops.arange(length)
+    hidden = places[None, :] > places[:, None]
+    return hidden.astype("int8") if is_known else ops.cast(hidden, "int8")
 
 
 def padding_mask(attention_mask: Any) -> Any:
@@ -43,12 +43,24 @@ def padding_mask(attention_mask: Any) -> Any:
             exactly 1 counts as padding.
 
     Returns:
-        (B, 1, 1, N), float32.
+        (B, 1, 1, N), int8.
 
     Example:
         >>> import numpy as np
-        >>> (np.asarray(padding_mask(np.array([[1, 0]]))) < 0).tolist()
-        [[[[False, True]]]]
+        >>> np.asarray(padding_mask(np.array([[1, 0]]))).tolist()
+        [[[[0, 1]]]]
     """
-    visible = ops.equal(ops.cast(attention_mask, "float32"), 1.0)
-    return ops.where(visible, np.float32(0), _MASKED)[:, None, None, :]
+    hidden = ops.not_equal(ops.cast(attention_mask, "float32"), 1.0)
+    return ops.cast(hidden, "int8")[:, None, None, :]
+
+
+def score_offsets(masked: Any) -> Any:
+    """What a mask adds to attention scores, float32.
+
+    Args:
+        masked: Integers, how often each place is hidden.
+
+    Returns:
+        The same shape: 0, the smallest float32, or minus infinity.
+    """
+    return ops.cast(masked, "float32") * np.finfo(np.float32).min

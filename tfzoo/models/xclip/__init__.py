@@ -12,7 +12,8 @@ FAMILY = Family(
     paper="arXiv:2208.02816",
     modules={
         "config": ("XCLIPConfig", "XCLIPTextConfig", "XCLIPVisionConfig"),
-        "model": ("TFXCLIPPreTrainedModel", "TFXCLIPModel", "TFXCLIPOutput"),
+        "model": ("TFXCLIPPreTrainedModel", "TFXCLIPModel"),
+        "outputs": ("TFXCLIPOutput",),
         "towers": ("TFXCLIPTextModel", "TFXCLIPVisionModel"),
         "zero_shot": ("ZeroShotVideoClassifier",),
         "processor": ("XCLIPProcessor", "CLIPTokenizer", "CLIPTokenizerFast"),

@@ -1,0 +1,110 @@
+"""Cases of X-CLIP: pairs with a loss, unequal numbers of texts and videos, towers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tests.support.cases import Case
+
+# Every width and every number of heads differs, so that none can stand in for another.
+TEXT: dict[str, Any] = {
+    "vocab_size": 49,
+    "hidden_size": 8,
+    "intermediate_size": 14,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 12,
+}
+VISION: dict[str, Any] = {
+    "hidden_size": 12,
+    "intermediate_size": 18,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+    "mit_hidden_size": 10,
+    "mit_intermediate_size": 16,
+    "mit_num_attention_heads": 5,
+    "image_size": 16,
+    "patch_size": 8,
+}
+JOINT: dict[str, Any] = {"projection_dim": 10, "prompt_num_attention_heads": 2}
+END = 48  # the largest id, with which texts are padded, too
+
+
+def texts(rng: np.random.Generator, count: int, length: int = 9) -> dict[str, np.ndarray]:
+    """Random texts of different lengths, padded with the end token."""
+    lengths = rng.integers(2, length, size=count)
+    lengths[0] = length
+    places = np.arange(length)[None]
+    ids = np.where(places < lengths[:, None] - 1, rng.integers(0, END, (count, length)), END)
+    return {
+        "input_ids": ids.astype("int64"),
+        "attention_mask": (places < lengths[:, None]).astype("int64"),
+    }
+
+
+def clips(rng: np.random.Generator, *shape: int) -> dict[str, np.ndarray]:
+    """Random pixels of the given shape."""
+    return {"pixel_values": rng.normal(size=shape).astype("float32")}
+
+
+def config(
+    text: Mapping[str, Any] = {},
+    vision: Mapping[str, Any] = {},
+    **joint: Any,
+) -> dict[str, Any]:
+    """Fields of a tiny config with some changed."""
+    sub = {"text_config": {**TEXT, **text}, "vision_config": {**VISION, **vision}}
+    return {**sub, **JOINT, **joint}
+
+
+CASES = (
+    Case(
+        name="xclip/pairs",
+        model="TFXCLIPModel",
+        config=config(),
+        inputs=lambda rng: {**texts(rng, 3), **clips(rng, 3, 8, 3, 16, 16)},
+        loss_flags={"return_loss": True},
+    ),
+    Case(  # base-patch16's proportions, 16 frames, norms that tell their epsilons apart
+        name="xclip/unequal",
+        model="TFXCLIPModel",
+        config=config(
+            {"layer_norm_eps": 1e-2, "hidden_act": "gelu"},
+            {
+                "layer_norm_eps": 1e-6,
+                "image_size": 12,
+                "patch_size": 4,
+                "num_frames": 16,
+                "num_channels": 2,
+                "mit_num_hidden_layers": 2,
+                "hidden_act": "relu",
+            },
+            prompt_layers=3,
+            prompt_hidden_act="gelu_new",
+            prompt_alpha=0.5,
+        ),
+        inputs=lambda rng: {**texts(rng, 5), **clips(rng, 2, 16, 2, 12, 12)},
+    ),
+    Case(
+        name="xclip/no_layers",
+        model="TFXCLIPModel",
+        config=config(vision={"mit_num_hidden_layers": 0, "num_frames": 2}, prompt_layers=0),
+        inputs=lambda rng: {**texts(rng, 2), **clips(rng, 2, 2, 3, 16, 16)},
+        loss_flags={"return_loss": True},
+    ),
+    Case(
+        name="xclip/text",
+        model="TFXCLIPTextModel",
+        config={**TEXT, "eos_token_id": 5},  # has no effect, as in the reference
+        inputs=lambda rng: texts(rng, 4, length=12),
+    ),
+    Case(
+        name="xclip/vision",
+        model="TFXCLIPVisionModel",
+        config={**VISION, "num_frames": 4},
+        inputs=lambda rng: clips(rng, 8, 3, 16, 16),
+    ),
+)
