@@ -306,6 +306,11 @@ class AutoProcessor(_AutoPreprocessing):
         Raises:
             HubError: Files are missing.
             ConfigError: They are for a processor that tfzoo does not have.
+
+        Example:
+            >>> import tfzoo
+            >>> type(tfzoo.AutoProcessor.from_pretrained("checkpoint/")).__name__
+            'VideoMAEImageProcessor'
         """
         where, _ = _split(kwargs)
         folder = _folder(pretrained_model_name_or_path)

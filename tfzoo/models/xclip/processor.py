@@ -30,7 +30,14 @@ class XCLIPProcessor(BaseProcessor):
     word; here `videos` and `images` are two names of one argument.
 
     Example:
-        >>> from tfzoo import CLIPTokenizerFast, VideoMAEImageProcessor, XCLIPProcessor
+        >>> import json, pathlib, string, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())  # a vocabulary of single letters
+        >>> tokens = [letter + end for end in ("", "</w>") for letter in string.ascii_lowercase]
+        >>> tokens += ["<|startoftext|>", "<|endoftext|>"]
+        >>> vocabulary = {token: index for index, token in enumerate(tokens)}
+        >>> _ = (folder / "vocab.json").write_text(json.dumps(vocabulary))
+        >>> _ = (folder / "merges.txt").write_text("#version: 0.2\\n")
+        >>> tokenizer = CLIPTokenizerFast.from_pretrained(folder)
         >>> processor = XCLIPProcessor(VideoMAEImageProcessor(), tokenizer)
         >>> inputs = processor(
         ...     text=["playing sports", "eating spaghetti", "go shopping"],
@@ -40,7 +47,7 @@ class XCLIPProcessor(BaseProcessor):
         ...     return_tensors="tf",
         ... )
         >>> {name: tuple(value.shape) for name, value in inputs.items()}
-        {'pixel_values': (1, 8, 3, 224, 224), 'input_ids': (3, 6), 'attention_mask': (3, 6)}
+        {'pixel_values': (1, 8, 3, 224, 224), 'input_ids': (3, 18), 'attention_mask': (3, 18)}
     """
 
     image_processor_class = VideoMAEImageProcessor
