@@ -1,0 +1,75 @@
+"""The base of processors of texts and images, with parts that only report what they got."""
+
+from __future__ import annotations
+
+import pytest
+
+from tfzoo.hub import HubError
+from tfzoo.preprocessing.multimodal import BaseProcessor
+from tfzoo.preprocessing.processor import BaseImageProcessor, BatchFeature, find_settings
+
+
+class Images(BaseImageProcessor):
+    """One field, one result."""
+
+    def __init__(self, size: int = 3, **kwargs):
+        self._set_fields(locals())
+
+    def preprocess(self, images, size=None, shared=None, return_tensors=None):
+        return BatchFeature({"pixel_values": [size or self.size, shared, return_tensors]})
+
+
+class Texts:
+    """Stands for a tokenizer."""
+
+    model_input_names = ("input_ids",)
+
+    def __call__(self, text, padding=False, shared=None, *, return_tensors=None):
+        return {"input_ids": [padding, shared, return_tensors]}
+
+
+class Both(BaseProcessor):
+    """Pads by default, as some families do."""
+
+    image_processor_class = Images
+    tokenizer_classes = (Texts,)
+    text_defaults = {"padding": "max_length"}
+
+    def __call__(self, text=None, images=None, return_tensors=None, **kwargs):
+        return self._prepare(text, images, return_tensors, kwargs)
+
+
+def test_a_familys_defaults_and_the_callers_arguments():
+    both = Both(Images(), Texts())
+    assert both(text="a").input_ids == ["max_length", None, None]
+    assert both(text="a", padding=True).input_ids == [True, None, None]
+    assert both.model_input_names == ["pixel_values", "input_ids"]
+
+
+def test_a_keyword_of_both_parts_reaches_both():
+    features = Both(Images(), Texts())("a", "b", shared=1, size=2, return_tensors="np")
+    assert features == {"pixel_values": [2, 1, "np"], "input_ids": ["max_length", 1, "np"]}
+
+
+def test_unknown_keywords_are_listed_with_the_known():
+    with pytest.raises(TypeError) as caught:
+        Both(Images(), Texts())("a", sizes=3, Padding=True)
+    assert str(caught.value) == (
+        "Both got an unexpected keyword 'Padding', 'sizes'. Keywords for texts: padding, shared; "
+        "for images or videos: size, shared."
+    )
+
+
+def test_a_hub_out_of_reach_is_no_reason_to_leave_the_cache_unread(monkeypatch, tmp_path):
+    (tmp_path / "processor_config.json").write_text('{"image_processor": {"size": 5}}')
+
+    def resolve(name, file, **where):
+        if (tmp_path / file).exists():
+            return tmp_path
+        raise HubError(f"{file} is out of reach")
+
+    monkeypatch.setattr("tfzoo.preprocessing.processor.resolve", resolve)
+    assert find_settings("org/name") == (tmp_path / "processor_config.json", {"size": 5})
+    (tmp_path / "processor_config.json").unlink()
+    with pytest.raises(HubError, match=r"^preprocessor_config\.json is out of reach"):
+        find_settings("org/name")
