@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfzoo.config import CONFIG_NAME, ConfigError, PretrainedConfig
 from tfzoo.files import read_json
-from tfzoo.hub import HubFileNotFoundError, resolve
+from tfzoo.hub import HubError, resolve
 from tfzoo.preprocessing.processor import COMBINED_FILE, PROCESSOR_FILE, find_settings
 from tfzoo.registry import families, family_of, import_name, public_names
 
@@ -218,10 +218,14 @@ def _folder(name_or_path: str | Path) -> str | Path:
 
 
 def _read_optional(folder: str | Path, file: str, where: dict[str, Any]) -> dict[str, Any]:
-    """The content of a JSON file; nothing if the checkpoint lacks it."""
+    """The content of a JSON file; nothing if the checkpoint lacks it.
+
+    A hub out of reach counts as that: what is needed may be in the cache, and if not, the files
+    that every checkpoint has say so.
+    """
     try:
         return read_json(resolve(folder, file, **where) / file, ConfigError)
-    except HubFileNotFoundError:
+    except HubError:
         return {}
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tfzoo.files import read_json, write_json
-from tfzoo.hub import HubFileNotFoundError, resolve
+from tfzoo.hub import HubError, resolve
 
 __all__ = ["COMBINED_FILE", "PROCESSOR_FILE", "BaseImageProcessor", "BatchFeature", "find_settings"]
 
@@ -119,7 +119,7 @@ def find_settings(
     try:
         path = resolve(name_or_path, PROCESSOR_FILE, **where) / PROCESSOR_FILE
         return path, read_json(path)
-    except HubFileNotFoundError as error:
+    except HubError as error:  # also where the hub is out of reach: the cache may have the other
         section = _find_section(name_or_path, where)
         if section is None:
             raise error
@@ -131,7 +131,7 @@ def _find_section(
 ) -> tuple[Path, dict[str, Any]] | None:
     try:
         path = resolve(name_or_path, COMBINED_FILE, **where) / COMBINED_FILE
-    except HubFileNotFoundError:
+    except HubError:
         return None
     values = read_json(path)
     return (path, values[_SECTION]) if isinstance(values.get(_SECTION), dict) else None

@@ -47,7 +47,7 @@ class XCLIPProcessor(BaseProcessor):
         ...     return_tensors="tf",
         ... )
         >>> {name: tuple(value.shape) for name, value in inputs.items()}
-        {'pixel_values': (1, 8, 3, 224, 224), 'input_ids': (3, 18), 'attention_mask': (3, 18)}
+        {'pixel_values': (1, 8, 3, 224, 224), 'input_ids': (3, 17), 'attention_mask': (3, 17)}
     """
 
     image_processor_class = VideoMAEImageProcessor
