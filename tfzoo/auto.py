@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfzoo.config import CONFIG_NAME, ConfigError, PretrainedConfig
 from tfzoo.files import read_json
-from tfzoo.hub import HubError, resolve
+from tfzoo.hub import HubError, HubFileNotFoundError, resolve
 from tfzoo.preprocessing.processor import COMBINED_FILE, PROCESSOR_FILE, find_settings
 from tfzoo.registry import families, family_of, import_name, public_names
 
@@ -323,9 +323,14 @@ class AutoProcessor(_AutoPreprocessing):
         chosen = _known([name for name in named if name]) or cls._declared(folder, where)
         if chosen is not None:
             return import_name(chosen).from_pretrained(folder, **kwargs)
-        only_text = _read_optional(folder, TOKENIZER_FILE, where)
-        part = AutoTokenizer if only_text else AutoImageProcessor
-        return part.from_pretrained(folder, **kwargs)
+        if _read_optional(folder, TOKENIZER_FILE, where):
+            return AutoTokenizer.from_pretrained(folder, **kwargs)
+        try:
+            return AutoImageProcessor.from_pretrained(folder, **kwargs)
+        except HubFileNotFoundError:
+            if AutoTokenizer._declared(folder, where) is None:
+                raise
+            return AutoTokenizer.from_pretrained(folder, **kwargs)  # a bare vocabulary
 
 
 def load_model(path: str | Path, **kwargs: Any) -> keras.Model:

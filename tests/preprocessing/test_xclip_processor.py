@@ -311,6 +311,13 @@ def test_auto_processor_of_one_part(processor, folder, tmp_path):
     processor.tokenizer.save_pretrained(tmp_path / "text")
     found = tfzoo.AutoProcessor.from_pretrained(tmp_path / "text")
     assert type(found) is CLIPTokenizerFast
+    (tmp_path / "text" / TOKENIZER).unlink()  # as the oldest checkpoints have it
+    write_json(tmp_path / "text", "config.json", {"model_type": "xclip_text_model"})
+    found = tfzoo.AutoProcessor.from_pretrained(tmp_path / "text")
+    assert type(found) is CLIPTokenizerFast
+    write_json(tmp_path / "text", "config.json", {"model_type": "timesformer"})
+    with pytest.raises(HubError, match=r"lacks preprocessor_config\.json"):
+        tfzoo.AutoProcessor.from_pretrained(tmp_path / "text")
 
 
 @pytest.mark.parametrize("name", ["CLIPTokenizer", "CLIPTokenizerFast", None])
