@@ -23,6 +23,7 @@ TIERS = (
     ("tfzoo.layers", "tfzoo.preprocessing"),
     (
         "tfzoo.config",
+        "tfzoo.nested_config",
         "tfzoo.inputs",
         "tfzoo.outputs",
         "tfzoo.variables",

@@ -14,6 +14,7 @@ import pytest
 
 import tfzoo
 from tests.support.processes import run_python
+from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.registry import families, family_of, public_names
 
 DATA = Path(__file__).parent / "data"
@@ -75,6 +76,7 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(DATA / "videos" / "nasa_13013.mp4", folder / "clip.mp4")
     shutil.copy(DATA / "photos" / "coffee.jpg", folder / "photo.jpg")
     shutil.copytree(tfzoo.default_checkpoint(), folder / "checkpoint")
+    write_xclip_checkpoint(folder / "xclip")
     (folder / "frames").mkdir()
     for i in range(2):
         shutil.copy(DATA / "photos" / "coffee.jpg", folder / "frames" / f"{i}.jpg")

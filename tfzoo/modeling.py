@@ -272,13 +272,10 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
             **inputs: The head's inputs by name.
 
         Returns:
-            Field -> tensor; the items of a tuple become `field_0`, `field_1`, ...
+            Field -> tensor; the items of a tuple become `field_0`, `field_1`, ..., the fields of
+            an output inside become `field_inner`.
         """
-        flat: dict[str, Any] = {}
-        for name, value in self(**inputs, training=False, return_dict=True).items():
-            parts = enumerate(value) if isinstance(value, (list, tuple)) else None
-            flat.update({name: value} if parts is None else {f"{name}_{i}": v for i, v in parts})
-        return flat
+        return _flat(self(**inputs, training=False, return_dict=True))
 
     def export(
         self,
@@ -326,6 +323,16 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
         )
         with replacing(folder, force=True) as path:
             archive.write_out(str(path), verbose=verbose)
+
+
+def _flat(outputs: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in outputs.items():
+        if isinstance(value, (list, tuple)):
+            value = {str(i): item for i, item in enumerate(value)}
+        is_nested = isinstance(value, Mapping)
+        flat.update(_flat(value, f"{prefix}{name}_") if is_nested else {prefix + name: value})
+    return flat
 
 
 def _items(folder: Path) -> Iterator[Path]:

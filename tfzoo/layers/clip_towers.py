@@ -142,7 +142,7 @@ class ClipTextTransformer(keras.layers.Layer):
         x = self.embeddings(input_ids, position_ids)
         masked = causal_mask(ops.shape(input_ids)[1])
         if attention_mask is not None:
-            masked = masked + padding_mask(attention_mask)
+            masked = ops.add(masked, padding_mask(attention_mask))
         x, states, maps = self.encoder(
             x,
             masked=masked,

@@ -22,6 +22,7 @@ from tfzoo.models.xclip.layers import (
 from tfzoo.models.xclip.outputs import TFXCLIPOutput
 from tfzoo.models.xclip.towers import (
     TEXT_INPUTS,
+    VIDEOS,
     TFXCLIPPreTrainedModel,
     check_frames,
     check_text,
@@ -33,20 +34,6 @@ if TYPE_CHECKING:
     from tfzoo.models.xclip.zero_shot import ZeroShotVideoClassifier
 
 __all__ = ["TFXCLIPModel", "TFXCLIPPreTrainedModel"]
-
-_VIDEOS = Input(
-    "pixel_values",
-    "float32",
-    ("videos", "vision_config.num_frames", "vision_config.num_channels", "height", "width"),
-    "Clips as the processor gives them.",
-    exported=(
-        "videos",
-        "vision_config.num_frames",
-        "vision_config.num_channels",
-        "vision_config.image_size",
-        "vision_config.image_size",
-    ),
-)
 
 
 class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
@@ -79,7 +66,7 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
     """
 
     config_class = XCLIPConfig
-    inputs_table = (TEXT_INPUTS[0], _VIDEOS, *TEXT_INPUTS[1:])
+    inputs_table = (TEXT_INPUTS[0], VIDEOS, *TEXT_INPUTS[1:])
     main_output = "logits_per_video"
 
     def setup(self, config: XCLIPConfig) -> None:
@@ -335,7 +322,7 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
             ValueError: No videos, or a wrong number or size of frames.
         """
         owner = f"{type(self).__name__}.get_video_features"
-        pixels = _bind((_VIDEOS,), owner, pixel_values, {}, self.config)["pixel_values"]
+        pixels = _bind((VIDEOS,), owner, pixel_values, {}, self.config)["pixel_values"]
         check_frames(owner, pixels.shape, self.config.vision_config, interpolate_pos_encoding)
         vision, mit = self._encode_frames(pixels, interpolate_pos_encoding)
         return mit[1], vision[0]

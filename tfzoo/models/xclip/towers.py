@@ -15,6 +15,7 @@ from tfzoo.outputs import TFBaseModelOutputWithPooling
 
 __all__ = [
     "TEXT_INPUTS",
+    "VIDEOS",
     "TFXCLIPPreTrainedModel",
     "TFXCLIPTextModel",
     "TFXCLIPVisionModel",
@@ -34,6 +35,19 @@ TEXT_INPUTS = (
         exported=("texts", "sequence"),
     ),
     Input("position_ids", "int64", None, "(texts or 1, sequence) places.", optional=True),
+)
+VIDEOS = Input(
+    "pixel_values",
+    "float32",
+    ("videos", "vision_config.num_frames", "vision_config.num_channels", "height", "width"),
+    "Clips as the processor gives them.",
+    exported=(
+        "videos",
+        "vision_config.num_frames",
+        "vision_config.num_channels",
+        "vision_config.image_size",
+        "vision_config.image_size",
+    ),
 )
 _FRAMES = Input(
     "pixel_values",

@@ -1,0 +1,169 @@
+"""Zero-shot classification of videos: the texts are encoded once, whatever comes after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfzoo.hub import HubError
+from tfzoo.inputs import InputTable
+from tfzoo.models.xclip.processor import CLIPTokenizerFast
+from tfzoo.models.xclip.towers import VIDEOS
+
+__all__ = ["ZeroShotVideoClassifier"]
+
+
+class ZeroShotVideoClassifier(keras.Model):
+    """X-CLIP with a bank of encoded texts: a classifier whose classes are sentences.
+
+    The text tower runs once, when the classifier is made. The prompts depend on the video and are
+    made for each, so the logits are those of the whole model, `logits_per_video`. The bank is a
+    snapshot: make a new classifier once the text tower was trained further.
+
+    It trains like any Keras classifier, with `SparseCategoricalCrossentropy(from_logits=True)`
+    and the index of each video's label: the published setting, in which the texts stay as they
+    are and all else learns.
+
+    Args:
+        model: The `TFXCLIPModel`, which the classifier shares.
+        labels: Names of the classes.
+        template: Sentence with `{}` where the label goes.
+        tokenizer: The tokenizer or processor; that beside the model's checkpoint where None.
+        **kwargs: `name`, `trainable` as in `keras.Model`.
+
+    Attributes:
+        labels: Names of the classes, in the order of the logits.
+        text_features: (Q, P), the bank, a weight that is not trained.
+
+    Raises:
+        ValueError: No labels, a template without `{}`, no tokenizer, or one that does not belong
+            to the model.
+
+    Source: section 3.4 of the paper, zero-shot recognition.
+
+    Example:
+        >>> import tfzoo
+        >>> model = tfzoo.TFXCLIPModel.from_pretrained("xclip/")
+        >>> processor = tfzoo.XCLIPProcessor.from_pretrained("xclip/")
+        >>> classifier = model.zero_shot_classifier(["eating", "running"], "a video of {}")
+        >>> inputs = processor(videos="clip.mp4", num_frames=8, return_tensors="tf")
+        >>> classifier(inputs.pixel_values).shape  # the same as logits_per_video
+        TensorShape([1, 2])
+        >>> label, probability = classifier.rank(inputs)[0][0]
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        labels: Sequence[str],
+        template: str = "{}",
+        tokenizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        sentences = _sentences(labels, template)
+        tokenizer = _tokenizer_of(model) if tokenizer is None else tokenizer
+        tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+        config = model.config.text_config
+        if len(tokenizer) > config.vocab_size:
+            raise ValueError(
+                f"The tokenizer has {len(tokenizer)} entries, the model's vocabulary has "
+                f"{config.vocab_size}: they do not belong together."
+            )
+        self.model, self.labels, self.template = model, tuple(labels), template
+        texts = tokenizer(
+            sentences,
+            padding=True,
+            return_tensors="np",
+        )
+        features = model.get_text_features(texts["input_ids"], texts["attention_mask"])
+        self.text_features = self.add_weight(
+            shape=tuple(features.shape), dtype=features.dtype, trainable=False, name="text_features"
+        )
+        self.text_features.assign(features)
+        self.built = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Score videos; `pixel_values` as array or keyword, or in a dict, list or tuple.
+
+        Raises:
+            ValueError: Unknown or missing inputs, or a wrong number or size of frames.
+        """
+        options = {name: kwargs.pop(name) for name in ("training",) if name in kwargs}
+        table = InputTable((VIDEOS,), ["pixel_values"], type(self).__name__)
+        return super().__call__(**table.bind(args, kwargs), **options)
+
+    def call(self, pixel_values: Any, training: bool = False) -> Any:
+        """Score every label for every video.
+
+        Args:
+            pixel_values: (B, T, C, height, width), as the processor gives them.
+            training: Whether dropout and stochastic depth act.
+
+        Returns:
+            Logits (B, Q); a softmax over the last axis gives probabilities.
+
+        Raises:
+            ValueError: A wrong number or size of frames.
+        """
+        video, frames = self.model.encode_videos(pixel_values)
+        text = ops.convert_to_tensor(self.text_features)
+        return self.model.compare(text, video, frames)["logits_per_video"]
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """The weights that training changes: all of the model but those of its texts."""
+        model = self.model
+        texts = [*model.text_model.weights, *model.text_projection.weights]
+        frozen = {id(weight) for weight in texts}
+        return [w for w in super().trainable_weights if id(w) not in frozen]
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """The same as `trainable_weights`; Keras asks for either."""
+        return self.trainable_weights
+
+    def rank(self, pixel_values: Any, top_k: int = 5) -> list[list[tuple[str, float]]]:
+        """The most likely labels of each video.
+
+        Args:
+            pixel_values: (B, T, C, height, width), as the processor gives them, or a dict with it.
+            top_k: How many.
+
+        Returns:
+            For each video pairs of label and probability, the best first.
+        """
+        scores = ops.softmax(ops.cast(self(pixel_values), "float32"), axis=-1)
+        rows = ops.convert_to_numpy(scores)
+        order = (-rows).argsort(axis=-1, kind="stable")[:, :top_k]
+        return [
+            [(self.labels[i], float(row[i])) for i in best]
+            for row, best in zip(rows, order, strict=True)
+        ]
+
+
+def _sentences(labels: Sequence[str], template: str) -> list[str]:
+    if isinstance(labels, str) or not labels or not all(isinstance(x, str) for x in labels):
+        raise ValueError(f"labels must be a list of one or more texts, got {labels!r}.")
+    if "{}" not in template:
+        raise ValueError(f"template must hold {{}} where the label goes, got {template!r}.")
+    return [template.replace("{}", label) for label in labels]
+
+
+def _tokenizer_of(model: Any) -> Any:
+    """The tokenizer beside the checkpoint that a model was loaded from."""
+    name = model.config.name_or_path
+    if not name:
+        raise ValueError(
+            "The model was not loaded from a checkpoint, so that its tokenizer is unknown: pass "
+            "tokenizer=CLIPTokenizerFast.from_pretrained(...)."
+        )
+    try:
+        return CLIPTokenizerFast.from_pretrained(name)
+    except HubError as error:
+        raise ValueError(
+            f"{name} holds no tokenizer: pass tokenizer=CLIPTokenizerFast.from_pretrained(...)."
+        ) from error
