@@ -51,6 +51,8 @@ SPECIAL_TOKENS = (
     "mask_token",
 )
 
+_FLAGS = ("lstrip", "normalized", "rstrip", "single_word", "special")
+
 # Where the files lay on the machine that wrote the configuration: of no use here.
 _PRIVATE = {
     "name_or_path",
@@ -214,13 +216,14 @@ def _token(folder: Path, value: Any, declared: Mapping[str, AddedToken]) -> str 
 
 
 def _added(path: Path, fields: Mapping[str, Any]) -> AddedToken:
-    try:
-        return AddedToken(**{k: v for k, v in fields.items() if k not in ("__type", "id")})
-    except TypeError as error:
+    given = {name: fields[name] for name in _FLAGS if name in fields}
+    content = fields.get("content")
+    if not isinstance(content, str) or not all(isinstance(flag, bool) for flag in given.values()):
         raise TokenizerError(
-            f"{path}: expected a token's content and flags (lstrip, normalized, rstrip, "
-            f"single_word, special), got {dict(fields)}."
-        ) from error
+            f"{path}: expected a token's content and flags ({', '.join(_FLAGS)}), got "
+            f"{dict(fields)}."
+        )
+    return AddedToken(content, **given)
 
 
 def _declared(path: Path, tokens: Any) -> dict[int, AddedToken]:
@@ -236,7 +239,7 @@ def _declared_elsewhere(folder: Path, settings: Mapping[str, Any]) -> dict[int, 
     """The added tokens of an old folder: those of added_tokens.json, then of tokenizer.json."""
     values = [settings.get(name) for name in SPECIAL_TOKENS]
     values += settings.get("additional_special_tokens") or []
-    special = {v["content"] if isinstance(v, dict) else str(v) for v in values if v is not None}
+    special = {v.get("content") if isinstance(v, dict) else str(v) for v in values if v is not None}
     tokens = {
         index: AddedToken(content, normalized=content not in special, special=content in special)
         for content, index in _read(folder / ADDED_FILE).items()
