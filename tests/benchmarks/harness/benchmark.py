@@ -41,6 +41,10 @@ class Benchmark:
         config: Fields of the config that differ from the reference's defaults.
         inputs: Makes the inputs of a call.
         labels: Makes what training needs in addition.
+        train_inputs: Makes the inputs of a training step where they are others.
+        loss_flags: Keywords by which the reference returns its loss, where labels do not do it.
+        text_bank: Encode the texts once, before the timed calls, on tfzoo's side; only the
+            fields that this gives are compared. The reference has no such thing.
         learning_rate: Of the SGD steps with `--train`.
         targets: Mode (`"float32"`, `"bfloat16"`, `"float32 train"`, ...) -> targets.
     """
@@ -49,14 +53,18 @@ class Benchmark:
     model: str
     config: Mapping[str, Any]
     inputs: Callable[[np.random.Generator], Arrays]
-    labels: Callable[[np.random.Generator], Arrays]
+    labels: Callable[[np.random.Generator], Arrays] = lambda rng: {}
+    train_inputs: Callable[[np.random.Generator], Arrays] | None = None
+    loss_flags: Mapping[str, Any] = field(default_factory=dict)
+    text_bank: bool = False
     learning_rate: float = 1e-3
     targets: Mapping[str, Targets] = field(default_factory=dict)
 
     def arrays(self, train: bool) -> Arrays:
         """The inputs, the same on every call; with labels where they are for training."""
         rng = np.random.default_rng(0)
-        inputs = self.inputs(rng)
+        make = self.train_inputs if train and self.train_inputs else self.inputs
+        inputs = make(rng)
         return {**inputs, **self.labels(rng)} if train else inputs
 
 

@@ -30,10 +30,22 @@ class TfzooSide:
 
     def load(self) -> None:
         self.model = self.cls.from_pretrained(self.job["checkpoint"], dtype=self.job["dtype"])
-        self.call = self.tf.function(lambda inputs: self.model(**inputs, training=False))
+        self.call = self.tf.function(self._with_bank() if self.job["text_bank"] else self._whole)
         if self.job["train"]:
             optimizer = self.keras.optimizers.SGD(self.job["learning_rate"])
             self.model.compile(optimizer=optimizer, jit_compile=False)
+
+    def _whole(self, inputs: dict[str, Any]) -> Any:
+        return self.model(**inputs, training=False)
+
+    def _with_bank(self) -> Any:
+        texts = {name: value for name, value in self.inputs.items() if name != "pixel_values"}
+        bank = self.model.get_text_features(**texts)
+
+        def call(inputs: dict[str, Any]) -> Any:
+            return self.model.compare(bank, *self.model.encode_videos(inputs["pixel_values"]))
+
+        return call
 
     def step(self) -> Any:
         if not self.job["train"]:

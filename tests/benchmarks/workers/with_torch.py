@@ -48,7 +48,7 @@ class TorchSide:
                 return self.model(**self.inputs)
         self.optimizer.zero_grad()
         with autocast:
-            loss = self.model(**self.inputs).loss
+            loss = self.model(**self.inputs, **self.job["loss_flags"]).loss
         loss.backward()
         self.optimizer.step()
         return float(loss)
