@@ -171,12 +171,9 @@ class Calls(Vocabulary):
     ) -> list[Encoding]:
         """Let the backend work. Its settings belong to one call at a time, so calls queue up."""
         self._check_padding(lengths)
-        added = self.num_special_tokens_to_add(isinstance(items[0], tuple)) if special else 0
-        if lengths.truncates and lengths.max_length < added:
-            raise ValueError(
-                f"max_length={lengths.max_length} leaves no room for the {added} special tokens; "
-                "make it larger, or pass add_special_tokens=False."
-            )
+        if lengths.truncates:
+            added = self.num_special_tokens_to_add(isinstance(items[0], tuple)) if special else 0
+            lengths.check_room(added)
         backend = self.backend_tokenizer
         with self._lock:
             try:
@@ -185,7 +182,9 @@ class Calls(Vocabulary):
                 return backend.encode_batch(
                     items, is_pretokenized=is_words, add_special_tokens=special
                 )
-            except Exception as error:  # the backend raises bare exceptions
+            except BaseException as error:  # the backend raises bare exceptions, and panics
+                if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                    raise
                 raise ValueError(
                     f"These texts cannot be encoded so: {error}. Change max_length, stride or "
                     "truncation (only_first and only_second cut only that text)."

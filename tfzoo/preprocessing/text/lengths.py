@@ -90,6 +90,23 @@ class Lengths:
         """Whether anything is truncated."""
         return self.truncation != "do_not_truncate"
 
+    def check_room(self, added: int) -> None:
+        """Make sure that truncated sequences can hold the special tokens and the stride.
+
+        Args:
+            added: Number of special tokens.
+
+        Raises:
+            ValueError: They cannot.
+        """
+        room = self.max_length - added
+        if room < 0 or 0 < self.stride >= room:
+            raise ValueError(
+                f"max_length={self.max_length} is too short for {added} special tokens and "
+                f"stride={self.stride}: make it larger, make the stride smaller, or pass "
+                "add_special_tokens=False."
+            )
+
     def apply_to(self, backend: Tokenizer, pad_id: int | None, pad_token: str, side: str) -> None:
         """Set up the backend for one call.
 
