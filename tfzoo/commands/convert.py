@@ -127,7 +127,7 @@ def _copy_processor(source: str, folder: Path, where: dict[str, Any]) -> None:
     from tfzoo.hub import resolve
 
     if _is_keras_file(source):
-        note("a .keras file holds no preprocessor_config.json, so none was written.")
+        note("a .keras file holds no preprocessor_config.json and no tokenizer; none was written.")
         return
     found = resolve(source, "config.json", optional=_PROCESSOR_FILES, **where)
     for name in _PROCESSOR_FILES:

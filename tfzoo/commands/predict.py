@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfzoo.commands.console import add_hub_options, hub_options, note, positive, start_keras
+from tfzoo.commands import classifier
+from tfzoo.commands.console import UsageError, add_hub_options, hub_options, note, positive
 
 __all__ = ["add_to", "run"]
 
@@ -31,10 +32,26 @@ def add_to(subparsers: Any) -> None:
     parser.add_argument(
         "--model",
         metavar="DIR_OR_REPO",
-        help="checkpoint of a video classifier; default: the one that ships with tfzoo",
+        help="checkpoint of a video classifier, or, with --labels, of a model of videos and "
+        "texts; default: the classifier that ships with tfzoo",
     )
     parser.add_argument(
-        "--top-k", metavar="K", type=positive, default=5, help="how many labels (default 5)"
+        "--labels",
+        metavar="LABEL",
+        nargs="+",
+        action="extend",
+        help="texts to choose from, for a model of videos and texts",
+    )
+    parser.add_argument(
+        "--template",
+        metavar="TEXT",
+        help="sentence around each label, with {} in its place, e.g. 'a video of {}'",
+    )
+    parser.add_argument(
+        "--top-k",
+        metavar="K",
+        type=positive,
+        help="how many labels to show; default: 5, or all of --labels",
     )
     parser.add_argument(
         "--num-frames", metavar="T", type=positive, help="how many frames; default: the model's"
@@ -61,41 +78,44 @@ def run(args: argparse.Namespace) -> None:
     """Classify the file and print the most likely labels.
 
     Raises:
+        UsageError: Options that do not go together, or do not fit the checkpoint.
         FileNotFoundError: There is no such file.
         HubError: There is no such checkpoint.
         ConfigError: The checkpoint is not one of a video classifier.
         ValueError: The file is neither a video nor an image, or is too short.
     """
-    from tqdm import tqdm
-
+    _check_usage(args)
     if not args.input.exists():
         raise FileNotFoundError(f"{args.input}: there is no such file.")
     name = args.model or _default_model()
-    watch = _Stopwatch()
-    # disable=None: silent where stderr is no terminal.
-    with tqdm(total=3, desc="loading", unit="step", disable=None, leave=False) as bar:
-        model, processor = _load(name, hub_options(args))
-        watch.lap("loading")
-        bar.update()
-        bar.set_description("reading")
-        choice = _choice_of_frames(model.config, args.num_frames)
-        frames, indices = _read(
-            args.input, choice, lambda done, all_: bar.set_postfix_str(f"frame {done}/{all_}")
-        )
-        watch.lap("reading")
-        bar.update()
-        bar.set_postfix_str("")
-        bar.set_description("predicting")
-        scores = _scores(model, processor, frames)
-        watch.lap("prediction")
+    labels, scores, indices, seconds = _classify(args, name)
+    count = args.top_k or (5 if args.labels is None else len(labels))
     result = {
         "file": str(args.input),
         "model": str(args.model or Path(name).name),
+        **({} if args.template is None else {"template": args.template}),
         "frames": indices,
-        "predictions": _best(scores, model.config.id2label, args.top_k),
-        "seconds": watch.seconds,
+        "predictions": _best(scores, labels, count),
+        "seconds": seconds,
     }
     print(json.dumps(result) if args.json else _as_text(result))
+
+
+def _check_usage(args: argparse.Namespace) -> None:
+    """Refuse what cannot end well before anything is loaded.
+
+    Raises:
+        UsageError: `--labels` without `--model`, `--template` without `--labels`, or invalid ones.
+    """
+    if args.labels is None and args.template is not None:
+        raise UsageError("--template needs --labels: it is the sentence around each of them.")
+    if args.labels is None:
+        return
+    if args.model is None:
+        raise UsageError(
+            "--labels needs --model: the classifier that ships with tfzoo has labels of its own."
+        )
+    classifier.check_labels(args.labels, args.template)
 
 
 def _default_model() -> str:
@@ -104,35 +124,30 @@ def _default_model() -> str:
     return str(default_checkpoint())
 
 
-def _load(name: str, where: dict[str, Any]) -> tuple[Any, Any]:
-    """The classifier and its processor."""
-    from tfzoo.auto import (
-        AutoConfig,
-        AutoImageProcessor,
-        TFAutoModelForVideoClassification,
-        model_class_for,
-    )
-    from tfzoo.config import ConfigError
+def _classify(
+    args: argparse.Namespace, name: str
+) -> tuple[Mapping[int, str], np.ndarray, list[int], dict[str, float]]:
+    """Labels, their scores, the places of the frames, and the seconds that each step took."""
+    from tqdm import tqdm
 
-    config = AutoConfig.from_pretrained(name, **where)
-    processor = AutoImageProcessor.from_pretrained(name, **where)
-    start_keras()
-    wanted = TFAutoModelForVideoClassification.class_for(config)
-    if config.architectures and model_class_for(config) is not wanted:
-        raise ConfigError(
-            f"{name} is a {config.architectures[0]}, which has no trained classifier of videos; "
-            f"expected a {wanted.__name__.removeprefix('TF')}."
+    watch = _Stopwatch()
+    # disable=None: silent where stderr is no terminal.
+    with tqdm(total=3, desc="loading", unit="step", disable=None, leave=False) as bar:
+        model = classifier.load(name, args.labels, args.template, hub_options(args))
+        watch.lap("loading")
+        bar.update()
+        bar.set_description("reading")
+        choice = {"num_frames": args.num_frames or model.num_frames, **model.sampling}
+        frames, indices = _read(
+            args.input, choice, lambda done, all_: bar.set_postfix_str(f"frame {done}/{all_}")
         )
-    return wanted.from_pretrained(name, **where), processor
-
-
-def _choice_of_frames(config: Any, num_frames: int | None) -> dict[str, Any]:
-    """How a video is sampled: spread over it, unless the checkpoint's config says otherwise."""
-    return {
-        "num_frames": num_frames or config.num_frames,
-        "sampling": getattr(config, "sampling", "uniform"),
-        "frame_sample_rate": getattr(config, "frame_sample_rate", 1),
-    }
+        watch.lap("reading")
+        bar.update()
+        bar.set_postfix_str("")
+        bar.set_description("predicting")
+        scores = model.scores(frames)
+        watch.lap("prediction")
+    return model.labels, scores, indices, watch.seconds
 
 
 def _read(
@@ -164,24 +179,7 @@ def _is_still(path: Path) -> bool:
         return False
 
 
-def _scores(model: Any, processor: Any, frames: np.ndarray) -> np.ndarray:
-    """Probability of each label, (number of labels,)."""
-    import keras
-
-    inputs = processor(list(frames), return_tensors="np")
-    # Called directly: for one clip, tracing a graph as `predict` does would cost more than it wins.
-    outputs = model(pixel_values=inputs["pixel_values"], training=False, return_dict=True)
-    logits = keras.ops.convert_to_numpy(keras.ops.cast(outputs.logits[0], "float32"))
-    logits = logits.astype("float64")
-    if not np.isfinite(logits).all():
-        raise ValueError("The model's logits are not finite: its weights are damaged or overflow.")
-    if model.config.problem_type == "multi_label_classification":
-        return 1 / (1 + np.exp(-logits))
-    odds = np.exp(logits - logits.max())
-    return odds / odds.sum()
-
-
-def _best(scores: np.ndarray, labels: dict[int, str], count: int) -> list[dict[str, Any]]:
+def _best(scores: np.ndarray, labels: Mapping[int, str], count: int) -> list[dict[str, Any]]:
     order = np.argsort(-scores, kind="stable")[:count].tolist()
     return [{"label": labels[i], "score": float(scores[i]), "index": i} for i in order]
 
