@@ -55,8 +55,8 @@ class BatchEncoding(BatchFeature):
             ValueError: Another choice, or sequences of unequal length.
 
         Example:
-            >>> BatchEncoding({"input_ids": [[5, 6]]}).convert_to("tf").input_ids.shape
-            TensorShape([1, 2])
+            >>> tuple(BatchEncoding({"input_ids": [[5, 6]]}).convert_to("tf").input_ids.shape)
+            (1, 2)
         """
         if return_tensors in ("np", "tf"):
             for name, value in self.data.items():

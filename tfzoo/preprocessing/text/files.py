@@ -195,7 +195,7 @@ def read_settings(folder: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     by_content = {str(token): token for token in declared.values()}
     for name, value in settings.items():
         if name == "additional_special_tokens":
-            settings[name] = [_token(folder, token, by_content) for token in value or []]
+            settings[name] = [_token(folder, token, {}) for token in value or []]
         elif name in SPECIAL_TOKENS:
             settings[name] = _token(folder, value, by_content)
     settings["added_tokens_decoder"] = declared

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
@@ -97,18 +97,20 @@ class SpecialTokens:
         string is registered, unless it is, as it stands in the text (not normalised).
         """
         additional = list(additional)
-        wanted = [token for token in [*special.values(), *additional] if token is not None]
-        contents = {str(token) for token in wanted}
-        tokens = [_special_if(token, contents) for _, token in sorted(declared.items())]
-        known = {str(token) for token in tokens}
-        present = {str(t) for t in self.backend_tokenizer.get_added_tokens_decoder().values()}
-        for token in wanted:
-            if str(token) not in known | (present if isinstance(token, str) else set()):
-                known.add(str(token))
-                tokens.append(_special_if(_as_added(token), contents))
-        vocabulary = {str(token) for token in declared.values()}
+        wanted: dict[str, str | AddedToken] = {}  # the first mention of a token counts
+        for token in [*special.values(), *additional]:
+            if token is not None:
+                wanted.setdefault(str(token), token)
+        tokens = [_special_if(token, wanted) for _, token in sorted(declared.items())]
+        present = self.backend_tokenizer.get_added_tokens_decoder().values()
+        known = {str(token) for token in (*tokens, *present)}
+        for content, token in wanted.items():
+            flagged = _special_if(_as_added(token), wanted)
+            if flagged not in tokens and not (isinstance(token, str) and content in known):
+                tokens.append(flagged)
+        declared_contents = {str(token) for token in declared.values()}
         for token in tokens:
-            if str(token) not in vocabulary:
+            if str(token) not in declared_contents:
                 self._check_known(_name_of(str(token), special), str(token))
         if tokens:
             self.backend_tokenizer.add_tokens(tokens)
@@ -142,7 +144,7 @@ def _as_added(token: str | AddedToken) -> AddedToken:
     return AddedToken(token, special=True) if isinstance(token, str) else token
 
 
-def _special_if(token: AddedToken, special: set[str]) -> AddedToken:
+def _special_if(token: AddedToken, special: Container[str]) -> AddedToken:
     """`token`, marked as special if it is one of `special`."""
     state = token.__getstate__()
     return AddedToken(**{**state, "special": state["special"] or str(token) in special})
