@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
+from itertools import groupby
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
@@ -102,7 +103,8 @@ class SpecialTokens:
             if token is not None:
                 wanted.setdefault(str(token), token)
         tokens = [_special_if(token, wanted) for _, token in sorted(declared.items())]
-        present = self.backend_tokenizer.get_added_tokens_decoder().values()
+        backend = self.backend_tokenizer
+        present = backend.get_added_tokens_decoder().values()
         known = {str(token) for token in (*tokens, *present)}
         for content, token in wanted.items():
             flagged = _special_if(_as_added(token), wanted)
@@ -112,8 +114,9 @@ class SpecialTokens:
         for token in tokens:
             if str(token) not in declared_contents:
                 self._check_known(_name_of(str(token), special), str(token))
-        if tokens:
-            self.backend_tokenizer.add_tokens(tokens)
+        # older releases of the backend need the right one of its two methods
+        for is_special, group in groupby(tokens, lambda token: token.special):
+            (backend.add_special_tokens if is_special else backend.add_tokens)(list(group))
         self._check_ids(declared)
         self._special = dict.fromkeys(SPECIAL_TOKENS)
         for name, token in special.items():
