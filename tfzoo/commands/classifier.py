@@ -6,6 +6,7 @@ then the labels are whatever the user says.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -143,8 +144,11 @@ def _of_texts(
     tokenizer = AutoTokenizer.from_pretrained(name, **where)
     model = wanted.from_pretrained(name, **where)
     sentence = "{}" if template is None else template
+    with warnings.catch_warnings():  # of what the model then refuses
+        warnings.filterwarnings("ignore", "A text has .* tokens, the model takes")
+        scorer = model.zero_shot_classifier(labels, sentence, tokenizer)
     return Classifier(
-        model.zero_shot_classifier(labels, sentence, tokenizer),
+        scorer,
         processor,
         dict(enumerate(labels)),
         config.vision_config.num_frames,

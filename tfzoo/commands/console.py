@@ -65,7 +65,9 @@ def start_keras() -> None:
     with quiet:
         import keras
 
-        keras.ops.zeros((1,))  # the first operation looks for devices, and says so
+        # The first operation looks for devices, and says so; the first on 64-bit integers says
+        # what the processor lacks.
+        keras.ops.transpose(keras.ops.zeros((1, 1), "int64"))
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from keras import ops
 from tfzoo.hub import HubError
 from tfzoo.inputs import InputTable
 from tfzoo.models.xclip.processor import CLIPTokenizerFast
-from tfzoo.models.xclip.towers import VIDEOS
+from tfzoo.models.xclip.towers import VIDEOS, check_frames
 
 __all__ = ["ZeroShotVideoClassifier"]
 
@@ -94,7 +94,10 @@ class ZeroShotVideoClassifier(keras.Model):
         """
         options = {name: kwargs.pop(name) for name in ("training",) if name in kwargs}
         table = InputTable((VIDEOS,), ["pixel_values"], type(self).__name__)
-        return super().__call__(**table.bind(args, kwargs), **options)
+        inputs, config = table.bind(args, kwargs), self.model.config
+        table.check(inputs, config)  # here: Keras wraps errors from `call` in pages of its own
+        check_frames(table.owner, inputs["pixel_values"].shape, config.vision_config, False)
+        return super().__call__(**inputs, **options)
 
     def call(self, pixel_values: Any, training: bool = False) -> Any:
         """Score every label for every video.
