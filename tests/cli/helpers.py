@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,9 @@ def logits_of(model: Any, frames: np.ndarray) -> np.ndarray:
     processor = tfzoo.VideoMAEImageProcessor(size={"shortest_edge": 16}, crop_size=16)
     inputs = processor(list(frames), return_tensors="np")
     return np.asarray(model(**inputs).logits)[0].astype("float64")
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Of a process as users start it."""
+    kept = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    return kept | {"PYTHONPATH": str(ROOT)} | settings

@@ -17,8 +17,8 @@ import pytest
 
 import tfzoo
 from tests.cli.helpers import (
-    ROOT,
     VIDEO,
+    environment,
     fails,
 )
 from tfzoo.cli import main
@@ -127,11 +127,6 @@ def test_start_up_noise_is_shown_only_on_failure(capfd: pytest.CaptureFixture[st
     with pytest.raises(ImportError, match="broken"):
         fail()
     assert capfd.readouterr().err == "the reason\n"
-
-
-def environment(**settings: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
-    return kept | {"PYTHONPATH": str(ROOT)} | settings
 
 
 def test_process_keeps_stderr_clean(tiny: Path) -> None:
