@@ -32,6 +32,17 @@ def test_deferred_variables_have_an_initializer_that_can_be_swapped() -> None:
     assert layer.kernel._initializer is None  # nothing keeps the checkpoint's reader alive
 
 
+def test_adopted_memory_is_not_copied_and_never_written() -> None:
+    raw = np.zeros(4 * 6 + 64, np.uint8)
+    array = raw[-raw.ctypes.data % 64 :][: 4 * 6].view("float32").reshape(2, 3)
+    tensor = keras_compat.adopt(array)
+    variable = tf.Variable(tensor)
+    array[:] = 5.0
+    assert np.all(tensor.numpy() == 5.0), "TensorFlow copies what DLPack hands over"
+    variable.assign_add(tf.ones((2, 3)))
+    assert np.all(array == 5.0)
+
+
 def test_own_variables_leave_out_sublayers_and_seeds() -> None:
     class Outer(keras.layers.Layer):
         def __init__(self) -> None:

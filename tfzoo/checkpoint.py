@@ -17,7 +17,7 @@ import numpy as np
 from keras import ops
 
 from tfzoo.hub import HubFileNotFoundError, resolve
-from tfzoo.keras_compat import build_filled
+from tfzoo.keras_compat import adopt, build_filled
 from tfzoo.variables import slots
 from weights_convert.errors import WeightMismatchError
 from weights_convert.plan import Entry, make_plan, save_plan
@@ -91,7 +91,7 @@ def _reader(tensors: Any, entry: Entry) -> Callable:
     """An initialiser that reads the entry's tensor instead of drawing numbers."""
 
     def initializer(shape: tuple[int, ...], dtype: Any = None) -> Any:
-        value = ops.convert_to_tensor(tensors.read(entry.name))
+        value = adopt(tensors.read(entry.name))
         if entry.axes is not None:  # the backend's transpose uses all cores, NumPy's does not
             value = ops.transpose(value, entry.axes)
         return ops.cast(value, dtype)

@@ -17,6 +17,7 @@ import numpy as np
 
 __all__ = [
     "TrainerRepairs",
+    "adopt",
     "attributes",
     "build_filled",
     "concrete",
@@ -129,6 +130,21 @@ def attributes(layer: keras.layers.Layer) -> dict[str, Any]:
     """The public attributes of `layer` itself. On PyTorch sublayers hide in `_modules`."""
     own = {**vars(layer).get("_modules", {}), **vars(layer)}
     return {name: value for name, value in own.items() if not name.startswith("_")}
+
+
+def adopt(array: np.ndarray) -> Any:
+    """A tensor that takes over the memory of an array that nobody else will change.
+
+    On TensorFlow without a copy, by DLPack: `convert_to_tensor` always copies, and touching new
+    memory costs more than reading the file.
+
+    Args:
+        array: Contiguous, its address a multiple of 64 bytes.
+    """
+    tf = tensorflow()
+    if tf is None:
+        return keras.ops.convert_to_tensor(array)
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def concrete(x: Any) -> np.ndarray | None:
