@@ -41,6 +41,11 @@ def test_adopted_memory_is_not_copied_and_never_written() -> None:
     assert np.all(tensor.numpy() == 5.0), "TensorFlow copies what DLPack hands over"
     variable.assign_add(tf.ones((2, 3)))
     assert np.all(array == 5.0)
+    elsewhere = raw[4 - raw.ctypes.data % 4 :][:8].view("float32")  # at an odd multiple of 4
+    elsewhere[:] = 1.0
+    tensor = keras_compat.adopt(elsewhere if elsewhere.ctypes.data % 64 else elsewhere[1:])
+    elsewhere[:] = 2.0
+    assert np.all(tensor.numpy() == 1.0)
 
 
 def test_own_variables_leave_out_sublayers_and_seeds() -> None:

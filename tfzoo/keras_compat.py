@@ -139,10 +139,11 @@ def adopt(array: np.ndarray) -> Any:
     memory costs more than reading the file.
 
     Args:
-        array: Contiguous, its address a multiple of 64 bytes.
+        array: An array whose address is no multiple of 64 bytes is copied: TensorFlow's kernels
+            would end the process.
     """
     tf = tensorflow()
-    if tf is None:
+    if tf is None or array.ctypes.data % 64 or not array.flags.carray:
         return keras.ops.convert_to_tensor(array)
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
