@@ -2,8 +2,11 @@
 
     python -m recipes.xclip_finetune --model microsoft/xclip-base-patch32 --videos FOLDER --out DIR
 
-Cost: COST
-Result: RESULT
+Cost, with base-patch32: 7 seconds for a step of 8 pairs on two shared CPU cores, a minute and a
+half for the first, 8 GB of memory, whatever the number of videos.
+Result: prints the accuracy on held-out videos before and after. Drawn clips of three colours go
+from 0.33 to 1.00 in 12 epochs even from tiny random weights (tests/recipes); what real videos gain
+depends on them.
 
 FOLDER holds a folder of videos for each label, at least two of each; its name, with spaces for
 `_`, is the label:
