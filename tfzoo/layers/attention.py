@@ -42,7 +42,9 @@ def attend(
     scores = ops.cast(scores, "float32")
     if masked is not None:
         scores = scores + score_offsets(masked)
-    maps = ops.cast(ops.softmax(scores, axis=-1), query.dtype)
+    alone = scores.shape[-1] == 1  # Keras takes such a softmax for a mistake, and warns
+    maps = ops.ones_like(scores) if alone else ops.softmax(scores, axis=-1)
+    maps = ops.cast(maps, query.dtype)
     if dropout is not None:
         maps = dropout(maps)
     return ops.matmul(maps, value), maps
