@@ -97,13 +97,17 @@ def test_examples_in_docstrings_run(
     assert result.failed == 0
 
 
-def test_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_of_the_readme_run(
+    tmp_path: Path, playground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = (DATA.parents[1] / "README.md").read_text(encoding="utf-8")
-    code = text.split("```python\n")[1].split("```")[0]
+    codes = [block.split("```")[0] for block in text.split("```python\n")[1:]]
     (tmp_path / "tests" / "data").mkdir(parents=True)
     (tmp_path / "tests" / "data" / "videos").symlink_to(DATA / "videos")
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {})
+    for code in codes:  # no hub in tests: a small checkpoint stands for the published one
+        code = code.replace("microsoft/xclip-base-patch32", str(playground / "xclip"))
+        exec(compile(code, "README.md", "exec"), {})
     made = {path.name for path in tmp_path.iterdir()}
     assert made == {"tests", "tuned", "tuned.keras", "served"}
 
