@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from tfzoo.layers.drop_path import dropout as make_dropout
 from tfzoo.layers.linear import Linear
 from tfzoo.layers.masks import score_offsets
 
@@ -18,7 +20,7 @@ def attend(
     key: Any,
     value: Any,
     masked: Any = None,
-    dropout: keras.layers.Dropout | None = None,
+    dropout: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Scaled dot-product attention, softmax(q k^T / sqrt(K)) v.
 
@@ -85,8 +87,8 @@ class SelfAttention(keras.layers.Layer):
             3 * width, use_bias=qkv_bias, kernel_initializer=kernel_initializer, name="qkv"
         )
         self.out = Linear(width, kernel_initializer=kernel_initializer, name="out")
-        self.attention_dropout = keras.layers.Dropout(attention_dropout)
-        self.dropout = keras.layers.Dropout(dropout)
+        self.attention_dropout = make_dropout(attention_dropout)
+        self.dropout = make_dropout(dropout)
 
     def build(self, input_shape: Any) -> None:
         """Create the weights for inputs (B, N, D)."""
@@ -161,8 +163,8 @@ class MultiHeadAttention(keras.layers.Layer):
 
         self.query, self.key, self.value = map(projection, ("query", "key", "value"))
         self.out = Linear(width, kernel_initializer=out_initializer, name="out")
-        self.attention_dropout = keras.layers.Dropout(attention_dropout)
-        self.dropout = keras.layers.Dropout(dropout)
+        self.attention_dropout = make_dropout(attention_dropout)
+        self.dropout = make_dropout(dropout)
 
     def build(self, input_shape: Any) -> None:
         """Create the weights for inputs (B, N, D)."""

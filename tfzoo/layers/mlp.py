@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from tfzoo.layers.activations import get_activation
+from tfzoo.layers.drop_path import dropout as make_dropout
 from tfzoo.layers.linear import Linear
 
 __all__ = ["MLP"]
@@ -45,10 +46,8 @@ class MLP(keras.layers.Layer):
             name="fc1",
         )
         self.fc2 = Linear(width, kernel_initializer=second, name="fc2")
-        self.hidden_dropout = keras.layers.Dropout(
-            dropout if hidden_dropout is None else hidden_dropout
-        )
-        self.dropout = keras.layers.Dropout(dropout)
+        self.hidden_dropout = make_dropout(dropout if hidden_dropout is None else hidden_dropout)
+        self.dropout = make_dropout(dropout)
 
     def build(self, input_shape: Any) -> None:
         """Create the weights for inputs (..., D)."""

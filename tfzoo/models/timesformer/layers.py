@@ -9,7 +9,7 @@ from keras import ops
 
 from tfzoo.config import ConfigError
 from tfzoo.layers.attention import SelfAttention
-from tfzoo.layers.drop_path import DropPath, drop_path_rates
+from tfzoo.layers.drop_path import DropPath, drop_path_rates, dropout
 from tfzoo.layers.linear import Linear, chain
 from tfzoo.layers.mlp import MLP
 from tfzoo.layers.patch_embedding import PatchEmbedding
@@ -43,8 +43,8 @@ class TimesformerEmbeddings(keras.layers.Layer):
             kernel_initializer=initializer(config),
             name="patch_embeddings",
         )
-        self.pos_drop = keras.layers.Dropout(config.hidden_dropout_prob)
-        self.time_drop = keras.layers.Dropout(config.hidden_dropout_prob)
+        self.pos_drop = dropout(config.hidden_dropout_prob)
+        self.time_drop = dropout(config.hidden_dropout_prob)
 
     def build(self, input_shape: Any = None) -> None:
         """Create the weights."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfzoo.hub import HubError
@@ -74,11 +75,7 @@ class ZeroShotVideoClassifier(keras.Model):
                 f"{config.vocab_size}: they do not belong together."
             )
         self.model, self.labels, self.template = model, tuple(labels), template
-        texts = tokenizer(
-            sentences,
-            padding=True,
-            return_tensors="np",
-        )
+        texts = tokenizer(sentences, padding=True, return_tensors="np")
         features = model.get_text_features(texts["input_ids"], texts["attention_mask"])
         self.text_features = self.add_weight(
             shape=tuple(features.shape), dtype=features.dtype, trainable=False, name="text_features"
@@ -139,8 +136,9 @@ class ZeroShotVideoClassifier(keras.Model):
         Returns:
             For each video pairs of label and probability, the best first.
         """
-        scores = ops.softmax(ops.cast(self(pixel_values), "float32"), axis=-1)
-        rows = ops.convert_to_numpy(scores)
+        logits = ops.convert_to_numpy(ops.cast(self(pixel_values), "float32"))
+        rows = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        rows /= rows.sum(axis=-1, keepdims=True)
         order = (-rows).argsort(axis=-1, kind="stable")[:, :top_k]
         return [
             [(self.labels[i], float(row[i])) for i in best]
