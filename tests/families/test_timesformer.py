@@ -15,6 +15,7 @@ import tfzoo
 from tests.families.timesformer_cases import CASES, CLASSIFIER, TINY, clips
 from tests.support.compare import assert_same, flatten
 from tests.support.family_checks import FamilyChecks
+from tests.support.shapes import shapes_only
 from tfzoo.config import ConfigError
 from tfzoo.variables import slots
 from weights_convert.errors import WeightMismatchError
@@ -46,7 +47,7 @@ def tiny(**config: Any) -> Any:
 )
 def test_published_sizes(config: dict, head: bool, tensors: int, parameters: int) -> None:
     name = CLASSIFIER if head else "TFTimesformerModel"
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_only():
         model = getattr(tfzoo, name)(tfzoo.TimesformerConfig(**config))
     shapes = [slot.shape for slot in slots(model).values()]
     assert (len(shapes), sum(int(np.prod(shape)) for shape in shapes)) == (tensors, parameters)

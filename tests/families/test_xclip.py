@@ -15,6 +15,7 @@ from tests.families.xclip_cases import CASES, END, VISION, clips, config, texts
 from tests.support.cases import Case
 from tests.support.compare import assert_same, flatten
 from tests.support.family_checks import FamilyChecks
+from tests.support.shapes import shapes_only
 from tfzoo.config import ConfigError
 from tfzoo.variables import slots
 from weights_convert.errors import WeightMismatchError
@@ -67,7 +68,7 @@ LARGE_VISION = {
     ids=["base-patch16", "large-patch14"],
 )
 def test_published_sizes(fields: dict[str, Any], tensors: int, parameters: int) -> None:
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_only():
         model = tfzoo.TFXCLIPModel(tfzoo.XCLIPConfig(**fields))
     shapes = [slot.shape for slot in slots(model).values()]
     assert (len(shapes), sum(int(np.prod(shape)) for shape in shapes)) == (tensors, parameters)
@@ -152,7 +153,7 @@ def test_videos_do_not_mix() -> None:
     assert np.abs(tower(moved[:4]).pooler_output[0] - first[0]).max() > 1e-3  # messages arrive
 
 
-@pytest.mark.parametrize("size", [(24, 24), (8, 8), (32, 24), (8, 32), (19, 17)])
+@pytest.mark.parametrize("size", [(24, 24), (8, 8), (19, 33)])
 def test_interpolated_positions(size: tuple[int, int]) -> None:
     model, inputs = PAIRS.load(), texts(np.random.default_rng(0), 2)
     pixels = clips(np.random.default_rng(1), 1, 8, 3, *size)["pixel_values"]
@@ -339,8 +340,8 @@ def test_dropout_and_stochastic_depth_act_in_training_only() -> None:
 def test_fit_needs_no_labels() -> None:
     model, inputs = PAIRS.load(), PAIRS.make_inputs()
     accuracy = keras.metrics.SparseCategoricalAccuracy(name="found")
-    model.compile(keras.optimizers.Adam(3e-3), metrics=[accuracy])
-    history = model.fit(inputs, batch_size=3, epochs=12, verbose=0).history
+    model.compile(keras.optimizers.SGD(0.3), metrics=[accuracy])
+    history = model.fit(inputs, batch_size=3, epochs=20, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
     assert history["found"][-1] == 1.0
     results = model.evaluate(inputs, batch_size=3, verbose=0, return_dict=True)

@@ -25,6 +25,7 @@ import tensorflow as tf
 from tests.support.cases import Case
 from tests.support.compare import assert_same, flatten
 from tests.support.processes import run_python
+from tests.support.shapes import shapes_only
 from tfzoo.variables import slots
 from weights_convert.plan import save_plan
 from weights_convert.rules import checkpoint_names, family_map
@@ -172,7 +173,7 @@ class FamilyChecks:
         if case.model not in self.default_counts:
             return
         tensors, parameters = self.default_counts[case.model]
-        with keras.StatelessScope(initialize_variables=False):  # shapes only, no values
+        with shapes_only():
             model = case.tf_class(case.tf_class.config_class())
         entries = save_plan(slots(model), family_map(model.base_model_type))
         assert len(entries) == tensors
