@@ -41,8 +41,6 @@ BENCHMARKS = (
         config={},
         inputs=_inputs,
         text_bank=True,
-        train_inputs=lambda rng: _inputs(rng, videos=3),
-        loss_flags={"return_loss": True},
         targets={"float32": Targets(speed=0.95)},
     ),
 )

@@ -186,7 +186,7 @@ def _prepare(folder: Path, benchmark: Benchmark, plan: Plan) -> dict[str, Any]:
         "inter_op_threads": plan.inter_op_threads,
         "learning_rate": benchmark.learning_rate,
         "loss_flags": dict(benchmark.loss_flags),
-        "text_bank": benchmark.text_bank and not plan.train,
+        "text_bank": benchmark.text_bank,
     }
     _run("make_checkpoint", plan.reference_python, job)
     os.sync()  # or the disk would be written to while the first round is timed
