@@ -25,6 +25,7 @@ TIERS = (
         "tfzoo.config",
         "tfzoo.nested_config",
         "tfzoo.inputs",
+        "tfzoo.clip_inputs",
         "tfzoo.outputs",
         "tfzoo.variables",
         "tfzoo.losses",
@@ -178,7 +179,8 @@ def test_each_family_has_its_map_its_tests_and_its_benchmark(family: object) -> 
 
 def test_every_map_belongs_to_a_family() -> None:
     maps = {path.stem for path in (ROOT / "weights_convert" / "families").glob("[a-z]*.py")}
-    assert maps == {family.name for family in families()}
+    names = {family.name for family in families()}
+    assert names <= maps <= names | {t for family in families() for t in family.model_types}
 
 
 def test_repository_stays_small() -> None:

@@ -216,9 +216,11 @@ def match_tensors(
         >>> match_tensors(slots, {}, FamilyMap("net")).missing[0].name
         'norm.weight'
     """
-    if tower := family.tower_of(slots):
-        family = replace(family, base_prefix=tower)
     wanted, stored = _full_paths(slots, family), _full_names(tensors, family)
+    place = family.place_of_tower(slots)
+    if place and not any(name.startswith(place) for name in stored):
+        # The file leaves the tower's own name out.
+        stored = _full_names(tensors, replace(family, base_prefix=place.removesuffix(".")))
     given_heads = {family.head_of(name) for name in stored} | {None}
     wanted_heads = {family.head_of(name) for name in wanted} | {None}
     has_base = family.has_base(tensors)
@@ -234,9 +236,7 @@ def match_tensors(
     unexpected = [
         original
         for name, original in stored.items()
-        if name not in wanted
-        and family.head_of(name) in wanted_heads
-        and (tower is None or name.startswith(f"{tower}."))
+        if name not in wanted and family.head_of(name) in wanted_heads and name.startswith(place)
     ]
     return Match(*map(tuple, (filled, mismatched, missing, fresh, unexpected)))
 

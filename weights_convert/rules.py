@@ -133,6 +133,14 @@ class FamilyMap:
                 return tower
         return None
 
+    def place_of_tower(self, paths: Iterable[str]) -> str:
+        """Return where a checkpoint in full form holds a model: its tower's prefix, or ``""``."""
+        paths = list(paths)
+        tower = self.tower_of(path.removeprefix(f"{self.base_prefix}.") for path in paths)
+        if tower is None:
+            return ""
+        return f"{self.base_prefix}.{tower}." if self.base_prefix else f"{tower}."
+
     def full_name(self, name: str, has_base: bool) -> str:
         """Return a checkpoint's name in full form, given whether its kin carry the prefix."""
         if has_base or not self.base_prefix or self.head_of(name):

@@ -12,7 +12,9 @@ from tfzoo.layers.drop_path import dropout as make_dropout
 from tfzoo.layers.linear import Linear
 from tfzoo.layers.masks import score_offsets
 
-__all__ = ["MultiHeadAttention", "SelfAttention", "attend"]
+__all__ = ["MultiHeadAttention", "SelfAttention", "attend", "attend_in_blocks"]
+
+_BLOCK = 12_000_000  # scores held at once where the maps are not asked for
 
 
 def attend(
@@ -50,6 +52,38 @@ def attend(
     if dropout is not None:
         maps = dropout(maps)
     return ops.matmul(maps, value), maps
+
+
+def attend_in_blocks(query: Any, key: Any, value: Any, masked: Any = None) -> Any:
+    """The context of `attend`, some queries at a time, so that long sequences fit into memory.
+
+    Args:
+        query: (B, H, N, K).
+        key: (B, H, M, K).
+        value: (B, H, M, K).
+        masked: See `attend`.
+
+    Returns:
+        Context (B, H, N, K).
+    """
+    count = query.shape[2]
+    size = max(_BLOCK * count // _count(query, key), 1)
+    blocks = []
+    for start in range(0, count, size):
+        rows = slice(start, start + size)
+        own = masked is not None and masked.shape[-2] != 1  # a row for each query
+        hidden = masked[..., rows, :] if own else masked
+        blocks.append(attend(query[:, :, rows], key, value, hidden)[0])
+    return ops.concatenate(blocks, axis=2)
+
+
+def _count(query: Any, key: Any) -> int:
+    """Number of attention scores; 0 where a length is unknown, one sample where the batch is."""
+    _, heads, rows, _ = query.shape
+    columns = key.shape[2]
+    if None in (rows, columns):
+        return 0
+    return (key.shape[0] or 1) * heads * rows * columns
 
 
 class SelfAttention(keras.layers.Layer):
@@ -179,7 +213,12 @@ class MultiHeadAttention(keras.layers.Layer):
         return ops.transpose(x, (0, 2, 1, 3))
 
     def call(
-        self, x: Any, source: Any = None, masked: Any = None, training: bool = False
+        self,
+        x: Any,
+        source: Any = None,
+        masked: Any = None,
+        output_attentions: bool = True,
+        training: bool = False,
     ) -> tuple[Any, Any]:
         """Attend to `source`, or to `x` itself.
 
@@ -187,15 +226,18 @@ class MultiHeadAttention(keras.layers.Layer):
             x: (B, N, D); a batch of 1 serves every batch of `source`.
             source: (B, M, D), what is attended to; `x` where None.
             masked: How often each place is hidden, see `attend`.
+            output_attentions: Return the attention maps. Without them, long sequences are attended
+                to in blocks.
 
         Returns:
-            Output (B, N, D) and attention maps (B, H, N, M).
+            Output (B, N, D) and attention maps (B, H, N, M), or () where they are not asked for.
         """
         source = x if source is None else source
-        query, key, value = self.query(x), self.key(source), self.value(source)
-        context, maps = attend(
-            *map(self._heads, (query, key, value)), masked, self.attention_dropout
-        )
+        parts = [self._heads(p) for p in (self.query(x), self.key(source), self.value(source))]
+        if output_attentions or training or _count(parts[0], parts[1]) <= _BLOCK:
+            context, maps = attend(*parts, masked, self.attention_dropout)
+        else:
+            context, maps = attend_in_blocks(*parts, masked), ()
         batch, _, tokens, _ = ops.shape(context)
         context = ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (batch, tokens, self.width))
-        return self.dropout(self.out(context)), maps
+        return self.dropout(self.out(context)), maps if output_attentions else ()

@@ -91,17 +91,26 @@ class ClipBlock(keras.layers.Layer):
             layer.build(input_shape)
         self.built = True
 
-    def call(self, x: Any, masked: Any = None, training: bool = False) -> tuple[Any, Any]:
+    def call(
+        self,
+        x: Any,
+        masked: Any = None,
+        output_attentions: bool = False,
+        training: bool = False,
+    ) -> tuple[Any, Any]:
         """Apply the block.
 
         Args:
             x: (B, N, D).
             masked: How often each place is hidden, see `tfzoo.layers.masks`.
+            output_attentions: Return the attention maps.
 
         Returns:
-            (B, N, D) and the attention maps (B, H, N, N).
+            (B, N, D) and the attention maps (B, H, N, N), or () where they are not asked for.
         """
-        attended, maps = self.self_attn(self.norm1(x), masked=masked)
+        attended, maps = self.self_attn(
+            self.norm1(x), masked=masked, output_attentions=output_attentions
+        )
         x = x + attended
         return x + self.mlp(self.norm2(x)), maps
 
@@ -150,7 +159,7 @@ class ClipEncoder(keras.layers.Layer):
         """
         states, all_maps = [x], []
         for layer in self.layers:
-            x, maps = layer(x, masked=masked)
+            x, maps = layer(x, masked=masked, output_attentions=output_attentions)
             if output_hidden_states:
                 states.append(x)
             if output_attentions:

@@ -109,18 +109,28 @@ class CrossFrameBlock(ClipBlock):
         attended, _ = self.message_attn(self.message_ln(messages))
         return ops.reshape(messages + self.drop_path(attended), (-1, 1, self.width))
 
-    def call(self, x: Any, masked: Any = None, training: bool = False) -> tuple[Any, Any]:
+    def call(
+        self,
+        x: Any,
+        masked: Any = None,
+        output_attentions: bool = False,
+        training: bool = False,
+    ) -> tuple[Any, Any]:
         """Apply the block.
 
         Args:
             x: (B T, N, D), the frames of each clip in order.
             masked: How often each place is hidden, see `tfzoo.layers.masks`.
+            output_attentions: Return the attention maps.
 
         Returns:
-            (B T, N, D) and the attention maps (B T, H, N + 1, N + 1), the message last.
+            (B T, N, D) and the attention maps (B T, H, N + 1, N + 1), the message last, or () where
+            they are not asked for.
         """
         tokens = ops.concatenate([x, self._messages(x)], axis=1)
-        attended, maps = self.self_attn(self.norm1(tokens), masked=masked)
+        attended, maps = self.self_attn(
+            self.norm1(tokens), masked=masked, output_attentions=output_attentions
+        )
         x = x + attended[:, :-1]
         return x + self.mlp(self.norm2(x)), maps
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import ops
 
+from tfzoo.clip_inputs import TEXT_INPUTS, check_frames, check_text, pooled_output
 from tfzoo.config import ConfigError
 from tfzoo.inputs import Input, InputTable
 from tfzoo.layers.clip import spread
@@ -20,14 +21,7 @@ from tfzoo.models.xclip.layers import (
     vision_tower,
 )
 from tfzoo.models.xclip.outputs import TFXCLIPOutput
-from tfzoo.models.xclip.towers import (
-    TEXT_INPUTS,
-    VIDEOS,
-    TFXCLIPPreTrainedModel,
-    check_frames,
-    check_text,
-    pooled_output,
-)
+from tfzoo.models.xclip.towers import VIDEOS, TFXCLIPPreTrainedModel
 from tfzoo.training import ContrastiveMixin
 
 if TYPE_CHECKING:
