@@ -176,8 +176,8 @@ def _build(vocab_file: Path, merges_file: Path, special: Mapping[str, AddedToken
     tokenizer.decoder = decoders.ByteLevel()
     start, end = str(special["bos_token"]), str(special["eos_token"])
     tokenizer.post_processor = processors.RobertaProcessing(
-        sep=(end, vocabulary[end]),
-        cls=(start, vocabulary[start]),
+        (end, vocabulary[end]),  # by position: the names differ between releases
+        (start, vocabulary[start]),
         trim_offsets=False,
         add_prefix_space=False,
     )
