@@ -25,6 +25,7 @@ _SHARED = {
     "AutoTokenizer": "auto",
     "TFAutoModel": "auto",
     "TFAutoModelForVideoClassification": "auto",
+    "TFAutoModelForZeroShotObjectDetection": "auto",
     "load_model": "auto",
     "ConfigError": "config",
     "PretrainedConfig": "config",

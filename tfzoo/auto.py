@@ -27,6 +27,7 @@ __all__ = [
     "AutoTokenizer",
     "TFAutoModel",
     "TFAutoModelForVideoClassification",
+    "TFAutoModelForZeroShotObjectDetection",
     "load_model",
     "model_class_for",
 ]
@@ -255,6 +256,10 @@ class AutoTokenizer(_AutoPreprocessing):
         if chosen is None:
             raise cls._refuse(named, folder, where)
         return import_name(chosen).from_pretrained(folder, **kwargs)
+
+
+class TFAutoModelForZeroShotObjectDetection(_AutoModel):
+    """The detector of whatever texts name, of whichever family a checkpoint belongs to."""
 
 
 class AutoImageProcessor(_AutoPreprocessing):
