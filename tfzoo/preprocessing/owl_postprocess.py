@@ -8,7 +8,7 @@ import numpy as np
 
 from tfzoo.preprocessing.boxes import center_to_corners, clip_boxes, suppress
 
-__all__ = ["OwlPostProcessing"]
+__all__ = ["Detections", "OwlPostProcessing"]
 
 Detections = list[dict[str, Any]]
 

@@ -67,7 +67,11 @@ def _bands(n_in: int, n_out: int, sigma: float) -> Iterator[tuple[slice, slice, 
         columns = positions[start : start + _BLOCK]
         first, last = columns.min(), columns.max() + 1
         band = np.zeros((len(columns), last - first))
-        np.add.at(band, (np.arange(len(columns))[:, None], columns - first), weights[start:][: len(columns)])
+        np.add.at(
+            band,
+            (np.arange(len(columns))[:, None], columns - first),
+            weights[start:][: len(columns)],
+        )
         yield slice(start, start + len(columns)), slice(first, last), band
 
 
