@@ -108,7 +108,7 @@ def detection_loss(
     }
     if objectness_logits is not None:
         of_pictures["loss_objectness"] = _objectness(objectness_logits, logits)
-    mean = _MeanOverPictures(dtype="float32")
+    mean = _MeanOverPictures("mean_over_pictures", dtype="float32")
     losses = {name: mean(value, value, sample_weight) for name, value in of_pictures.items()}
     weights = (class_weight, box_weight, giou_weight, objectness_weight)
     # The objectness may be missing, then its weight has no partner.

@@ -76,7 +76,7 @@ def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     shared = np.prod(np.maximum(high - low, 0), axis=-1)
     area, other_area = (np.prod(b[:, 2:] - b[:, :2], axis=-1) for b in (boxes, others))
     union = area[:, None] + other_area - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0)
 
 
 def _of_class(label: Any, found: list[dict], real: list[dict], iou_threshold: float) -> float:
