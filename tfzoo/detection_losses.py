@@ -39,8 +39,10 @@ def detection_loss(
     constant: OWLv2's objectness foretells that score. The paper states neither the form nor the
     divisor of this term; they are tfzoo's.
 
-    All divisors belong to one picture, so that each component is a mean over pictures, as the
-    authors found best. That mean is taken by a `keras.losses.Loss`: under `tf.distribute` each
+    All divisors belong to one picture, so that each component is a mean over pictures. The authors
+    found this best where each picture's gradient is clipped to a norm of 1, too; an optimizer's
+    `global_clipnorm=1.0` comes closest. The L1 distance is DETR's, of centres and sizes; theirs is
+    of corners. The mean is taken by a `keras.losses.Loss`: under `tf.distribute` each
     replica divides by the number of replicas, too, and their sum is the mean over the global batch.
 
     Padded queries, with logits at the dtype's least value, add nothing and receive no gradient.
