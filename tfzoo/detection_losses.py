@@ -32,7 +32,7 @@ def detection_loss(
 ) -> dict[str, Any]:
     """Focal sigmoid, L1, generalised IoU and objectness losses of a detector's predictions.
 
-    Targets are matched to boxes by the same first three terms, equally weighted. `loss_class`
+    Targets are matched to boxes by the first three terms, with the same weights. `loss_class`
     (summed over boxes and queries), `loss_bbox` (summed over the four numbers) and `loss_giou` are
     divided by the picture's number of targets, at least 1. `loss_objectness` is the mean over the
     boxes of the sigmoid cross-entropy to each box's own best classification score, taken as a
