@@ -23,7 +23,7 @@ class Input:
     Attributes:
         name: The argument's documented name.
         dtype: `float32` (any float is taken), `int64` (any integer is taken), `mask` (any number
-            or boolean is taken), or `any`.
+            or boolean is taken), `any`, or `structure` (not one array; the head checks it).
         shape: A symbol per axis; one that is also a config field, or leads to one by dots, is
             fixed to its value. None where the shape depends on the use (labels).
         description: What it holds.
@@ -51,6 +51,8 @@ class Input:
         Raises:
             ValueError: Says what was expected and what came.
         """
+        if self.dtype == "structure":
+            return
         if not hasattr(value, "dtype") or not hasattr(value, "shape"):
             raise ValueError(
                 f"{owner}: {self.name} must be a tensor or an array, got {type(value).__name__}."
@@ -142,7 +144,8 @@ class InputTable:
 
     def _as_arrays(self, inputs: dict[str, Any]) -> dict[str, Any]:
         for row in self.rows:  # nested Python lists are arrays to us, structures to Keras
-            if isinstance(inputs.get(row.name), (list, tuple, int, float)):
+            is_plain = isinstance(inputs.get(row.name), (list, tuple, int, float))
+            if is_plain and row.dtype != "structure":
                 inputs[row.name] = np.asarray(inputs[row.name])
         return inputs
 

@@ -26,6 +26,7 @@ __all__ = [
     "register_pytree",
     "scalar_loss",
     "tensorflow",
+    "unscaled",
 ]
 
 T = TypeVar("T")
@@ -162,6 +163,12 @@ def concrete(x: Any) -> np.ndarray | None:
 def scalar_loss(model: keras.Model, loss: Any) -> Any:
     """Scale an additional loss for `tf.distribute` as Keras does for its own."""
     return model._aggregate_additional_loss(loss)
+
+
+def unscaled(loss: Any) -> Any:
+    """A loss as it is to be shown: under `tf.distribute` losses are divided by the replicas."""
+    tf = tensorflow()
+    return loss if tf is None else loss * tf.distribute.get_strategy().num_replicas_in_sync
 
 
 class TrainerRepairs:

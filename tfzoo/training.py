@@ -6,13 +6,15 @@ inputs. With `compile(optimizer, loss, metrics)` `y` is matched against the head
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
+import keras
 from keras import ops
 
-from tfzoo.keras_compat import TrainerRepairs, scalar_loss
+from tfzoo.keras_compat import TrainerRepairs, scalar_loss, unscaled
 from tfzoo.losses import contrastive_loss
 from tfzoo.outputs import ModelOutput
 
@@ -26,14 +28,21 @@ class TrainingMixin(TrainerRepairs):
         main_output: The field that `y` is matched against when a loss is compiled.
         labels_input: The input that holds the labels when they are not passed as `y`; None for a
             head whose loss needs none.
+        component_losses: Names of the parts of the head's own loss, each logged by `fit`.
     """
 
     main_output: str = "logits"
     labels_input: str | None = "labels"
+    component_losses: tuple[str, ...] = ()
     _in_step: bool = False
+    _components: Sequence[keras.metrics.Metric] = ()
+    _parts: Mapping[str, Any] = MappingProxyType({})
 
     def compute_output_loss(self, labels: Any, outputs: ModelOutput, sample_weight: Any) -> Any:
         """The model's own loss, used when none was compiled. Heads that have one override it.
+
+        Returns:
+            A scalar, or a dict of `loss` and its parts by name.
 
         Raises:
             ValueError: This head has no loss of its own.
@@ -51,6 +60,8 @@ class TrainingMixin(TrainerRepairs):
         """Configure training, see `keras.Model.compile`. `loss` may be left out."""
         loss = kwargs.get("loss", args[1] if len(args) > 1 else None)
         self._loss_names = tuple(loss) if isinstance(loss, Mapping) else ()
+        # Past Keras's tracking, which is closed once a model is built; `metrics` adds them.
+        vars(self)["_components"] = [keras.metrics.Mean(name=n) for n in self.component_losses]
         super().compile(*args, **kwargs)
 
     def compute_loss(
@@ -77,7 +88,7 @@ class TrainingMixin(TrainerRepairs):
                 "or use compile(loss=...)."
             )
         if "loss" in y_pred and sample_weight is None:
-            loss = y_pred["loss"]
+            loss = {**(y_pred.get("loss_dict") or {}), "loss": y_pred["loss"]}
         elif labels is None:
             raise ValueError(
                 f"{type(self).__name__}: no labels. Pass y, put {self.labels_input!r} into the "
@@ -85,14 +96,25 @@ class TrainingMixin(TrainerRepairs):
             )
         else:
             loss = self.compute_output_loss(labels, y_pred, sample_weight)
+        if isinstance(loss, Mapping):
+            vars(self)["_parts"], loss = loss, loss["loss"]
         return sum((scalar_loss(self, extra) for extra in self.losses), start=loss)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Metrics of `y` (or of the labels inside the inputs) against the main output."""
+        for tracker in self._components:  # values inside JAX's gradient cannot leave it
+            if tracker.name in self._parts and keras.backend.backend() != "jax":
+                tracker.update_state(unscaled(self._parts[tracker.name]))
+        vars(self)["_parts"] = {}
         labels, prediction = self._pair(x, y, y_pred)
-        if labels is None:
+        if labels is None or self._compile_metrics is None:
             return self.get_metrics_result()
         return super().compute_metrics(x, labels, prediction, sample_weight)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """All metrics, those of the loss's parts included."""
+        return [*super().metrics, *self._components]
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
         """One training step, see `keras.Model.train_step`."""
@@ -126,7 +148,7 @@ class TrainingMixin(TrainerRepairs):
     def _without_loss(outputs: Any) -> Any:
         if not isinstance(outputs, ModelOutput):
             return outputs
-        return type(outputs)((k, v) for k, v in outputs.items() if k != "loss")
+        return type(outputs)((k, v) for k, v in outputs.items() if k not in ("loss", "loss_dict"))
 
     def _pair(self, x: Any, y: Any, outputs: ModelOutput) -> tuple[Any, Any]:
         """Labels and predictions in plain structures of the same form, as Keras needs them."""
@@ -136,7 +158,7 @@ class TrainingMixin(TrainerRepairs):
             y = self.implied_labels(outputs)
         if len(self._loss_names) == 1 and y is not None and not isinstance(y, Mapping):
             y = {self._loss_names[0]: y}
-        if isinstance(y, Mapping):
+        if isinstance(y, Mapping) and all(name in outputs for name in y):
             return dict(y), {name: outputs[name] for name in y}
         return y, outputs[self.main_output]
 

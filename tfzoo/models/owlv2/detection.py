@@ -10,6 +10,8 @@ from keras import ops
 
 from tfzoo.clip_inputs import check_text, pooled_output
 from tfzoo.config import ConfigError
+from tfzoo.detection_losses import detection_loss, prepare_targets
+from tfzoo.inputs import Input
 from tfzoo.models.owlv2.config import OwlConfig
 from tfzoo.models.owlv2.guided import GuidedDetectionMixin
 from tfzoo.models.owlv2.layers import BoxHead, ClassHead, box_bias, unit
@@ -22,6 +24,15 @@ from tfzoo.models.owlv2.towers import QUERIES, TFOwlv2PreTrainedModel
 from tfzoo.outputs import ModelOutput
 
 __all__ = ["QueryBank", "TFOwlv2ForObjectDetection"]
+
+
+_LABELS = Input(
+    "labels",
+    "structure",
+    None,
+    "Boxes and the queries that they show, see `TFOwlv2ForObjectDetection.call`.",
+    optional=True,
+)
 
 
 class QueryBank(NamedTuple):
@@ -60,8 +71,9 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         (TensorShape([1, 4, 2]), TensorShape([1, 4, 4]))
     """
 
-    inputs_table = (QUERIES[0], IMAGES, QUERIES[1])
+    inputs_table = (QUERIES[0], IMAGES, QUERIES[1], _LABELS)
     main_output = "logits"
+    component_losses = ("loss_class", "loss_bbox", "loss_giou", "loss_objectness")
     base_class: ClassVar[type] = TFOwlv2Model
     base_name: ClassVar[str] = "owlv2"
     has_objectness: ClassVar[bool] = True
@@ -85,6 +97,7 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         self.layer_norm = keras.layers.LayerNormalization(
             epsilon=vision.layer_norm_eps, name="layer_norm"
         )
+        self.supports_jit = False  # the matching of training runs on the host
 
     def build_layers(self) -> None:
         """Create the weights of the heads; the towers have theirs already."""
@@ -127,6 +140,7 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         interpolate_pos_encoding: bool = False,
+        labels: Any = None,
         training: bool = False,
     ) -> TFOwlv2ObjectDetectionOutput:
         """Find what the queries name.
@@ -140,6 +154,9 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
             output_hidden_states: Return all hidden states; the config's choice where None.
             return_dict: Return an output object rather than a tuple; the config's where None.
             interpolate_pos_encoding: Take images of another size than the config's.
+            labels: `{"boxes": (B, M, 4), "class_labels": (B, M)}`, boxes by centre x, centre y,
+                width and height in parts of the model's image, and the index of the query that
+                each shows, -1 for padding; or a list of such dicts, one for each image.
             training: Whether dropout acts.
 
         Returns:
@@ -158,9 +175,57 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         embeds = unit(base.text_projection(text[1]))
         embeds = ops.reshape(embeds, (images, -1, self.config.projection_dim))
         valid = ops.reshape(ops.greater(input_ids[:, 0], 0), (images, -1))
-        return self._detect(
+        outputs = self._detect(
             pixel_values, embeds, valid, interpolate_pos_encoding, pooled_output(text), **flags
         )
+        if labels is None:
+            return outputs
+        parts = self.compute_output_loss(labels, outputs, None)
+        return self.output_class(loss=parts.pop("loss"), loss_dict=parts, **outputs)
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
+        return_dict, inputs = super()._bind(args, kwargs)
+        if inputs.get("labels") is not None:
+            count = inputs["input_ids"].shape[0], inputs["pixel_values"].shape[0]
+            queries = None if None in count else count[0] // count[1]
+            inputs["labels"] = prepare_targets(inputs["labels"], queries)
+        return return_dict, inputs
+
+    def compute_output_loss(self, labels: Any, outputs: Any, sample_weight: Any) -> dict[str, Any]:
+        """The detection loss and its parts, see `tfzoo.detection_losses.detection_loss`."""
+        return detection_loss(
+            outputs["logits"],
+            outputs.get("objectness_logits"),
+            outputs["pred_boxes"],
+            prepare_targets(labels, outputs["logits"].shape[-1]),
+            sample_weight=sample_weight,
+        )
+
+    def freeze(self, part: str | None) -> None:
+        """Leave a part of the model as it is in training; call it before `compile`.
+
+        Args:
+            part: `"text"` for the text tower, `"backbone"` for both towers, None for nothing.
+
+        Raises:
+            ValueError: Another part.
+        """
+        if part not in ("text", "backbone", None):
+            raise ValueError(f"freeze takes 'text', 'backbone' or None, got {part!r}.")
+        base = self.base
+        base.text_model.trainable = base.text_projection.trainable = part is None
+        base.vision_model.trainable = part != "backbone"
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """The weights that detection uses; those of whole images against texts are not."""
+        unused = {id(w) for w in (*self.base.visual_projection.weights, self.base.logit_scale)}
+        return [w for w in super().trainable_weights if id(w) not in unused]
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """The same as `trainable_weights`; Keras asks for either."""
+        return self.trainable_weights
 
     def _detect(
         self,

@@ -86,5 +86,6 @@ class TFOwlViTForObjectDetection(TFOwlViTPreTrainedModel, TFOwlv2ForObjectDetect
     base_class = TFOwlViTModel
     base_name = "owlvit"
     has_objectness = False
+    component_losses = ("loss_class", "loss_bbox", "loss_giou")
     output_class = TFOwlViTObjectDetectionOutput
     guided_output_class = TFOwlViTImageGuidedObjectDetectionOutput
