@@ -1,0 +1,22 @@
+"""Pictures of what models find.
+
+`import tfzoo.viz` loads nothing heavy; each function is imported on its first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfzoo.viz.detections import draw_detections
+
+__all__ = ["draw_detections"]
+
+_MODULES = {"draw_detections": "detections"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'tfzoo.viz' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"tfzoo.viz.{_MODULES[name]}"), name)

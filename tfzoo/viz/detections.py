@@ -1,0 +1,244 @@
+"""Boxes with their labels on a photo."""
+
+from __future__ import annotations
+
+import colorsys
+import os
+from collections.abc import Mapping, Sequence
+from math import ceil, floor
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tfzoo.preprocessing.image import to_channels_last
+from tfzoo.preprocessing.image_batch import open_image
+
+__all__ = ["draw_detections"]
+
+Colour = tuple[int, int, int]
+_GOLDEN = 0.618033988749895  # multiples of it, modulo 1, keep well apart however many there are
+
+
+class _Detection(NamedTuple):
+    """One box to draw, and in which words and colour."""
+
+    box: np.ndarray
+    text: str
+    colour: Colour
+
+
+def draw_detections(
+    image: Any,
+    results: Mapping[str, Any],
+    labels: Sequence[str] | Mapping[int, str] | None = None,
+    *,
+    min_score: float = 0.0,
+    line_width: int | None = None,
+    font_size: int | None = None,
+    font: str | os.PathLike[str] | None = None,
+) -> Image.Image:
+    """Draw the detections of one image on it, the best on top, each label in its own colour.
+
+    Args:
+        image: Path or bytes of an image file, Pillow image, or uint8 array (height, width),
+            (height, width, C) or (C, height, width). Files are drawn upright, as all of tfzoo
+            reads them. The image itself stays as it is.
+        results: What a processor's post-processing gives for one image, with `target_sizes`:
+            `scores` (M,), `boxes` (M, 4) as x0, y0, x1, y1 in pixels, `labels` (M,), whole
+            numbers, or None for 0 throughout, and maybe `text_labels`, M strings. Boxes may reach
+            beyond the image, or lie outside it and then do not show.
+        labels: Name of each number in `results["labels"]`, e.g. the queries, or a config's
+            `id2label`. Default: `text_labels`, or else the numbers themselves.
+        min_score: Detections with a lower score are left out.
+        line_width: Of the boxes, in pixels; default: to suit the image's size.
+        font_size: Of the labels, in pixels; default: to suit the image's size.
+        font: File of a TrueType font, for labels in scripts that Pillow's own one lacks; that one
+            has Latin letters.
+
+    Returns:
+        A new image of the same size, in RGB.
+
+    Raises:
+        FileNotFoundError: There is no such image file.
+        TypeError: `image` is no image.
+        ValueError: Pixels that are not uint8, results of several images or without what is needed,
+            lengths that differ, corners in the wrong order, a number that `labels` do not name, or
+            sizes that are not above 0.
+
+    Example:
+        >>> results = {
+        ...     "scores": [0.9, 0.3], "labels": [1, 0],
+        ...     "boxes": [[20, 30, 120, 160], [150.5, 40.2, 340.0, 200.0]],
+        ... }
+        >>> picture = draw_detections("photo.jpg", results, ["cat", "remote control"])
+        >>> picture.size, picture.mode
+        ((320, 213), 'RGB')
+    """
+    canvas = _canvas(image)
+    detections = _detections(results, labels, min_score)
+    longer = max(canvas.size)
+    line_width = _size("line_width", line_width, max(1, round(longer / 320)))
+    letters = _font(font, _size("font_size", font_size, max(10, round(longer / 45))))
+    draw = ImageDraw.Draw(canvas)
+    for detection in detections:
+        _draw(draw, canvas.size, detection, line_width, letters)
+    return canvas
+
+
+# ---- what to draw
+def _canvas(image: Any) -> Image.Image:
+    """A copy of the image in RGB."""
+    pixels = to_channels_last(open_image(image))
+    if pixels.dtype != np.uint8:
+        raise ValueError(
+            f"image: expected pixels as uint8, 0 to 255, got dtype {pixels.dtype}. Give the photo "
+            "itself rather than a model's pixel_values, or scale and convert it."
+        )
+    if pixels.shape[-1] != 3:
+        raise ValueError(f"image: expected 1, 3 or 4 channels, got shape {pixels.shape}.")
+    return Image.fromarray(np.ascontiguousarray(pixels).copy())
+
+
+def _detections(results: Any, labels: Any, min_score: float) -> list[_Detection]:
+    """What is to be drawn, in this order."""
+    if not isinstance(results, Mapping):
+        raise ValueError(
+            "results: expected one image's dict of scores, labels and boxes, got "
+            f"{type(results).__name__}. Of a batch's results take those of the image: results[0]."
+        )
+    scores, boxes = (_numbers(results, name) for name in ("scores", "boxes"))
+    boxes = boxes.reshape(0, 4) if not boxes.size else boxes  # an empty list has lost its shape
+    if scores.ndim != 1 or boxes.shape != (len(scores), 4):
+        raise ValueError(
+            "results: expected scores (M,) and boxes (M, 4), got shapes "
+            f"{scores.shape} and {boxes.shape}."
+        )
+    wrong = np.flatnonzero((boxes[:, :2] > boxes[:, 2:]).any(-1))
+    if wrong.size:
+        raise ValueError(
+            f"results: expected boxes as x0, y0, x1, y1 with x0 <= x1 and y0 <= y1, got "
+            f"{boxes[wrong[0]].tolist()} for box {wrong[0]}."
+        )
+    numbers, names = _names(results, labels, len(scores))
+    order = np.argsort(scores, kind="stable")
+    return [
+        _Detection(boxes[i], f"{names[i]} {scores[i]:.2f}".strip(), _colour(numbers[i]))
+        for i in order[scores[order] >= min_score].tolist()
+    ]
+
+
+def _numbers(results: Mapping[str, Any], name: str) -> np.ndarray:
+    """A field of the results as finite floats."""
+    if results.get(name) is None:
+        raise ValueError(f"results: expected scores and boxes, got {sorted(results)}.")
+    try:
+        values = np.asarray(results[name], "float64")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"results: expected {name} as an array of numbers: {error}.") from None
+    if not np.isfinite(values).all():
+        raise ValueError(f"results: expected finite {name}, got {values.tolist()}.")
+    return values
+
+
+def _names(results: Mapping[str, Any], labels: Any, count: int) -> tuple[list[int], list[str]]:
+    """For each detection the number of its label, which decides the colour, and the words."""
+    texts = results.get("text_labels")
+    texts = None if texts is None else [str(text) for text in texts]
+    numbers = _label_numbers(results.get("labels"), texts, count)
+    for name, values in (("labels", numbers), ("text_labels", texts)):
+        if values is not None and len(values) != count:
+            raise ValueError(f"results: expected {count} {name} for {count} boxes, got {values}.")
+    numbered = results.get("labels") is not None
+    if labels is not None and (numbered or texts is None):
+        return numbers, [_name(labels, number) for number in numbers]
+    return numbers, texts or [str(number) if numbered else "" for number in numbers]
+
+
+def _label_numbers(values: Any, texts: list[str] | None, count: int) -> list[int]:
+    """`labels` where there are any, else one number for each text, else 0 for all."""
+    if values is None:
+        known = list(dict.fromkeys(texts or []))
+        return [0] * count if texts is None else [known.index(text) for text in texts]
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+        raise ValueError(
+            f"results: expected labels (M,) as whole numbers, got {array.tolist()!r}; texts go "
+            "into text_labels."
+        )
+    return [int(number) for number in array]
+
+
+def _name(labels: Any, number: int) -> str:
+    """The user's name of a label."""
+    known = labels if isinstance(labels, Mapping) else dict(enumerate(labels))
+    if isinstance(labels, str) or number not in known:
+        raise ValueError(
+            f"labels: expected a list or dict with a name for each label in the results, got "
+            f"{labels!r}, which has none for {number}."
+        )
+    return str(known[number])
+
+
+# ---- how to draw it
+def _size(name: str, value: int | None, default: int) -> int:
+    """A size in pixels that the user may choose."""
+    if value is None:
+        return default
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name}: expected a whole number of pixels above 0, got {value!r}.")
+    return value
+
+
+def _font(path: str | os.PathLike[str] | None, size: int) -> Any:
+    if path is None:
+        return ImageFont.load_default(size)
+    try:
+        return ImageFont.truetype(os.fspath(path), size)
+    except OSError as error:
+        message = f"font: expected the file of a TrueType font, got {path}: {error}."
+        raise ValueError(message) from error
+
+
+def _colour(number: int) -> Colour:
+    """The colour of a label: hues far apart, every other one darker."""
+    red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.9, (1.0, 0.7)[number % 2])
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _ink(background: Colour) -> Colour:
+    """Black or white, whichever can be read on the background."""
+    red, green, blue = background
+    return (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else (255, 255, 255)
+
+
+def _draw(
+    draw: ImageDraw.ImageDraw,
+    size: tuple[int, int],
+    detection: _Detection,
+    line_width: int,
+    font: Any,
+) -> None:
+    """Draw one box, if any of it is on the image, and its label where there is room."""
+    width, height = size
+    x0, y0, x1, y1 = (
+        max(0.0, min(float(value), float(end)))
+        for value, end in zip(detection.box, (width, height) * 2, strict=True)
+    )
+    if x0 >= x1 or y0 >= y1:
+        return
+    # The pixels that the box touches: its edges lie between pixels.
+    left, top, right, bottom = floor(x0), floor(y0), ceil(x1) - 1, ceil(y1) - 1
+    if min(right - left, bottom - top) < 2 * line_width:  # nothing is left between the lines
+        draw.rectangle((left, top, right, bottom), fill=detection.colour)
+    else:
+        draw.rectangle((left, top, right, bottom), outline=detection.colour, width=line_width)
+    margin = line_width + 1
+    x_min, y_min, x_max, y_max = draw.textbbox((0, 0), detection.text, font=font)
+    wide, high = ceil(x_max - x_min) + 2 * margin, ceil(y_max - y_min) + 2 * margin
+    left = max(0, min(left, width - wide))
+    above = top - high
+    top = above if above >= 0 else max(0, min(top, height - high))
+    draw.rectangle((left, top, left + wide - 1, top + high - 1), fill=detection.colour)
+    place = (left + margin - x_min, top + margin - y_min)
+    draw.text(place, detection.text, fill=_ink(detection.colour), font=font)
