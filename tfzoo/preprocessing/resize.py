@@ -49,6 +49,8 @@ def antialiased_resize(
     if min(sigma) < 0:
         raise ValueError(f"sigma: expected standard deviations of 0 or more, got {sigma}.")
     image = image.astype(np.float64 if image.dtype == np.float64 else np.float32, copy=False)
+    if size == (height, width) and not any(sigma):
+        return image
     rows = np.empty((size[0], width * channels), image.dtype)
     flat = np.ascontiguousarray(image).reshape(height, -1)
     for target, source, band in _bands(height, size[0], sigma[0]):
