@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from tfzoo.commands.console import UsageError, start_keras
+from tfzoo.commands.console import UsageError
 
-__all__ = ["Classifier", "check_labels", "load"]
+__all__ = ["Classifier", "check_architecture", "check_labels", "load"]
 
 
 def check_labels(labels: Sequence[str], template: str | None) -> None:
@@ -31,7 +31,7 @@ def check_labels(labels: Sequence[str], template: str | None) -> None:
             raise UsageError(f"--labels: {label!r} is named twice.")
     if template is not None and "{}" not in template:
         raise UsageError(
-            f"--template must hold {{}} where the label goes, e.g. 'a video of {{}}', "
+            f"--template must hold {{}} where the label goes, e.g. 'a photo of {{}}', "
             f"got {template!r}."
         )
 
@@ -80,12 +80,17 @@ class Classifier:
 
 
 def load(
-    name: str, labels: Sequence[str] | None, template: str | None, where: Mapping[str, Any]
+    name: str,
+    config: Any,
+    labels: Sequence[str] | None,
+    template: str | None,
+    where: Mapping[str, Any],
 ) -> Classifier:
     """Load a checkpoint as a classifier of videos.
 
     Args:
         name: Folder or repository name.
+        config: Its configuration.
         labels: The user's labels; None for the checkpoint's own.
         template: Sentence with `{}` where a label goes; None for the label alone.
         where: Keywords of `from_pretrained` that say where to look.
@@ -96,10 +101,8 @@ def load(
         HubError: Files are missing.
         ValueError: The weights, tokenizer or labels do not fit the model.
     """
-    from tfzoo.auto import AutoConfig, TFAutoModel
+    from tfzoo.auto import TFAutoModel
 
-    config = AutoConfig.from_pretrained(name, **where)
-    start_keras()
     takes_labels = hasattr(TFAutoModel.class_for(config), "zero_shot_classifier")
     if takes_labels and labels is None:
         raise UsageError(
@@ -120,7 +123,7 @@ def _of_own_labels(name: str, config: Any, where: Mapping[str, Any]) -> Classifi
     from tfzoo.auto import AutoImageProcessor, TFAutoModelForVideoClassification
 
     wanted = TFAutoModelForVideoClassification.class_for(config)
-    _check_architecture(name, config, wanted, "has no trained classifier of videos")
+    check_architecture(name, config, wanted, "has no trained classifier of videos")
     processor = AutoImageProcessor.from_pretrained(name, **where)
     model = wanted.from_pretrained(name, **where)
     return Classifier(
@@ -139,7 +142,7 @@ def _of_texts(
     from tfzoo.auto import AutoImageProcessor, AutoTokenizer, TFAutoModel
 
     wanted = TFAutoModel.class_for(config)
-    _check_architecture(name, config, wanted, "does not compare videos with texts")
+    check_architecture(name, config, wanted, "does not compare videos with texts")
     processor = AutoImageProcessor.from_pretrained(name, **where)
     tokenizer = AutoTokenizer.from_pretrained(name, **where)
     model = wanted.from_pretrained(name, **where)
@@ -156,7 +159,7 @@ def _of_texts(
     )
 
 
-def _check_architecture(name: str, config: Any, wanted: type, lack: str) -> None:
+def check_architecture(name: str, config: Any, wanted: type, lack: str) -> None:
     """Refuse a checkpoint of another part of the family.
 
     Raises:

@@ -7,10 +7,21 @@ import contextlib
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 
-__all__ = ["UsageError", "add_hub_options", "hub_options", "note", "positive", "start_keras"]
+__all__ = [
+    "Progress",
+    "UsageError",
+    "add_hub_options",
+    "hub_options",
+    "note",
+    "positive",
+    "probability",
+    "start_keras",
+]
 
 
 class UsageError(ValueError):
@@ -33,6 +44,71 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
     return int(text)
+
+
+def probability(text: str) -> float:
+    """An argument that must be a number from 0 to 1.
+
+    Raises:
+        ArgumentTypeError: It is not.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return value
+
+
+class Progress:
+    """The steps of a command: a bar where stderr is a terminal, and the seconds of each.
+
+    Args:
+        **steps: Name of each step in `seconds`, and its words on the bar, in order.
+
+    Attributes:
+        seconds: How long each took that has ended.
+    """
+
+    def __init__(self, **steps: str) -> None:
+        self.seconds: dict[str, float] = {}
+        self._steps = steps
+
+    def __enter__(self) -> Progress:
+        from tqdm import tqdm
+
+        # disable=None: silent where stderr is no terminal.
+        self._bar = tqdm(total=len(self._steps), unit="step", disable=None, leave=False)
+        self._bar.set_description(next(iter(self._steps.values())))
+        self._last = time.perf_counter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._end_step()
+        self._bar.close()
+
+    def next(self) -> None:
+        """The current step has ended, the next one begins."""
+        self._end_step()
+        self._bar.update()
+        self._bar.set_postfix_str("")
+        self._bar.set_description(list(self._steps.values())[len(self.seconds)])
+
+    def detail(self, text: str) -> None:
+        """Show how far the current step is."""
+        self._bar.set_postfix_str(text)
+
+    def _end_step(self) -> None:
+        now = time.perf_counter()
+        self.seconds[list(self._steps)[len(self.seconds)]] = round(now - self._last, 3)
+        self._last = now
 
 
 def add_hub_options(parser: argparse.ArgumentParser) -> None:

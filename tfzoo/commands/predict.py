@@ -1,112 +1,127 @@
-"""`tfzoo predict`: what is in this video?"""
+"""`tfzoo predict`: what is in this video, or where in this photo?"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfzoo.commands import classifier
-from tfzoo.commands.console import UsageError, add_hub_options, hub_options, note, positive
+from tfzoo.commands import classifier, detector, pictures
+from tfzoo.commands.console import (
+    Progress,
+    UsageError,
+    add_hub_options,
+    hub_options,
+    note,
+    positive,
+    probability,
+    start_keras,
+)
 
 __all__ = ["add_to", "run"]
-
-# Pillow opens films too: in these formats, files of several pictures are animations.
-_ANIMATED = {"GIF", "WEBP", "PNG", "AVIF"}
 
 
 def add_to(subparsers: Any) -> None:
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "predict",
-        help="classify a video",
-        description="Classify a video, an animation, a folder of frames or a still image.",
+        help="classify a video, or find objects in a photo",
+        description="Classify a video, an animation, a folder of frames or a still image; or, "
+        "with the checkpoint of a detector, find what texts name in a photo.",
     )
     parser.add_argument("input", metavar="VIDEO_OR_IMAGE", type=Path)
     parser.add_argument(
         "--model",
         metavar="DIR_OR_REPO",
         help="checkpoint of a video classifier, or, with --labels, of a model of videos and "
-        "texts; default: the classifier that ships with tfzoo",
+        "texts or of a detector; default: the classifier that ships with tfzoo",
     )
     parser.add_argument(
         "--labels",
         metavar="LABEL",
         nargs="+",
         action="extend",
-        help="texts to choose from, for a model of videos and texts",
+        help="texts to choose from, for a model of videos and texts; or to find, for a detector",
     )
     parser.add_argument(
         "--template",
         metavar="TEXT",
-        help="sentence around each label, with {} in its place, e.g. 'a video of {}'",
+        help="sentence around each label, with {} in its place, e.g. 'a photo of {}'",
     )
     parser.add_argument(
         "--top-k",
         metavar="K",
         type=positive,
-        help="how many labels to show; default: 5, or all of --labels",
+        help="how many labels to show; default: 5, or all of --labels; or how many boxes at "
+        "most; default: all",
     )
     parser.add_argument(
         "--num-frames", metavar="T", type=positive, help="how many frames; default: the model's"
     )
+    _add_detector_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_hub_options(parser)
     parser.set_defaults(run=run)
 
 
-@dataclass
-class _Stopwatch:
-    """Seconds spent in each step of the command."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    last: float = field(default_factory=time.perf_counter)
-
-    def lap(self, step: str) -> None:
-        now = time.perf_counter()
-        self.seconds[step] = round(now - self.last, 3)
-        self.last = now
+def _add_detector_options(parser: Any) -> None:
+    group = parser.add_argument_group("detectors")
+    group.add_argument(
+        "--threshold",
+        metavar="P",
+        type=probability,
+        help=f"show boxes that score above this; default: {detector.THRESHOLD}",
+    )
+    group.add_argument(
+        "--draw",
+        metavar="FILE",
+        type=Path,
+        help="write the photo with the boxes drawn on it; the suffix says in which format",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Classify the file and print the most likely labels.
+    """Print the most likely labels of the file, or the boxes found in it.
 
     Raises:
         UsageError: Options that do not go together, or do not fit the checkpoint.
         FileNotFoundError: There is no such file.
         HubError: There is no such checkpoint.
-        ConfigError: The checkpoint is not one of a video classifier.
+        ConfigError: The checkpoint is neither one of a video classifier nor of a detector.
         ValueError: The file is neither a video nor an image, or is too short.
+        OSError: The picture cannot be written.
     """
     _check_usage(args)
     if not args.input.exists():
         raise FileNotFoundError(f"{args.input}: there is no such file.")
+    if args.draw is not None:
+        pictures.check_target("--draw", args.draw, args.input)
     name = args.model or _default_model()
-    labels, scores, indices, seconds = _classify(args, name)
-    count = args.top_k or (5 if args.labels is None else len(labels))
+    with Progress(loading="loading", reading="reading", prediction="predicting") as progress:
+        answer, lines = _answer(args, name, progress)
     result = {
         "file": str(args.input),
         "model": str(args.model or Path(name).name),
         **({} if args.template is None else {"template": args.template}),
-        "frames": indices,
-        "predictions": _best(scores, labels, count),
-        "seconds": seconds,
+        **answer,
+        "seconds": progress.seconds,
     }
-    print(json.dumps(result) if args.json else _as_text(result))
+    print(json.dumps(result) if args.json else _as_text(result, lines))
 
 
 def _check_usage(args: argparse.Namespace) -> None:
     """Refuse what cannot end well before anything is loaded.
 
     Raises:
-        UsageError: `--labels` without `--model`, `--template` without `--labels`, or invalid ones.
+        UsageError: `--labels` without `--model`, `--template` without `--labels`, invalid ones,
+            or an option of detectors without `--model`.
     """
+    if args.model is None:
+        detector.refuse_options(args, "and the one that ships with tfzoo classifies: add --model")
     if args.labels is None and args.template is not None:
         raise UsageError("--template needs --labels: it is the sentence around each of them.")
     if args.labels is None:
@@ -124,35 +139,37 @@ def _default_model() -> str:
     return str(default_checkpoint())
 
 
+def _answer(
+    args: argparse.Namespace, name: str, progress: Progress
+) -> tuple[dict[str, Any], list[str]]:
+    """What the checkpoint, of whatever kind, says of the file, and the same in lines."""
+    from tfzoo.auto import AutoConfig
+
+    config = AutoConfig.from_pretrained(name, **hub_options(args))
+    start_keras()
+    if detector.fits(config):
+        answer = detector.find(args, name, config, progress)
+        return answer, detector.as_text(answer)
+    detector.refuse_options(args, f"and {name} is of model_type {config.model_type!r}")
+    answer = _classify(args, name, config, progress)
+    return answer, _ranking(answer)
+
+
 def _classify(
-    args: argparse.Namespace, name: str
-) -> tuple[Mapping[int, str], np.ndarray, list[int], dict[str, float]]:
-    """Labels, their scores, the places of the frames, and the seconds that each step took."""
-    from tqdm import tqdm
-
-    watch = _Stopwatch()
-    # disable=None: silent where stderr is no terminal.
-    with tqdm(total=3, desc="loading", unit="step", disable=None, leave=False) as bar:
-        model = classifier.load(name, args.labels, args.template, hub_options(args))
-        watch.lap("loading")
-        bar.update()
-        bar.set_description("reading")
-        choice = {"num_frames": args.num_frames or model.num_frames, **model.sampling}
-        frames, indices = _read(
-            args.input, choice, lambda done, all_: bar.set_postfix_str(f"frame {done}/{all_}")
-        )
-        watch.lap("reading")
-        bar.update()
-        bar.set_postfix_str("")
-        bar.set_description("predicting")
-        scores = model.scores(frames)
-        watch.lap("prediction")
-    return model.labels, scores, indices, watch.seconds
+    args: argparse.Namespace, name: str, config: Any, progress: Progress
+) -> dict[str, Any]:
+    """The places of the frames in the file, and its most likely labels."""
+    model = classifier.load(name, config, args.labels, args.template, hub_options(args))
+    progress.next()
+    choice = {"num_frames": args.num_frames or model.num_frames, **model.sampling}
+    frames, indices = _read(args.input, choice, progress)
+    progress.next()
+    scores = model.scores(frames)
+    count = args.top_k or (5 if args.labels is None else len(model.labels))
+    return {"frames": indices, "predictions": _best(scores, model.labels, count)}
 
 
-def _read(
-    path: Path, choice: dict[str, Any], progress: Callable[[int, int], None]
-) -> tuple[np.ndarray, list[int]]:
+def _read(path: Path, choice: dict[str, Any], progress: Progress) -> tuple[np.ndarray, list[int]]:
     """Frames (T, height, width, C) of whatever `path` is, and their places in it."""
     from tfzoo.io import choose_indices, read_frames, read_image, read_video
 
@@ -160,23 +177,15 @@ def _read(
         frames = read_frames(path)
         indices = choose_indices(len(frames), **choice)
         return frames[indices], indices.tolist()
-    if _is_still(path):
+    if pictures.is_still(path):
         image = read_image(path)
         count = choice["num_frames"]
         note(f"{path} is a still image: taken as a clip of {count} equal frames.")
         return np.repeat(image[None], count, axis=0), [0] * count
-    clip = read_video(path, **choice, progress=progress)
+    clip = read_video(
+        path, **choice, progress=lambda done, all_: progress.detail(f"frame {done}/{all_}")
+    )
     return clip.frames, clip.indices.tolist()
-
-
-def _is_still(path: Path) -> bool:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return not (image.format in _ANIMATED and getattr(image, "is_animated", False))
-    except UnidentifiedImageError:
-        return False
 
 
 def _best(scores: np.ndarray, labels: Mapping[int, str], count: int) -> list[dict[str, Any]]:
@@ -184,12 +193,14 @@ def _best(scores: np.ndarray, labels: Mapping[int, str], count: int) -> list[dic
     return [{"label": labels[i], "score": float(scores[i]), "index": i} for i in order]
 
 
-def _as_text(result: dict[str, Any]) -> str:
-    lines = [f"{result['file']} ({result['model']})"]
-    lines += [
+def _ranking(answer: dict[str, Any]) -> list[str]:
+    lines = [
         f"{rank:3d}  {100 * row['score']:6.2f} %  {row['label']}"
-        for rank, row in enumerate(result["predictions"], 1)
+        for rank, row in enumerate(answer["predictions"], 1)
     ]
-    lines.append("frames " + " ".join(map(str, result["frames"])))
-    lines.append(", ".join(f"{step} {s:.2f} s" for step, s in result["seconds"].items()))
-    return "\n".join(lines)
+    return [*lines, "frames " + " ".join(map(str, answer["frames"]))]
+
+
+def _as_text(result: dict[str, Any], lines: list[str]) -> str:
+    seconds = ", ".join(f"{step} {s:.2f} s" for step, s in result["seconds"].items())
+    return "\n".join([f"{result['file']} ({result['model']})", *lines, seconds])

@@ -1,0 +1,31 @@
+"""A small OWLv2 checkpoint with all its files: config, weights, tokenizer, image processor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+
+import tfzoo
+from tests.families.owlv2_cases import config
+from tests.preprocessing.clip_files import write_vocabulary
+
+
+def write_owlv2_checkpoint(folder: Path, seed: int = 0, kind: str = "Owlv2") -> Path:
+    """Write a fresh detector for photos of 32 x 32 pixels, with a vocabulary of 199 tokens.
+
+    Args:
+        folder: Is made.
+        seed: Of the weights.
+        kind: "Owlv2" or "OwlViT".
+    """
+    vocabulary = write_vocabulary(folder, pad_token="!", model_max_length=16)
+    tokenizer = tfzoo.CLIPTokenizerFast.from_pretrained(vocabulary)
+    images = getattr(tfzoo, f"{kind}ImageProcessor")(size={"height": 32, "width": 32})
+    text = {"vocab_size": len(tokenizer), "max_position_embeddings": 16}
+    fields = config(text, {"image_size": 32, "patch_size": 8}, initializer_factor=5.0)
+    keras.utils.set_random_seed(seed)
+    model_class = getattr(tfzoo, f"TF{kind}ForObjectDetection")
+    model_class(getattr(tfzoo, f"{kind}Config")(**fields)).save_pretrained(folder)
+    getattr(tfzoo, f"{kind}Processor")(images, tokenizer).save_pretrained(folder)
+    return folder
