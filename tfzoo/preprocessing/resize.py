@@ -39,7 +39,7 @@ def antialiased_resize(
 
     Example:
         >>> antialiased_resize(np.arange(8.0).reshape(8, 1, 1), (4, 1))[:, 0, 0].round(3)
-        array([0.607, 2.499, 4.501, 6.393])
+        array([0.607, 2.5  , 4.5  , 6.393])
     """
     height, width, channels = image.shape
     if min(*image.shape, *size) < 1:
