@@ -62,7 +62,7 @@ def pairwise_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
         array([[0.33333333]])
     """
     x0, y0, x1, y1 = boxes.T[..., None]
-    u0, v0, u1, v1 = others.T
+    u0, v0, u1, v1 = np.ascontiguousarray(others.T)
     union = (x1 - x0) * (y1 - y0) + (u1 - u0) * (v1 - v0)
     shared = _overlap(x0, x1, u0, u1)
     shared *= _overlap(y0, y1, v0, v1)

@@ -29,7 +29,9 @@ def antialiased_resize(
             for none. Default: (f - 1) / 2 for a reduction by the factor f, and 0 for enlargement.
 
     Returns:
-        (new height, new width, C), float64 for float64, else float32; channels-first in memory.
+        (new height, new width, C): float64 for float64, float32 for smaller floats; integers stay
+        what they are, and are cut after the blur of each axis as in the reference, so that floats
+        are the better choice.
 
     Raises:
         ValueError: An image or a size without pixels, a negative `sigma`.
@@ -41,16 +43,27 @@ def antialiased_resize(
         >>> antialiased_resize(np.arange(8.0).reshape(8, 1, 1), (4, 1))[:, 0, 0].round(3)
         array([0.607, 2.5  , 4.5  , 6.393])
     """
-    height, width, channels = image.shape
+    height, width = image.shape[:2]
     if min(*image.shape, *size) < 1:
         raise ValueError(f"Expected sizes above 0, got an image {image.shape} to make {size}.")
     if sigma is None:
         sigma = tuple(max(0.0, (n / m - 1) / 2) for n, m in zip((height, width), size, strict=True))
     if min(sigma) < 0:
         raise ValueError(f"sigma: expected standard deviations of 0 or more, got {sigma}.")
-    image = image.astype(np.float64 if image.dtype == np.float64 else np.float32, copy=False)
     if size == (height, width) and not any(sigma):
         return image
+    if np.issubdtype(image.dtype, np.integer):
+        sampled = _resampled(_blurred_integers(image, sigma), size, (0.0, 0.0))
+        result = np.trunc(sampled + np.copysign(0.5, sampled)).astype(image.dtype)
+    else:
+        result = _resampled(image, size, sigma)
+    return np.clip(result, image.min(), image.max(), out=result)
+
+
+def _resampled(image: np.ndarray, size: tuple[int, int], sigma: tuple[float, float]) -> np.ndarray:
+    """Blur and sample both axes: (height, width, C) to (*size, C)."""
+    height, width, channels = image.shape
+    image = image.astype(np.float64 if image.dtype == np.float64 else np.float32, copy=False)
     rows = np.empty((size[0], width * channels), image.dtype)
     flat = np.ascontiguousarray(image).reshape(height, -1)
     for target, source, band in _bands(height, size[0], sigma[0]):
@@ -59,7 +72,35 @@ def antialiased_resize(
     result = np.empty((channels, *size), image.dtype)
     for target, source, band in _bands(width, size[1], sigma[1]):
         result[..., target] = planes[..., source] @ band.T.astype(image.dtype)
-    return np.clip(result, image.min(), image.max(), out=result).transpose(1, 2, 0)
+    return result.transpose(1, 2, 0)
+
+
+def _blurred_integers(image: np.ndarray, sigma: tuple[float, float]) -> np.ndarray:
+    """The blur whose result after each axis is cut to integers, as the reference stores it.
+
+    A sum just below an integer loses a whole one: only the same order of addition will do.
+    """
+    image = image.astype(np.float64)
+    for axis, width in enumerate(sigma):
+        kernel = _kernel(width)
+        radius = len(kernel) // 2
+        n = image.shape[axis]
+        lines = np.take(image, _mirror(np.arange(-radius, n + radius), n), axis=axis)
+        lines = np.moveaxis(lines, axis, 0)
+        total = lines[radius : radius + n] * kernel[radius]
+        for k in range(radius):
+            total += (lines[k : k + n] + lines[2 * radius - k :][:n]) * kernel[k]
+        image = np.moveaxis(np.trunc(total), 0, axis)
+    return image
+
+
+def _kernel(sigma: float) -> np.ndarray:
+    """Weights of the blur, (2 radius + 1,)."""
+    radius = int(_TRUNCATE * sigma + 0.5)
+    if not radius:
+        return np.ones(1)
+    weights = np.exp(-0.5 / (sigma * sigma) * np.arange(-radius, radius + 1) ** 2)
+    return weights / weights.sum()
 
 
 def _bands(n_in: int, n_out: int, sigma: float) -> Iterator[tuple[slice, slice, np.ndarray]]:
@@ -81,10 +122,8 @@ def _taps(n_in: int, n_out: int, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """For each output the pixels that it is made of, and their weights: (n_out, taps) both."""
     # The mirrored signal is even about each border, and the blur is even: blurring it and
     # mirroring it may change places, so that one mirror does for both steps.
-    radius = int(_TRUNCATE * sigma + 0.5)
-    offsets = np.arange(-radius, radius + 1)
-    blur = np.exp(-0.5 * (offsets / sigma) ** 2) if radius else np.ones(1)
-    blur = np.append(blur / blur.sum(), 0.0)
+    blur = np.append(_kernel(sigma), 0.0)
+    radius = len(blur) // 2 - 1
     source = (np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5  # where output i lies in the input
     floor = np.floor(source)
     right = (source - floor)[:, None]
