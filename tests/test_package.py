@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import tfzoo
+from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
 from tests.support.processes import run_python
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.registry import families, family_of, public_names
@@ -77,6 +78,7 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(DATA / "photos" / "coffee.jpg", folder / "photo.jpg")
     shutil.copytree(tfzoo.default_checkpoint(), folder / "checkpoint")
     write_xclip_checkpoint(folder / "xclip")
+    write_owlv2_checkpoint(folder / "owlv2")
     (folder / "frames").mkdir()
     for i in range(2):
         shutil.copy(DATA / "photos" / "coffee.jpg", folder / "frames" / f"{i}.jpg")
@@ -103,13 +105,15 @@ def test_examples_of_the_readme_run(
     text = (DATA.parents[1] / "README.md").read_text(encoding="utf-8")
     codes = [block.split("```")[0] for block in text.split("```python\n")[1:]]
     (tmp_path / "tests" / "data").mkdir(parents=True)
-    (tmp_path / "tests" / "data" / "videos").symlink_to(DATA / "videos")
+    for kind in ("videos", "photos"):
+        (tmp_path / "tests" / "data" / kind).symlink_to(DATA / kind)
     monkeypatch.chdir(tmp_path)
     for code in codes:  # no hub in tests: a small checkpoint stands for the published one
         code = code.replace("microsoft/xclip-base-patch32", str(playground / "xclip"))
+        code = code.replace("google/owlv2-base-patch16-ensemble", str(playground / "owlv2"))
         exec(compile(code, "README.md", "exec"), {})
     made = {path.name for path in tmp_path.iterdir()}
-    assert made == {"tests", "tuned", "tuned.keras", "served"}
+    assert made == {"tests", "tuned", "tuned.keras", "served", "found.png"}
 
 
 def test_all_is_complete() -> None:

@@ -79,7 +79,7 @@ def box_bias(rows: int, columns: int) -> np.ndarray:
     Source: section 3.1 of the OWL-ViT paper, "box bias".
 
     Example:
-        >>> box_bias(1, 2).round(3).tolist()
+        >>> box_bias(1, 2).astype(float).round(2).tolist()
         [[0.0, 9.21, 0.0, 9.21], [9.21, 9.21, 0.0, 9.21]]
     """
     one = np.float32(1)
