@@ -23,7 +23,7 @@ def write_owlv2_checkpoint(folder: Path, seed: int = 0, kind: str = "Owlv2") -> 
     tokenizer = tfzoo.CLIPTokenizerFast.from_pretrained(vocabulary)
     images = getattr(tfzoo, f"{kind}ImageProcessor")(size={"height": 32, "width": 32})
     text = {"vocab_size": len(tokenizer), "max_position_embeddings": 16}
-    fields = config(text, {"image_size": 32, "patch_size": 8}, initializer_factor=5.0)
+    fields = config(text, {"image_size": 32, "patch_size": 8})
     keras.utils.set_random_seed(seed)
     model_class = getattr(tfzoo, f"TF{kind}ForObjectDetection")
     model_class(getattr(tfzoo, f"{kind}Config")(**fields)).save_pretrained(folder)

@@ -107,13 +107,29 @@ def _load(name: str, config: Any, where: dict[str, Any]) -> tuple[Any, Any]:
     return AutoProcessor.from_pretrained(name, **where), wanted.from_pretrained(name, **where)
 
 
+def _check_lengths(texts: list[str], tokenizer: Any) -> None:
+    """Refuse labels that are too long, by name.
+
+    Raises:
+        ValueError: One is.
+    """
+    with warnings.catch_warnings():  # which would not say of what
+        warnings.filterwarnings("ignore", "A text has .* tokens, the model takes")
+        lengths = map(len, tokenizer(texts)["input_ids"])
+    for text, length in zip(texts, lengths, strict=True):
+        if length > tokenizer.model_max_length:
+            raise ValueError(
+                f"{text!r} has {length} tokens, the model takes {tokenizer.model_max_length}: "
+                "choose a shorter label or --template."
+            )
+
+
 def _detections(
     processor: Any, model: Any, texts: list[str], photo: Any, threshold: float, count: int | None
 ) -> dict[str, np.ndarray]:
     """The `count` best scores, labels and boxes, the best first; boxes clipped to the photo."""
-    with warnings.catch_warnings():  # of what the model then refuses
-        warnings.filterwarnings("ignore", "A text has .* tokens, the model takes")
-        inputs = processor(text=[texts], images=photo, return_tensors="np")
+    _check_lengths(texts, processor.tokenizer)
+    inputs = processor(text=[texts], images=photo, return_tensors="np")
     # Called directly: for one photo, tracing a graph as `predict` does would cost more than it
     # wins.
     outputs = model(**inputs, training=False, return_dict=True)

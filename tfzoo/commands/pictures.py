@@ -15,6 +15,7 @@ __all__ = ["check_target", "is_still", "write"]
 
 # Pillow opens films too: in these formats, files of several pictures are animations.
 _ANIMATED = {"GIF", "WEBP", "PNG", "AVIF"}
+_QUALITY = 92  # of JPEG and the like: Pillow's own blurs letters
 
 
 def is_still(path: Path) -> bool:
@@ -40,7 +41,7 @@ def check_target(option: str, target: Path, source: Path) -> None:
 
     # Whether Pillow writes a format, it tells by writing: many it can only read, or not in colour.
     try:
-        Image.new("RGB", (1, 1)).save(io.BytesIO(), Image.registered_extensions()[_suffix(target)])
+        _save(Image.new("RGB", (1, 1)), io.BytesIO(), target.suffix)
     except (KeyError, ValueError, OSError):
         raise UsageError(
             f"{option} takes the format from the file's suffix, e.g. .png or .jpg, and can write "
@@ -59,13 +60,14 @@ def write(picture: Image.Image, target: Path) -> None:
         OSError: It cannot be written.
         ValueError: It is too large for the format.
     """
-    from PIL import Image
-
     from tfzoo.files import replacing
 
     with replacing(target, force=True) as path:
-        picture.save(path, Image.registered_extensions()[_suffix(target)])
+        _save(picture, path, target.suffix)
 
 
-def _suffix(path: Path) -> str:
-    return path.suffix.lower()
+def _save(picture: Image.Image, file: Path | io.BytesIO, suffix: str) -> None:
+    """Write to a file in the format that the suffix stands for."""
+    from PIL import Image
+
+    picture.save(file, Image.registered_extensions()[suffix.lower()], quality=_QUALITY)
