@@ -40,12 +40,16 @@ _SHARED = {
     "default_checkpoint": "assets",
 }
 
+_MODULES = ("metrics", "viz")  # found after `import tfzoo` alone
+
 
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(f"module 'tfzoo' has no attribute {name!r}")
     if name in _SHARED:
         return getattr(importlib.import_module(f"tfzoo.{_SHARED[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"tfzoo.{name}")
     registry = importlib.import_module("tfzoo.registry")  # `from` would ask this very function
     if name in registry.public_names():
         return registry.import_name(name)
@@ -56,4 +60,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     registry = importlib.import_module("tfzoo.registry")
-    return sorted([*globals(), *_SHARED, *registry.public_names()])
+    return sorted([*globals(), *_SHARED, *_MODULES, *registry.public_names()])

@@ -46,8 +46,8 @@ def images(rng: np.random.Generator, *shape: int) -> dict[str, np.ndarray]:
 
 
 def config(
-    text: Mapping[str, Any] = {},  # noqa: B006 - never changed
-    vision: Mapping[str, Any] = {},  # noqa: B006
+    text: Mapping[str, Any] = {},
+    vision: Mapping[str, Any] = {},
     **joint: Any,
 ) -> dict[str, Any]:
     """Fields of a tiny config with some changed."""

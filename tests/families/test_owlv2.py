@@ -15,6 +15,7 @@ from tests.families.owlv2_cases import BEGIN, CASES, END, VISION, config, images
 from tests.support.cases import Case
 from tests.support.compare import assert_same, flatten
 from tests.support.family_checks import FamilyChecks
+from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
 from tests.support.shapes import shapes_only
 from tfzoo.config import ConfigError
 from tfzoo.models.owlv2.layers import box_bias
@@ -307,3 +308,15 @@ def test_configs_keep_their_image_size() -> None:
     assert (both.vision_config.patch_size, both.projection_dim) == (4, 9)
     plain = tfzoo.Owlv2Config(return_dict=False)
     assert not plain.return_dict
+
+
+def test_too_long_queries_are_named(tmp_path: Path) -> None:
+    folder = write_owlv2_checkpoint(tmp_path)
+    model = tfzoo.TFOwlv2ForObjectDetection.from_pretrained(folder)
+    too_long = pytest.raises(ValueError, match="'extraordinarily long' has 20 tokens, .* takes 16")
+    with pytest.warns(UserWarning, match="tokens"), too_long:
+        model.encode_queries(["cat", "extraordinarily long"])
+    bank = model.encode_queries(["cat", "dog"])
+    processor = tfzoo.AutoProcessor.from_pretrained(folder)
+    text = processor(text=[["cat", "dog"]], return_tensors="tf")
+    assert_same(model.encode_queries(text).embeds, {"": bank.embeds.numpy()}, bound=0)

@@ -118,6 +118,17 @@ def test_steps_keep_or_change_the_layout():
         processor.pad(first, "first")
 
 
+def test_steps_leave_the_users_pixels_alone():
+    image, processor = unit(face()), Owlv2ImageProcessor()
+    for same in (processor.pad(image), processor.resize(image, 110)):
+        np.testing.assert_array_equal(same, image)
+        assert not np.shares_memory(same, image)
+    pixels = processor(
+        image, do_rescale=False, do_resize=False, do_normalize=False, data_format=None
+    ).pixel_values[0]
+    assert not np.shares_memory(pixels, image)
+
+
 def test_pad_value():
     image = np.ones((2, 4, 3), np.float32)
     for processor, call, expected in (

@@ -201,6 +201,8 @@ def _pad(image: np.ndarray, value: float) -> np.ndarray:
         raise TypeError(f"pad_value: expected a number, got {value!r}.")
     height, width, channels = image.shape
     side = max(height, width)
+    if height == width:
+        return image
     padded = np.full((side, side, channels), value, image.dtype)
     padded[:height, :width] = image
     return padded

@@ -89,8 +89,9 @@ class OwlImageProcessor(OwlPostProcessing, BaseImageProcessor):
         for item in flatten_images(images):
             image = open_image(item)
             layout = data_format or input_data_format or _layout(image)
-            result = one(im.to_channels_last(image, input_data_format))
-            pixels.append(_in_layout(result, layout))
+            image = im.to_channels_last(image, input_data_format)
+            result = _in_layout(one(image), layout)
+            pixels.append(result.copy() if np.may_share_memory(result, image) else result)
         return BatchFeature({"pixel_values": pixels}, return_tensors)
 
 
@@ -103,7 +104,8 @@ def step(
     """Apply a function of images with channels last to one image of any layout."""
     _check_formats(data_format, input_data_format)
     layout = data_format or input_data_format or _layout(image)
-    return _in_layout(function(im.to_channels_last(image, input_data_format)), layout)
+    result = function(im.to_channels_last(image, input_data_format))
+    return _in_layout(result, layout).copy()  # never a view of the user's own pixels
 
 
 def _check_formats(data_format: str | None, input_data_format: str | None) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 __all__ = ["antialiased_resize"]
 
 _BLOCK = 8  # rows of A at a time: more waste flops outside the band, fewer waste calls
+_SMALL = 2**18  # multiplications at a time: BLAS would spread more over threads, which wait in vain
 _TRUNCATE = 4.0  # the blur ends after so many standard deviations
 
 
@@ -65,14 +66,21 @@ def _resampled(image: np.ndarray, size: tuple[int, int], sigma: tuple[float, flo
     height, width, channels = image.shape
     image = image.astype(np.float64 if image.dtype == np.float64 else np.float32, copy=False)
     rows = np.empty((size[0], width * channels), image.dtype)
-    flat = np.ascontiguousarray(image).reshape(height, -1)
-    for target, source, band in _bands(height, size[0], sigma[0]):
-        np.matmul(band.astype(image.dtype), flat[source], out=rows[target])
+    _multiply(np.ascontiguousarray(image).reshape(height, -1), rows, sigma[0])
     planes = np.ascontiguousarray(rows.reshape(size[0], width, channels).transpose(2, 0, 1))
     result = np.empty((channels, *size), image.dtype)
-    for target, source, band in _bands(width, size[1], sigma[1]):
-        result[..., target] = planes[..., source] @ band.T.astype(image.dtype)
+    _multiply(planes.reshape(-1, width).T, result.reshape(-1, size[1]).T, sigma[1])
     return result.transpose(1, 2, 0)
+
+
+def _multiply(lines: np.ndarray, out: np.ndarray, sigma: float) -> None:
+    """Put A x `lines` into `out`: (n_in, M) and (n_out, M)."""
+    for target, source, band in _bands(len(lines), len(out), sigma):
+        band = band.astype(lines.dtype)
+        step = max(1, _SMALL // band.size)
+        for start in range(0, lines.shape[1], step):
+            part = slice(start, start + step)
+            np.matmul(band, lines[source, part], out=out[target, part])
 
 
 def _blurred_integers(image: np.ndarray, sigma: tuple[float, float]) -> np.ndarray:

@@ -360,9 +360,16 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
                 )
             tokenizer = CLIPTokenizerFast.from_pretrained(self.config.name_or_path)
         tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
-        length = self.config.text_config.max_position_embeddings
+        limit = self.config.text_config.max_position_embeddings
+        for text, ids in zip(
+            texts, tokenizer(list(texts), truncation=False).input_ids, strict=True
+        ):
+            if len(ids) > limit:
+                raise ValueError(
+                    f"{owner}: {text!r} has {len(ids)} tokens, the model takes {limit}."
+                )
         return dict(
-            tokenizer(list(texts), padding="max_length", max_length=length, return_tensors="np")
+            tokenizer(list(texts), padding="max_length", max_length=limit, return_tensors="np")
         )
 
     def detect(
