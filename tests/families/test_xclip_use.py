@@ -160,9 +160,7 @@ def test_classifier_refuses_what_does_not_fit(folder: Path, tmp_path: Path) -> N
     with pytest.raises(ValueError, match="holds no tokenizer"):
         alone.zero_shot_classifier(LABELS)
     small = tfzoo.TFXCLIPModel(tfzoo.XCLIPConfig(**config()))
-    with pytest.raises(
-        ValueError, match="199 entries, the model.s vocabulary has 49"
-    ):
+    with pytest.raises(ValueError, match="199 entries, the model.s vocabulary has 49"):
         small.zero_shot_classifier(LABELS, tokenizer=tfzoo.AutoTokenizer.from_pretrained(folder))
     with pytest.raises(ValueError, match="pixel_values must have shape"):
         model.zero_shot_classifier(LABELS)(np.zeros((1, 4, 3, 32, 32), "float32"))
