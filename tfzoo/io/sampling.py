@@ -10,7 +10,7 @@ from tfzoo.io.errors import VideoError
 
 __all__ = ["SAMPLINGS", "choose_indices", "sample_frame_indices"]
 
-SAMPLINGS = ("uniform", "segment", "centre", "random_clip")
+SAMPLINGS = ("uniform", "spread", "segment", "centre", "random_clip")
 
 
 def sample_frame_indices(
@@ -63,9 +63,11 @@ def choose_indices(
     Args:
         total: Number of frames of the video.
         num_frames: Number of frames to take.
-        sampling: "uniform": evenly spread, the first and the last frame included; "segment": the
-            middles of `num_frames` equal segments; "centre": every `frame_sample_rate`th frame
-            around the video's middle; "random_clip": `sample_frame_indices`.
+        sampling: "uniform": evenly spread, the first and the last frame included; "spread": the
+            same, but a video of fewer frames than are taken, two at least, has frames taken twice
+            or more; "segment": the middles of `num_frames` equal segments; "centre": every
+            `frame_sample_rate`th frame around the video's middle; "random_clip":
+            `sample_frame_indices`.
         frame_sample_rate: For "centre" and "random_clip", the distance in frames.
         rng: For "random_clip", see `sample_frame_indices`.
 
@@ -81,6 +83,8 @@ def choose_indices(
         array([ 0, 33, 66, 99])
         >>> choose_indices(100, 4, "segment")
         array([12, 37, 62, 87])
+        >>> choose_indices(3, 5, "spread")
+        array([0, 0, 1, 2, 2])
     """
     if sampling not in SAMPLINGS:
         raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}.")
@@ -88,7 +92,7 @@ def choose_indices(
     _check_enough(total, num_frames, sampling, frame_sample_rate)
     if sampling == "random_clip":
         return sample_frame_indices(num_frames, frame_sample_rate, total, rng)
-    if sampling == "uniform":
+    if sampling in ("uniform", "spread"):
         return np.rint(np.linspace(0, total - 1, num_frames)).astype(np.int64)
     order = np.arange(num_frames, dtype=np.int64)
     if sampling == "segment":
@@ -104,6 +108,7 @@ def _check_at_least_one(**numbers: int) -> None:
 
 def _check_enough(total: int, num_frames: int, sampling: str, frame_sample_rate: int) -> None:
     needed = {
+        "spread": 2,
         "centre": (num_frames - 1) * frame_sample_rate + 1,
         "random_clip": num_frames * frame_sample_rate + 1,
     }.get(sampling, num_frames)

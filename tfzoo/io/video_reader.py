@@ -71,7 +71,8 @@ def read_video(
         path: The video file.
         indices: Frames to read, counted from 0; any order, repeats allowed.
         num_frames: Number of frames to choose.
-        sampling: How: "uniform", "segment", "centre" or "random_clip", see `choose_indices`.
+        sampling: How: "uniform", "spread", "segment", "centre" or "random_clip", see
+            `choose_indices`.
         frame_sample_rate: For "centre" and "random_clip", the distance of the frames.
         rng: For "random_clip": a `numpy.random.Generator`, a `RandomState` or an integer seed.
         stream: Which of the file's video streams.

@@ -25,6 +25,7 @@ def make_batched_videos(
     sampling: str = "uniform",
     frame_sample_rate: int = 1,
     rng: Any = None,
+    equal_lengths: bool = True,
 ) -> list[list[Any]]:
     """Bring `videos` to a list of videos, each a list of frames; pixels are left alone.
 
@@ -37,6 +38,7 @@ def make_batched_videos(
         sampling: For paths: how to choose them, see `tfzoo.io.choose_indices`.
         frame_sample_rate: For paths: the distance of the frames, see there.
         rng: For paths: the source of random clips, see there.
+        equal_lengths: Whether all videos must have the same number of frames.
 
     Returns:
         B lists of T frames.
@@ -59,7 +61,7 @@ def make_batched_videos(
     }
     batch = [_frames(video, reading) for video in _videos(videos)]
     counts = [len(frames) for frames in batch]
-    if len(set(counts)) > 1:
+    if equal_lengths and len(set(counts)) > 1:
         listed = ", ".join(f"video {i} has {count}" for i, count in enumerate(counts))
         raise ValueError(f"Videos of one batch need the same number of frames: {listed}.")
     return batch
