@@ -68,13 +68,23 @@ def test_too_short_a_video(total, sampling, needed):
     assert enough[-1] < needed
 
 
+def test_spread_repeats_the_frames_of_short_videos():
+    for total in (8, 9, 100):
+        expected = choose_indices(total, 8).tolist()
+        assert choose_indices(total, 8, "spread").tolist() == expected
+    assert choose_indices(2, 4, "spread").tolist() == [0, 0, 1, 1]
+    assert choose_indices(5, 7, "spread").tolist() == [0, 1, 1, 2, 3, 3, 4]
+    with pytest.raises(VideoError, match="has 1 frames; 4 frames by 'spread' .* at least 2"):
+        choose_indices(1, 4, "spread")
+
+
 def test_too_short_a_video_for_the_documented_function():
     with pytest.raises(ValueError, match="more than 32 frames, got one of 32"):
         sample_frame_indices(8, 4, 32)
 
 
 def test_an_unknown_sampling():
-    with pytest.raises(ValueError, match="one of uniform, segment, centre, random_clip, got 'all'"):
+    with pytest.raises(ValueError, match="one of uniform, spread, segment, .*, got 'all'"):
         choose_indices(10, 2, "all")
 
 
