@@ -270,6 +270,6 @@ import tfzoo.viz
 print(sorted({"numpy", "PIL", "keras", "matplotlib"} & set(sys.modules)), tfzoo.viz.__all__)
 print(callable(tfzoo.viz.draw_detections), sorted({"keras", "matplotlib"} & set(sys.modules)))
 """)
-    assert said.split("\n")[:2] == ["[] ['draw_detections']", "True []"]
+    assert said.split("\n")[:2] == ["[] ['draw_detections', 'draw_timeline']", "True []"]
     with pytest.raises(AttributeError, match=r"tfzoo\.viz.*nonsense"):
         tfzoo.viz.nonsense  # noqa: B018

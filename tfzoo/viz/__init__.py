@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfzoo.viz.detections import draw_detections
+    from tfzoo.viz.timeline import draw_timeline
 
-__all__ = ["draw_detections"]
+__all__ = ["draw_detections", "draw_timeline"]
 
-_MODULES = {"draw_detections": "detections"}
+_MODULES = {"draw_detections": "detections", "draw_timeline": "timeline"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import colorsys
 import os
 from collections.abc import Mapping, Sequence
 from math import ceil, floor
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from tfzoo.preprocessing.image import to_channels_last
-from tfzoo.preprocessing.image_batch import open_image
+from tfzoo.viz.drawing import Colour, colour_of, font_of, ink_on, rgb_pixels, size_of
 
 __all__ = ["draw_detections"]
-
-Colour = tuple[int, int, int]
-_GOLDEN = 0.618033988749895  # multiples of it, modulo 1, keep well apart however many there are
 
 
 class _Detection(NamedTuple):
@@ -75,11 +70,11 @@ def draw_detections(
         >>> picture.size, picture.mode
         ((320, 213), 'RGB')
     """
-    canvas = _canvas(image)
+    canvas = Image.fromarray(rgb_pixels(image).copy())
     detections = _detections(results, labels, min_score)
     longer = max(canvas.size)
-    line_width = _size("line_width", line_width, max(1, round(longer / 320)))
-    letters = _font(font, _size("font_size", font_size, max(10, round(longer / 45))))
+    line_width = size_of("line_width", line_width, max(1, round(longer / 320)))
+    letters = font_of(font, size_of("font_size", font_size, max(10, round(longer / 45))))
     draw = ImageDraw.Draw(canvas)
     for detection in detections:
         _draw(draw, canvas.size, detection, line_width, letters)
@@ -87,19 +82,6 @@ def draw_detections(
 
 
 # ---- what to draw
-def _canvas(image: Any) -> Image.Image:
-    """A copy of the image in RGB."""
-    pixels = to_channels_last(open_image(image))
-    if pixels.dtype != np.uint8:
-        raise ValueError(
-            f"image: expected pixels as uint8, 0 to 255, got dtype {pixels.dtype}. Give the photo "
-            "itself rather than a model's pixel_values, or scale and convert it."
-        )
-    if pixels.shape[-1] != 3:
-        raise ValueError(f"image: expected 1, 3 or 4 channels, got shape {pixels.shape}.")
-    return Image.fromarray(np.ascontiguousarray(pixels).copy())
-
-
 def _detections(results: Any, labels: Any, min_score: float) -> list[_Detection]:
     """What is to be drawn, in this order."""
     if not isinstance(results, Mapping):
@@ -123,7 +105,7 @@ def _detections(results: Any, labels: Any, min_score: float) -> list[_Detection]
     numbers, names = _names(results, labels, len(scores))
     order = np.argsort(scores, kind="stable")
     return [
-        _Detection(boxes[i], f"{names[i]} {scores[i]:.2f}".strip(), _colour(numbers[i]))
+        _Detection(boxes[i], f"{names[i]} {scores[i]:.2f}".strip(), colour_of(numbers[i]))
         for i in order[scores[order] >= min_score].tolist()
     ]
 
@@ -181,37 +163,6 @@ def _name(labels: Any, number: int) -> str:
 
 
 # ---- how to draw it
-def _size(name: str, value: int | None, default: int) -> int:
-    """A size in pixels that the user may choose."""
-    if value is None:
-        return default
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name}: expected a whole number of pixels above 0, got {value!r}.")
-    return value
-
-
-def _font(path: str | os.PathLike[str] | None, size: int) -> Any:
-    if path is None:
-        return ImageFont.load_default(size)
-    try:
-        return ImageFont.truetype(os.fspath(path), size)
-    except OSError as error:
-        message = f"font: expected the file of a TrueType font, got {path}: {error}."
-        raise ValueError(message) from error
-
-
-def _colour(number: int) -> Colour:
-    """The colour of a label: hues far apart, every other one darker."""
-    red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.9, (1.0, 0.7)[number % 2])
-    return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def _ink(background: Colour) -> Colour:
-    """Black or white, whichever can be read on the background."""
-    red, green, blue = background
-    return (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else (255, 255, 255)
-
-
 def _draw(
     draw: ImageDraw.ImageDraw,
     size: tuple[int, int],
@@ -241,4 +192,4 @@ def _draw(
     top = above if above >= 0 else max(0, min(top, height - high))
     draw.rectangle((left, top, left + wide - 1, top + high - 1), fill=detection.colour)
     place = (left + margin - x_min, top + margin - y_min)
-    draw.text(place, detection.text, fill=_ink(detection.colour), font=font)
+    draw.text(place, detection.text, fill=ink_on(detection.colour), font=font)

@@ -1,0 +1,77 @@
+"""What the pictures have in common: pixels, colours, letters."""
+
+from __future__ import annotations
+
+import colorsys
+import os
+from typing import Any
+
+import numpy as np
+from PIL import ImageFont
+
+from tfzoo.preprocessing.image import to_channels_last
+from tfzoo.preprocessing.image_batch import open_image
+
+__all__ = ["Colour", "colour_of", "font_of", "ink_on", "rgb_pixels", "size_of"]
+
+Colour = tuple[int, int, int]
+_GOLDEN = 0.618033988749895  # multiples of it, modulo 1, keep well apart however many there are
+
+
+def rgb_pixels(image: Any) -> np.ndarray:
+    """The pixels of an image, (height, width, 3) uint8.
+
+    Raises:
+        FileNotFoundError: There is no such image file.
+        TypeError: Something that is no image.
+        ValueError: Pixels that are not uint8, or another number of channels than 1, 3 or 4.
+    """
+    pixels = to_channels_last(open_image(image))
+    if pixels.dtype != np.uint8:
+        raise ValueError(
+            f"image: expected pixels as uint8, 0 to 255, got dtype {pixels.dtype}. Give the photo "
+            "itself rather than a model's pixel_values, or scale and convert it."
+        )
+    if pixels.shape[-1] != 3:
+        raise ValueError(f"image: expected 1, 3 or 4 channels, got shape {pixels.shape}.")
+    return np.ascontiguousarray(pixels)
+
+
+def size_of(name: str, value: int | None, default: int) -> int:
+    """A size in pixels that the user may choose.
+
+    Raises:
+        ValueError: It is no whole number above 0.
+    """
+    if value is None:
+        return default
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name}: expected a whole number of pixels above 0, got {value!r}.")
+    return value
+
+
+def font_of(path: str | os.PathLike[str] | None, size: int) -> Any:
+    """Pillow's own font, or that of a TrueType file.
+
+    Raises:
+        ValueError: The file holds no font.
+    """
+    if path is None:
+        return ImageFont.load_default(size)
+    try:
+        return ImageFont.truetype(os.fspath(path), size)
+    except OSError as error:
+        message = f"font: expected the file of a TrueType font, got {path}: {error}."
+        raise ValueError(message) from error
+
+
+def colour_of(number: int) -> Colour:
+    """The colour of a label: hues far apart, every other one darker."""
+    red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.9, (1.0, 0.7)[number % 2])
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def ink_on(background: Colour) -> Colour:
+    """Black or white, whichever can be read on the background."""
+    red, green, blue = background
+    return (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else (255, 255, 255)
