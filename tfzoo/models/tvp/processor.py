@@ -117,9 +117,13 @@ class TvpProcessor(BaseProcessor):
         if max_text_length is not None:
             if "max_length" in options:
                 raise ValueError("max_length is max_text_length's name in tokenizers; give one.")
+            if not isinstance(max_text_length, (int, np.integer)) or max_text_length < 1:
+                raise ValueError(
+                    f"max_text_length: expected a whole number above 0, got {max_text_length!r}."
+                )
             options = {**options, "max_length": max_text_length}
         texts = _as_batch(text, bool(options.get("is_split_into_words")))
-        if options.get("truncation") in (None, False, "do_not_truncate"):
+        if options.get("truncation") in (None, "do_not_truncate"):
             options = {**options, "truncation": False}
         self._check_lengths(texts, options)
         return self.tokenizer(texts, **options)
@@ -132,13 +136,13 @@ class TvpProcessor(BaseProcessor):
         """
         names = ("add_special_tokens", "is_split_into_words", "split_special_tokens")
         alike = {name: options[name] for name in names if name in options}
+        added = self.tokenizer.num_special_tokens_to_add() * alike.get("add_special_tokens", True)
         with warnings.catch_warnings():  # of lengths that are refused here, or cut
             warnings.filterwarnings("ignore", "A text has .* tokens, the model takes")
-            encoded = self.tokenizer(texts, return_special_tokens_mask=True, **alike)
+            rows = self.tokenizer(texts, **alike)["input_ids"]
         limit = options.get("max_length") or self.tokenizer.model_max_length
-        rows = zip(texts, encoded["input_ids"], encoded["special_tokens_mask"], strict=True)
-        for number, (text, ids, special) in enumerate(rows):
-            if len(ids) == sum(special):
+        for number, (text, ids) in enumerate(zip(texts, rows, strict=True)):
+            if len(ids) <= added:
                 raise ValueError(
                     f"text: sentence {number}, {text!r}, is empty: say what is to be found."
                 )
@@ -226,7 +230,7 @@ def _as_batch(text: Any, is_split_into_words: bool) -> list[Any]:
             )
     if not text:
         raise ValueError("text: expected a sentence or a list of them, got an empty list.")
-    return list(text)
+    return [list(words) if is_split_into_words else words for words in text]
 
 
 def _check_frames(videos: Any) -> None:
