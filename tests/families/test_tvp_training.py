@@ -1,0 +1,177 @@
+"""TVP learns: the prompts alone or everything, with batch norms that move or stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfzoo
+from tests.families.tvp_cases import CASES, config, queries, spans, videos
+from tfzoo.layers.resnet import BatchNorm
+from tfzoo.variables import slots
+
+GROUNDING = CASES[0]
+STATISTICS = (".moving_mean", ".moving_variance")
+
+
+def arrays(model: Any) -> dict[str, np.ndarray]:
+    return {path: slot.variable.numpy() for path, slot in slots(model).items()}
+
+
+def moved(model: Any, before: dict[str, np.ndarray]) -> set[str]:
+    return {path for path, now in arrays(model).items() if not np.array_equal(now, before[path])}
+
+
+def fitted(part: str | None, statistics: bool) -> tuple[Any, set[str]]:
+    """A model after one step, and what moved."""
+    model = GROUNDING.load()
+    model.freeze("backbone")  # takes no effect: what counts is the last call
+    model.freeze(part, statistics=statistics)
+    before = arrays(model)
+    model.compile(keras.optimizers.SGD(0.1))
+    batch = tf.data.Dataset.from_tensors(GROUNDING.make_inputs())
+    history = model.fit(batch, shuffle=False, verbose=0).history
+    assert set(history) == {"loss", "loss_iou", "loss_distance", "loss_duration"}
+    return model, moved(model, before)
+
+
+def test_prompts_alone() -> None:
+    """The paper's recipe on top of a trained model: nothing else moves, statistics included."""
+    _, changed = fitted("all_but_prompts", statistics=False)
+    sides = {f"model.visual_prompter.pad_{side}" for side in ("up", "down", "left", "right")}
+    assert changed == {"model.text_prompt", *sides}
+
+
+@pytest.mark.parametrize("statistics", [False, True])
+def test_everything_learns(statistics: bool) -> None:
+    model, changed = fitted(None, statistics)
+    still = set(slots(model)) - changed
+    no_effect = {path for path in still if path.endswith("attention.key.bias")}
+    frozen = {path for path in slots(model) if statistics and path.endswith(STATISTICS)}
+    assert still - no_effect - frozen == {"model.visual_embeddings.position_embeddings.embeddings"}
+    assert not changed & frozen
+
+
+def test_a_frozen_backbone_keeps_its_statistics() -> None:
+    model, changed = fitted("backbone", statistics=False)
+    backbone = {p for p in slots(model) if p.startswith("model.vision_model.backbone.")}
+    assert backbone
+    assert not backbone & changed
+    assert "model.vision_model.grid_encoder_conv.kernel" in changed
+    with pytest.raises(ValueError, match="freeze takes 'all_but_prompts', 'backbone' or None, got"):
+        model.freeze("prompts")
+
+
+def test_losses_are_logged_without_their_weights() -> None:
+    model = GROUNDING.load()
+    model.freeze(statistics=True)
+    given = GROUNDING.make_inputs()
+    parts = tfzoo.TvpLoss()(model(given).logits, given["labels"])
+    expected = {f"loss_{name}": float(np.mean(part)) for name, part in parts.items()}
+    model.compile(keras.optimizers.SGD(0.0))
+    weights = np.array([2.0, 0.0], "float32")
+    labels = given.pop("labels")
+    for batch, scale in (((given, labels), 1.0), ((given, labels, weights), None)):
+        results = model.evaluate(tf.data.Dataset.from_tensors(batch), verbose=0, return_dict=True)
+        if scale is None:
+            first = float(parts["iou"][0]) * 2.0 / 2
+            assert results["loss_iou"] == pytest.approx(first, rel=1e-5)
+            continue
+        total = expected["loss_iou"] + expected["loss_distance"] + 0.1 * expected["loss_duration"]
+        assert results == pytest.approx({"loss": total, **expected}, rel=1e-5)
+
+
+def test_live_statistics_move_as_in_pytorch() -> None:
+    """A tenth of the way, to a variance with the divisor n - 1."""
+    norm = BatchNorm()
+    norm.build((None, None, None, 4))
+    rng = np.random.default_rng(0)
+    for weight in norm.weights:
+        weight.assign(rng.uniform(0.5, 2.0, size=4))
+    x = rng.normal(1.0, 3.0, size=(2, 3, 1, 4)).astype("float32")
+    gamma, beta, mean, variance = (weight.numpy() for weight in norm.weights)
+    out = norm(x, training=True)
+    rows = x.reshape(6, 4)
+    normed = (rows - rows.mean(0)) / np.sqrt(rows.var(0) + 1e-5)
+    np.testing.assert_allclose(np.reshape(out, (6, 4)), normed * gamma + beta, atol=1e-5)
+    np.testing.assert_allclose(norm.moving_mean, 0.9 * mean + 0.1 * rows.mean(0), rtol=1e-5)
+    expected = 0.9 * variance + 0.1 * rows.var(0, ddof=1)
+    np.testing.assert_allclose(norm.moving_variance, expected, rtol=1e-5)
+    for frozen in ("live", "trainable"):
+        setattr(norm, frozen, False)
+        mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()
+        out = np.reshape(norm(x, training=True), (6, 4))
+        expected = (rows - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+        np.testing.assert_allclose(out, expected, atol=1e-5)
+        np.testing.assert_array_equal(norm.moving_variance, variance)
+        setattr(norm, frozen, True)
+
+
+def test_folded_norms_are_never_stale() -> None:
+    """A function that was traced before training computes with what training left."""
+    model, given = GROUNDING.load(), GROUNDING.make_inputs(with_labels=False)
+    call = tf.function(lambda x: model(x).logits)
+    before = np.asarray(call(given))
+    model.compile(keras.optimizers.SGD(0.1))
+    batch = tf.data.Dataset.from_tensors(GROUNDING.make_inputs())
+    model.fit(batch, shuffle=False, epochs=3, verbose=0)
+    after = np.asarray(call(given))
+    assert np.abs(after - before).max() > 1e-3
+    np.testing.assert_allclose(after, model(given).logits, rtol=1e-5)
+    image = given["pixel_values"][:, 0].transpose(0, 2, 3, 1)
+    stem = model.model.vision_model.backbone.stem
+    padded = np.pad(image, ((0, 0), (3, 3), (3, 3), (0, 0)))
+    plain = stem.normalization(stem.convolution(padded))  # one after the other
+    np.testing.assert_allclose(
+        np.asarray(stem(image)), np.maximum(np.asarray(plain)[:, :16, :16], 0), atol=1e-4
+    )
+
+
+def test_padding_does_not_learn() -> None:
+    rng = np.random.default_rng(0)
+    given = {**queries(rng, 1), **videos(rng, 1, 3, 3, 32, 32), **spans(rng, 1)}
+    given["input_ids"][0, 3:] = 0
+    del given["attention_mask"]  # so that padding is seen
+    model = GROUNDING.load()
+    table = model.get_input_embeddings().embeddings
+    before = table.numpy()
+    model.compile(keras.optimizers.SGD(0.1))
+    model.fit(tf.data.Dataset.from_tensors(given), shuffle=False, verbose=0)
+    changed = np.flatnonzero(np.abs(table.numpy() - before).max(-1))
+    assert set(changed) == set(given["input_ids"].ravel().tolist()) - {0}
+
+
+@pytest.mark.parametrize("part", ["all_but_prompts", None])
+def test_it_overfits_three_spans(part: str | None) -> None:
+    keras.utils.set_random_seed(0)
+    fields = config(hidden_size=24, intermediate_size=48, hidden_dropout_prob=0.1)
+    model = tfzoo.TFTvpForVideoGrounding(tfzoo.TvpConfig(**fields))
+    rng = np.random.default_rng(0)
+    given = {**queries(rng, 3), **videos(rng, 3, 3, 3, 32, 32)}
+    given["labels"] = np.array([[20, 0, 5], [30, 12, 27], [10, 8, 10]], "float32")
+    model.freeze(part, statistics=True)
+    model.compile(keras.optimizers.Adam(5e-2 if part else 5e-3, global_clipnorm=1.0))
+    batches = tf.data.Dataset.from_tensors(given).repeat(80)
+    model.fit(batches.take(1), shuffle=False, verbose=0)
+    first = model.evaluate(batches.take(1), verbose=0, return_dict=True)["loss_iou"]
+    model.fit(batches, shuffle=False, verbose=0)
+    last = model.evaluate(batches.take(1), verbose=0, return_dict=True)["loss_iou"]
+    assert last < (0.85 * first if part else 0.25)
+    labels = given.pop("labels")
+    assert model.predict(given, batch_size=1, verbose=0).logits.shape == (3, 2)
+    plain = tf.data.Dataset.from_tensors((given, labels[:, 1:] / labels[:, :1]))
+    model.compile(keras.optimizers.SGD(1e-3), loss="mse", metrics=["mae"])
+    assert np.isfinite(model.fit(plain, verbose=0).history["mae"][0])
+
+
+def test_dropout_acts_in_training_only() -> None:
+    model = tfzoo.TFTvpForVideoGrounding(tfzoo.TvpConfig(**config(hidden_dropout_prob=0.3)))
+    given = GROUNDING.make_inputs()
+    one, two = (np.asarray(model(given).logits) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    one, two = (np.asarray(model(given, training=True).logits) for _ in range(2))
+    assert np.abs(one - two).max() > 0

@@ -1,0 +1,26 @@
+"""TVP: where in a video does what a sentence says happen?
+
+Paper: Zhang, Chen, Jia, Liu, Ding, "Text-Visual Prompting for Efficient 2D Temporal Video
+Grounding", 2023 (arXiv:2303.04995).
+"""
+
+from tfzoo.registry import Family, lazy_getattr
+
+FAMILY = Family(
+    package=__name__,
+    title="TVP",
+    paper="arXiv:2303.04995",
+    modules={
+        "config": ("ResNetConfig", "TvpConfig"),
+        "grounding": ("EncodedVideo", "TFTvpForVideoGrounding"),
+        "losses": ("TvpLoss",),
+        "model": ("TFTvpModel", "TFTvpPreTrainedModel"),
+        "outputs": ("TFTvpVideoGroundingOutput",),
+    },
+    configs={"tvp": "TvpConfig"},
+    auto={"TFAutoModel": {"tvp": "TFTvpModel"}},
+    checkpoints=("Intel/tvp-base", "Intel/tvp-base-ANet", "Jiqing/tiny-random-tvp"),
+)
+
+__all__ = list(FAMILY.classes)
+__getattr__ = lazy_getattr(FAMILY)
