@@ -25,6 +25,7 @@ _SHARED = {
     "AutoTokenizer": "auto",
     "TFAutoModel": "auto",
     "TFAutoModelForVideoClassification": "auto",
+    "TFAutoModelForVideoGrounding": "auto",
     "TFAutoModelForZeroShotObjectDetection": "auto",
     "load_model": "auto",
     "ConfigError": "config",

@@ -27,6 +27,7 @@ __all__ = [
     "AutoTokenizer",
     "TFAutoModel",
     "TFAutoModelForVideoClassification",
+    "TFAutoModelForVideoGrounding",
     "TFAutoModelForZeroShotObjectDetection",
     "load_model",
     "model_class_for",
@@ -185,6 +186,10 @@ class TFAutoModelForVideoClassification(_AutoModel):
         >>> type(model).__name__
         'TFTimesformerForVideoClassification'
     """
+
+
+class TFAutoModelForVideoGrounding(_AutoModel):
+    """The finder of moments that sentences tell of, of whichever family a checkpoint belongs to."""
 
 
 class _AutoPreprocessing(_Auto):

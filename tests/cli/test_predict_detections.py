@@ -214,13 +214,13 @@ def test_draw_refuses_what_it_cannot_write(
     assert "can write no file without one" in refusal(tmp_path / "out")
     (tmp_path / "folder.png").mkdir()
     assert "folder.png is a folder" in refusal(tmp_path / "folder.png")
-    assert "is the photo itself" in refusal(PHOTO)
+    assert "is the input itself" in refusal(PHOTO)
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
 
 
 def test_the_photo_itself_is_known_by_any_name(tmp_path: Path) -> None:
     (tmp_path / "link.jpg").symlink_to(PHOTO)
-    with pytest.raises(ValueError, match="the photo itself"):
+    with pytest.raises(ValueError, match="the input itself"):
         pictures.check_target("--draw", tmp_path / "link.jpg", PHOTO)
 
 

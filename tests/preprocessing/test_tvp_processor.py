@@ -62,6 +62,7 @@ def test_without_max_text_length_the_tokenizers_own_counts(processor):
     assert features.input_ids.shape == (2, 20)
     short = processor(text=SENTENCES, padding=True, return_tensors="np")
     np.testing.assert_array_equal(short.input_ids, features.input_ids[:, :10])
+    same(processor(text=SENTENCES, padding=True, max_text_length=12, return_tensors="np"), short)
 
 
 def test_forms_of_text(processor):

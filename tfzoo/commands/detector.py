@@ -15,7 +15,7 @@ from tfzoo.commands.console import Progress, UsageError, hub_options
 __all__ = ["THRESHOLD", "as_text", "find", "fits", "refuse_options"]
 
 THRESHOLD = 0.1  # as the processors' own
-_OPTIONS = ("threshold", "draw")
+_OPTIONS = {"threshold": "objects", "draw": "objects or moments"}  # and what is found with each
 
 
 def fits(config: Any) -> bool:
@@ -36,9 +36,9 @@ def refuse_options(args: argparse.Namespace, reason: str) -> None:
     Raises:
         UsageError: One was given.
     """
-    for option in _OPTIONS:
+    for option, found in _OPTIONS.items():
         if getattr(args, option) is not None:
-            raise UsageError(f"--{option} is for models that find objects, {reason}.")
+            raise UsageError(f"--{option} is for models that find {found}, {reason}.")
 
 
 def find(args: argparse.Namespace, name: str, config: Any, progress: Progress) -> dict[str, Any]:

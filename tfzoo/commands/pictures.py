@@ -50,7 +50,7 @@ def check_target(option: str, target: Path, source: Path) -> None:
     if target.is_dir():
         raise UsageError(f"{option} {target} is a folder: name a file in it.")
     if target.exists() and target.samefile(source):
-        raise UsageError(f"{option} {target} is the photo itself: choose another name.")
+        raise UsageError(f"{option} {target} is the input itself: choose another name.")
 
 
 def write(picture: Image.Image, target: Path) -> None:

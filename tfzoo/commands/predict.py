@@ -1,4 +1,4 @@
-"""`tfzoo predict`: what is in this video, or where in this photo?"""
+"""`tfzoo predict`: what is in this video, when does it happen, or where is it in this photo?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfzoo.commands import classifier, detector, pictures
+from tfzoo.commands import classifier, detector, grounder, pictures
 from tfzoo.commands.console import (
     Progress,
     UsageError,
@@ -29,16 +29,18 @@ def add_to(subparsers: Any) -> None:
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "predict",
-        help="classify a video, or find objects in a photo",
+        help="classify a video, find moments in it, or objects in a photo",
         description="Classify a video, an animation, a folder of frames or a still image; or, "
-        "with the checkpoint of a detector, find what texts name in a photo.",
+        "with the checkpoint of a model that does so, find what texts name in a photo, or when "
+        "what sentences say happens in a video.",
     )
     parser.add_argument("input", metavar="VIDEO_OR_IMAGE", type=Path)
     parser.add_argument(
         "--model",
         metavar="DIR_OR_REPO",
         help="checkpoint of a video classifier, or, with --labels, of a model of videos and "
-        "texts or of a detector; default: the classifier that ships with tfzoo",
+        "texts or of a detector, or, with --query, of a finder of moments; default: the "
+        "classifier that ships with tfzoo",
     )
     parser.add_argument(
         "--labels",
@@ -46,6 +48,13 @@ def add_to(subparsers: Any) -> None:
         nargs="+",
         action="extend",
         help="texts to choose from, for a model of videos and texts; or to find, for a detector",
+    )
+    parser.add_argument(
+        "--query",
+        metavar="SENTENCE",
+        action="append",
+        help="what happens in the moment to find, e.g. 'a person is sitting on a bed'; may be "
+        "given several times",
     )
     parser.add_argument(
         "--template",
@@ -69,29 +78,30 @@ def add_to(subparsers: Any) -> None:
 
 
 def _add_detector_options(parser: Any) -> None:
-    group = parser.add_argument_group("detectors")
+    group = parser.add_argument_group("detectors and finders of moments")
     group.add_argument(
         "--threshold",
         metavar="P",
         type=probability,
-        help=f"show boxes that score above this; default: {detector.THRESHOLD}",
+        help=f"show boxes that score above this; default: {detector.THRESHOLD}; for detectors",
     )
     group.add_argument(
         "--draw",
         metavar="FILE",
         type=Path,
-        help="write the photo with the boxes drawn on it; the suffix says in which format",
+        help="write the photo with the boxes drawn on it, or the moments on a time axis under "
+        "frames of the video; the suffix says in which format",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the most likely labels of the file, or the boxes found in it.
+    """Print the most likely labels of the file, or the boxes or moments found in it.
 
     Raises:
         UsageError: Options that do not go together, or do not fit the checkpoint.
         FileNotFoundError: There is no such file.
         HubError: There is no such checkpoint.
-        ConfigError: The checkpoint is neither one of a video classifier nor of a detector.
+        ConfigError: The checkpoint is of no model that classifies videos or finds something.
         ValueError: The file is neither a video nor an image, or is too short.
         OSError: The picture cannot be written.
     """
@@ -118,10 +128,12 @@ def _check_usage(args: argparse.Namespace) -> None:
 
     Raises:
         UsageError: `--labels` without `--model`, `--template` without `--labels`, invalid ones,
-            or an option of detectors without `--model`.
+            or an option of detectors or finders of moments without `--model`.
     """
     if args.model is None:
-        detector.refuse_options(args, "and the one that ships with tfzoo classifies: add --model")
+        for finder in (detector, grounder):
+            finder.refuse_options(args, "and the one that ships with tfzoo classifies: add --model")
+    grounder.check_queries(args.query)
     if args.labels is None and args.template is not None:
         raise UsageError("--template needs --labels: it is the sentence around each of them.")
     if args.labels is None:
@@ -147,10 +159,15 @@ def _answer(
 
     config = AutoConfig.from_pretrained(name, **hub_options(args))
     start_keras()
+    reason = f"and {name} is of model_type {config.model_type!r}"
+    if grounder.fits(config):
+        answer = grounder.find(args, name, config, progress)
+        return answer, grounder.as_text(answer)
+    grounder.refuse_options(args, reason)
     if detector.fits(config):
         answer = detector.find(args, name, config, progress)
         return answer, detector.as_text(answer)
-    detector.refuse_options(args, f"and {name} is of model_type {config.model_type!r}")
+    detector.refuse_options(args, reason)
     answer = _classify(args, name, config, progress)
     return answer, _ranking(answer)
 

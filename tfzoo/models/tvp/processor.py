@@ -80,8 +80,8 @@ class TvpProcessor(BaseProcessor):
             videos: One video or a batch, as paths, arrays or lists of frames, see
                 `make_batched_videos`; two frames at least.
             return_tensors: "np" for arrays, "tf" for tensors, None for lists.
-            max_text_length: N, tokens that each sentence is padded to; by default the tokenizer's
-                `model_max_length`. `truncation=True` cuts longer ones.
+            max_text_length: Most tokens of a sentence, and N, what each is padded to; by default
+                the tokenizer's `model_max_length`. `truncation=True` cuts longer ones.
             **kwargs: For texts, arguments of the tokenizer: `padding` ("max_length", unless told
                 otherwise; True pads to the longest), `truncation`, ... For videos, arguments of
                 `TvpImageProcessor.preprocess`: `num_frames` (how many to read of files), `size`,
@@ -126,6 +126,8 @@ class TvpProcessor(BaseProcessor):
         if options.get("truncation") in (None, "do_not_truncate"):
             options = {**options, "truncation": False}
         self._check_lengths(texts, options)
+        if options["padding"] != "max_length" and not options["truncation"]:
+            options = {name: value for name, value in options.items() if name != "max_length"}
         return self.tokenizer(texts, **options)
 
     def _check_lengths(self, texts: Sequence[Any], options: Mapping[str, Any]) -> None:
