@@ -50,13 +50,6 @@ def add_to(subparsers: Any) -> None:
         help="texts to choose from, for a model of videos and texts; or to find, for a detector",
     )
     parser.add_argument(
-        "--query",
-        metavar="SENTENCE",
-        action="append",
-        help="what happens in the moment to find, e.g. 'a person is sitting on a bed'; may be "
-        "given several times",
-    )
-    parser.add_argument(
         "--template",
         metavar="TEXT",
         help="sentence around each label, with {} in its place, e.g. 'a photo of {}'",
@@ -71,14 +64,21 @@ def add_to(subparsers: Any) -> None:
     parser.add_argument(
         "--num-frames", metavar="T", type=positive, help="how many frames; default: the model's"
     )
-    _add_detector_options(parser)
+    _add_finder_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_hub_options(parser)
     parser.set_defaults(run=run)
 
 
-def _add_detector_options(parser: Any) -> None:
+def _add_finder_options(parser: Any) -> None:
     group = parser.add_argument_group("detectors and finders of moments")
+    group.add_argument(
+        "--query",
+        metavar="SENTENCE",
+        action="append",
+        help="when does this happen, e.g. 'a person is sitting on a bed'? May be given several "
+        "times; for finders of moments",
+    )
     group.add_argument(
         "--threshold",
         metavar="P",

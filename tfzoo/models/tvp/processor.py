@@ -13,7 +13,7 @@ from tfzoo.preprocessing.multimodal import BaseProcessor
 from tfzoo.preprocessing.tokenizers import BatchEncoding
 from tfzoo.preprocessing.tvp import TvpImageProcessor
 
-__all__ = ["TvpImageProcessor", "TvpProcessor"]
+__all__ = ["BertTokenizer", "BertTokenizerFast", "TvpImageProcessor", "TvpProcessor"]
 
 
 class TvpProcessor(BaseProcessor):
