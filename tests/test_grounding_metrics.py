@@ -125,6 +125,35 @@ def test_in_compile() -> None:
     assert [logs[m.name] for m in grounding_metrics()] == pytest.approx(by_hand(), abs=1e-6)
 
 
+def test_with_the_models_own_labels() -> None:
+    import tfzoo
+
+    config = tfzoo.TvpConfig(
+        backbone_config={"model_type": "resnet", "depths": [1], "hidden_sizes": [8]},
+        num_frames=2,
+        max_img_size=32,
+        visual_prompt_size=4,
+        vocab_size=30,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        initializer_range=0.5,
+    )
+    model = tfzoo.TFTvpForVideoGrounding(config)
+    rng = np.random.default_rng(0)
+    inputs = {
+        "input_ids": rng.integers(0, 30, (6, 5)),
+        "pixel_values": rng.normal(size=(6, 2, 3, 32, 32)).astype("float32"),
+    }
+    model.compile("sgd", metrics=grounding_metrics(), run_eagerly=True)
+    logs = model.evaluate({**inputs, "labels": TRUE[:6]}, batch_size=4, verbose=0, return_dict=True)
+    overlaps = np.asarray(temporal_iou(TRUE[:6], model(**inputs).logits))
+    expected = [*((overlaps >= t).mean() for t in (0.3, 0.5, 0.7)), overlaps.mean()]
+    assert overlaps.max() > 0
+    assert [logs[m.name] for m in grounding_metrics()] == pytest.approx(expected, abs=1e-6)
+
+
 def test_half_precision_is_computed_in_full() -> None:
     metric = MeanTemporalIoU()
     true = np.array([[1000, 500, 501]], "float32")

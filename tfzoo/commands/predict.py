@@ -30,9 +30,8 @@ def add_to(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "predict",
         help="classify a video, find moments in it, or objects in a photo",
-        description="Classify a video, an animation, a folder of frames or a still image; or, "
-        "with the checkpoint of a model that does so, find what texts name in a photo, or when "
-        "what sentences say happens in a video.",
+        description="Classify a video, an animation, a folder of frames or a still image; or, as "
+        "the checkpoint is, find what texts name in a photo, or when it happens in a video.",
     )
     parser.add_argument("input", metavar="VIDEO_OR_IMAGE", type=Path)
     parser.add_argument(

@@ -113,10 +113,11 @@ def _check_enough(total: int, num_frames: int, sampling: str, frame_sample_rate:
         "random_clip": num_frames * frame_sample_rate + 1,
     }.get(sampling, num_frames)
     if total < needed:
+        fewer = "" if sampling == "spread" else "ask for fewer frames or "
         raise VideoError(
             f"The video has {total} frames; {num_frames} frames by {sampling!r} sampling"
             f"{f' at every {frame_sample_rate}th frame' if frame_sample_rate > 1 else ''} need at "
-            f"least {needed}. Ask for fewer frames or take a longer video."
+            f"least {needed}: {fewer}take a longer video."
         )
 
 
