@@ -99,7 +99,14 @@ def _reader(tensors: Any, entry: Entry) -> Callable:
     return initializer
 
 
-_DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64"}
+_DTYPES = {
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float64": "F64",
+    "int64": "I64",
+    "int32": "I64",  # all integers of JAX, whose checkpoints are everybody's
+}
 
 
 def check_weights_file(model: TFPreTrainedModel, path: str | Path) -> None:
@@ -151,4 +158,8 @@ def write_weights(model: TFPreTrainedModel, folder: Path, max_shard_bytes: int) 
 
 
 def _writer(variable: Any, entry: Entry) -> Callable[[], np.ndarray]:
-    return lambda: entry.to_checkpoint(ops.convert_to_numpy(variable))
+    def write() -> np.ndarray:
+        array = entry.to_checkpoint(ops.convert_to_numpy(variable))
+        return array.astype("int64") if array.dtype.kind == "i" else array
+
+    return write

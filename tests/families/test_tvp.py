@@ -23,10 +23,11 @@ GROUNDING, BARE = BY_NAME["grounding"], BY_NAME["bare"]
 
 class TestTvp(FamilyChecks):
     cases = CASES
-    # The reference's 374 and 371 parameters, with two statistics of each of the 53 batch norms.
+    # The reference's 168,351,298 and 167,167,040 parameters, with the statistics of 53 batch norms
+    # of 26,560 channels in all, and their counters.
     default_counts = {
-        "TFTvpForVideoGrounding": (480, 168_404_418),
-        "TFTvpModel": (476, 167_220_160),
+        "TFTvpForVideoGrounding": (533, 168_351_298 + 2 * 26_560 + 53),
+        "TFTvpModel": (529, 167_167_040 + 2 * 26_560 + 53),
     }
 
     @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 
 import tfzoo
-from tests.families.tvp_cases import CASES, config, queries, spans, videos
+from tests.families.tvp_cases import CASES, config, queries, videos
 from tfzoo.layers.resnet import BatchNorm
 from tfzoo.variables import slots
 
 GROUNDING = CASES[0]
-STATISTICS = (".moving_mean", ".moving_variance")
+STATISTICS = (".moving_mean", ".moving_variance", ".num_batches_tracked")
 
 
 def arrays(model: Any) -> dict[str, np.ndarray]:
@@ -91,9 +91,9 @@ def test_live_statistics_move_as_in_pytorch() -> None:
     norm.build((None, None, None, 4))
     rng = np.random.default_rng(0)
     for weight in norm.weights:
-        weight.assign(rng.uniform(0.5, 2.0, size=4))
+        weight.assign(rng.uniform(0.5, 2.0, size=weight.shape))
     x = rng.normal(1.0, 3.0, size=(2, 3, 1, 4)).astype("float32")
-    gamma, beta, mean, variance = (weight.numpy() for weight in norm.weights)
+    gamma, beta, mean, variance, count = (weight.numpy() for weight in norm.weights)
     out = norm(x, training=True)
     rows = x.reshape(6, 4)
     normed = (rows - rows.mean(0)) / np.sqrt(rows.var(0) + 1e-5)
@@ -101,6 +101,7 @@ def test_live_statistics_move_as_in_pytorch() -> None:
     np.testing.assert_allclose(norm.moving_mean, 0.9 * mean + 0.1 * rows.mean(0), rtol=1e-5)
     expected = 0.9 * variance + 0.1 * rows.var(0, ddof=1)
     np.testing.assert_allclose(norm.moving_variance, expected, rtol=1e-5)
+    assert norm.num_batches_tracked == count + 1
     for frozen in ("live", "trainable"):
         setattr(norm, frozen, False)
         mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()
@@ -133,7 +134,8 @@ def test_folded_norms_are_never_stale() -> None:
 
 def test_padding_does_not_learn() -> None:
     rng = np.random.default_rng(0)
-    given = {**queries(rng, 1), **videos(rng, 1, 3, 3, 32, 32), **spans(rng, 1)}
+    given = {**queries(rng, 1), **videos(rng, 1, 3, 3, 32, 32)}
+    given["labels"] = np.array([[20, 10, 17]], "float32")  # overlaps with what is predicted
     given["input_ids"][0, 3:] = 0
     del given["attention_mask"]  # so that padding is seen
     model = GROUNDING.load()
@@ -148,24 +150,24 @@ def test_padding_does_not_learn() -> None:
 @pytest.mark.parametrize("part", ["all_but_prompts", None])
 def test_it_overfits_three_spans(part: str | None) -> None:
     keras.utils.set_random_seed(0)
-    fields = config(hidden_size=24, intermediate_size=48, hidden_dropout_prob=0.1)
+    fields = config(hidden_size=24, intermediate_size=48, initializer_range=0.2)
     model = tfzoo.TFTvpForVideoGrounding(tfzoo.TvpConfig(**fields))
     rng = np.random.default_rng(0)
     given = {**queries(rng, 3), **videos(rng, 3, 3, 3, 32, 32)}
     given["labels"] = np.array([[20, 0, 5], [30, 12, 27], [10, 8, 10]], "float32")
     model.freeze(part, statistics=True)
-    model.compile(keras.optimizers.Adam(5e-2 if part else 5e-3, global_clipnorm=1.0))
-    batches = tf.data.Dataset.from_tensors(given).repeat(80)
-    model.fit(batches.take(1), shuffle=False, verbose=0)
-    first = model.evaluate(batches.take(1), verbose=0, return_dict=True)["loss_iou"]
-    model.fit(batches, shuffle=False, verbose=0)
-    last = model.evaluate(batches.take(1), verbose=0, return_dict=True)["loss_iou"]
-    assert last < (0.85 * first if part else 0.25)
+    model.compile(keras.optimizers.Adam(0.3 if part else 5e-3, global_clipnorm=1.0))
+    batch = tf.data.Dataset.from_tensors(given)
+    assert model.evaluate(batch, verbose=0, return_dict=True)["loss_iou"] > 0.95
+    model.fit(batch.repeat(60), shuffle=False, verbose=0)
+    # The prompts are the same for all videos and all texts, and can do no more than move them all.
+    limit = 0.85 if part else 0.3
+    assert model.evaluate(batch, verbose=0, return_dict=True)["loss_iou"] < limit
     labels = given.pop("labels")
     assert model.predict(given, batch_size=1, verbose=0).logits.shape == (3, 2)
     plain = tf.data.Dataset.from_tensors((given, labels[:, 1:] / labels[:, :1]))
     model.compile(keras.optimizers.SGD(1e-3), loss="mse", metrics=["mae"])
-    assert np.isfinite(model.fit(plain, verbose=0).history["mae"][0])
+    assert np.isfinite(model.fit(plain, shuffle=False, verbose=0).history["mae"][0])
 
 
 def test_dropout_acts_in_training_only() -> None:

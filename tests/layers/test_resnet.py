@@ -18,7 +18,7 @@ def filled(layer: object) -> object:
     layer.build()
     rng = np.random.default_rng(0)
     for weight in layer.weights:
-        values = rng.normal(size=weight.shape)
+        values = np.asarray(rng.normal(size=weight.shape))
         is_variance = "moving_variance" in weight.path
         weight.assign(0.5 + np.abs(values) if is_variance else 0.3 * values)
     return layer

@@ -86,7 +86,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     frozen (`trainable = False`) or its statistics are (`live = False`).
 
     Attributes:
-        live: Whether training uses, and moves, the statistics. Default True.
+        live: Whether training uses the batch's statistics, and moves its own. Default True.
+        num_batches_tracked: How often the statistics moved; checkpoints hold it.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
     """
@@ -94,6 +95,27 @@ class BatchNorm(keras.layers.BatchNormalization):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(momentum=0.9, epsilon=1e-5, **kwargs)
         self.live = True
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights; on several devices the statistics move by the mean of all."""
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
+        own = {"trainable": False, "autocast": False, "aggregation": "mean"}
+        self.moving_mean = self.add_weight(
+            shape=shape, initializer="zeros", name="moving_mean", **own
+        )
+        self.moving_variance = self.add_weight(
+            shape=shape, initializer="ones", name="moving_variance", **own
+        )
+        self.num_batches_tracked = self.add_weight(
+            shape=(),
+            initializer="zeros",
+            dtype="int64",
+            name="num_batches_tracked",
+            **{**own, "aggregation": "only_first_replica"},
+        )
+        self.built = True
 
     def uses_batch(self, training: bool | None) -> bool:
         """Whether the batch's statistics are used rather than the moving ones."""
@@ -129,6 +151,7 @@ class BatchNorm(keras.layers.BatchNormalization):
             old = ops.cast(moving, "float32")
             step = (ops.stop_gradient(new) - old) * (1.0 - self.momentum)
             moving.assign(ops.cast(old + step, moving.dtype))
+        self.num_batches_tracked.assign(self.num_batches_tracked + 1)
 
 
 class ConvNorm(keras.layers.Layer):

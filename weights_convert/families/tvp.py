@@ -23,5 +23,4 @@ MAP = FamilyMap(
         ("visual_embeddings.norm", "visual_embeddings.layer_norm"),
     ),
     heads=("video_grounding_head",),
-    ignore=("normalization.num_batches_tracked",),
 )

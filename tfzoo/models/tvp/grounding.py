@@ -190,6 +190,7 @@ class TFTvpForVideoGrounding(TFTvpPreTrainedModel):
         base = self.model
         layers = (base.embeddings, base.visual_embeddings, base.encoder, base.pooler)
         for layer in (*layers, base.vision_model, self.video_grounding_head):
+            layer.trainable = False  # first, since a value that is no news does not reach sublayers
             layer.trainable = part != "all_but_prompts"
         if part == "backbone":
             base.vision_model.backbone.trainable = False
