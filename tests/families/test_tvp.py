@@ -237,7 +237,7 @@ def test_queries_on_a_video_that_is_encoded_once() -> None:
     every = model.encode_video({"pixel_values": np.repeat(given["pixel_values"], 4, axis=0)})
     assert_same(model.ground(texts, every).logits, {"": np.asarray(found)})
     plain = np.asarray(model.ground(texts["input_ids"], video).logits)
-    assert_same(model.ground([texts["input_ids"].tolist()][0], video).logits, {"": plain})
+    assert_same(model.ground(texts["input_ids"].tolist(), video).logits, {"": plain})
 
 
 def test_queries_as_sentences() -> None:

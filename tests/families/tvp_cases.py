@@ -37,7 +37,8 @@ FIELDS: dict[str, Any] = {
 
 def config(backbone: Mapping[str, Any] = {}, **fields: Any) -> dict[str, Any]:
     """Fields of a tiny config with some changed."""
-    return {"backbone_config": {**BACKBONE, **backbone}, **FIELDS, **fields}
+    own = {"backbone_config": {**BACKBONE, **backbone}, **FIELDS, **fields}
+    return {name: value for name, value in own.items() if value is not None}  # as in files
 
 
 def queries(rng: np.random.Generator, count: int, length: int = 6) -> dict[str, np.ndarray]:

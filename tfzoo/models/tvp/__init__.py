@@ -16,9 +16,16 @@ FAMILY = Family(
         "losses": ("TvpLoss",),
         "model": ("TFTvpModel", "TFTvpPreTrainedModel"),
         "outputs": ("TFTvpVideoGroundingOutput",),
+        "processor": ("TvpImageProcessor", "TvpProcessor", "BertTokenizer", "BertTokenizerFast"),
     },
     configs={"tvp": "TvpConfig"},
-    auto={"TFAutoModel": {"tvp": "TFTvpModel"}},
+    auto={
+        "TFAutoModel": {"tvp": "TFTvpModel"},
+        "TFAutoModelForVideoGrounding": {"tvp": "TFTvpForVideoGrounding"},
+        "AutoImageProcessor": {"tvp": "TvpImageProcessor"},
+        "AutoProcessor": {"tvp": "TvpProcessor"},
+        "AutoTokenizer": {"tvp": "BertTokenizerFast"},
+    },
     checkpoints=("Intel/tvp-base", "Intel/tvp-base-ANet", "Jiqing/tiny-random-tvp"),
 )
 

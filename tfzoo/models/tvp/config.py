@@ -198,6 +198,7 @@ class TvpConfig(NestedConfig):
                     "weights in TVP's own checkpoint. Describe it by backbone_config."
                 )
         super().__init__(*args, **kwargs)
+        self._check_backbone(self.backbone_config)
 
     def _sub_config(self, name: str, value: Any) -> PretrainedConfig:
         found = getattr(value, "model_type", None)

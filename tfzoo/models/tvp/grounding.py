@@ -259,10 +259,10 @@ class TFTvpForVideoGrounding(TFTvpPreTrainedModel):
         return self._ground(video.tokens, inputs["input_ids"], inputs.get("attention_mask"))
 
     def _inputs(self, rows: tuple[Input, ...], owner: str, given: Any) -> dict[str, Any]:
-        """The inputs of a method, in any of the forms that a model takes."""
+        """The inputs of a method: the first of them alone, or a dict that may hold more."""
         names = [row.name for row in rows]
-        if isinstance(given, Mapping) or hasattr(given, "keys"):  # others may stand beside them
-            given = {name: given[name] for name in names if name in given}
+        is_dict = hasattr(given, "keys")
+        given = {n: given[n] for n in names if n in given} if is_dict else {names[0]: given}
         table = InputTable(rows, names, owner)
         inputs = table.bind((given,), {})
         table.check(inputs, self.config)

@@ -112,10 +112,13 @@ def span_labels(labels: Any, batch: int | None = None) -> Any:
     shape = tuple(labels.shape)
     if len(shape) == 1 and shape[0] == 3:
         labels = labels[None]
-    elif len(shape) == 2 and not (shape[1] == 3 and _agree(shape[0], batch)) and shape[0] == 3:
+    elif (
+        len(shape) == 2 and not (_agree(shape[1], 3) and _agree(shape[0], batch)) and shape[0] == 3
+    ):
         labels = ops.transpose(labels)
     rows = labels.shape[0] if len(labels.shape) == 2 else 0
-    if len(labels.shape) != 2 or labels.shape[1] != 3 or not (rows == 1 or _agree(rows, batch)):
+    fits = len(labels.shape) == 2 and _agree(labels.shape[1], 3)
+    if not (fits and (rows == 1 or _agree(rows, batch))):
         wanted = "B" if batch is None else batch
         raise ValueError(
             f"labels must have shape ({wanted}, 3): duration, start and end in seconds of each "
