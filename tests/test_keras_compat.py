@@ -68,6 +68,17 @@ def test_own_variables_leave_out_sublayers_and_seeds() -> None:
     assert {"inner", "drop", "scale"} <= set(keras_compat.attributes(layer))
 
 
+def test_what_trains_is_set_in_all_sublayers() -> None:
+    outer = keras.Sequential([keras.layers.Dense(2), keras.layers.Dense(3)])
+    outer.build((None, 4))
+    for value in (True, False):
+        outer.trainable = value
+        outer.layers[0].trainable = not value
+        keras_compat.set_trainable(outer, value)
+        assert outer.trainable is outer.layers[0].trainable is value
+        assert len(outer.trainable_weights) == (4 if value else 0)
+
+
 def test_outputs_are_trees_to_keras() -> None:
     class Mine(ModelOutput):
         a: object

@@ -15,6 +15,7 @@ import pytest
 import tfzoo
 from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
 from tests.support.processes import run_python
+from tests.support.tvp_checkpoint import write_tvp_checkpoint
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.registry import families, family_of, public_names
 
@@ -79,6 +80,7 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(tfzoo.default_checkpoint(), folder / "checkpoint")
     write_xclip_checkpoint(folder / "xclip")
     write_owlv2_checkpoint(folder / "owlv2")
+    write_tvp_checkpoint(folder / "tvp")
     (folder / "frames").mkdir()
     for i in range(2):
         shutil.copy(DATA / "photos" / "coffee.jpg", folder / "frames" / f"{i}.jpg")
@@ -111,9 +113,10 @@ def test_examples_of_the_readme_run(
     for code in codes:  # no hub in tests: a small checkpoint stands for the published one
         code = code.replace("microsoft/xclip-base-patch32", str(playground / "xclip"))
         code = code.replace("google/owlv2-base-patch16-ensemble", str(playground / "owlv2"))
+        code = code.replace("Intel/tvp-base", str(playground / "tvp"))
         exec(compile(code, "README.md", "exec"), {})
     made = {path.name for path in tmp_path.iterdir()}
-    assert made == {"tests", "tuned", "tuned.keras", "served", "found.png"}
+    assert made == {"tests", "tuned", "tuned.keras", "served", "found.png", "moment.png"}
 
 
 def test_all_is_complete() -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "own_variables",
     "register_pytree",
     "scalar_loss",
+    "set_trainable",
     "tensorflow",
     "unscaled",
 ]
@@ -169,6 +170,20 @@ def unscaled(loss: Any) -> Any:
     """A loss as it is to be shown: under `tf.distribute` losses are divided by the replicas."""
     tf = tensorflow()
     return loss if tf is None else loss * tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def set_trainable(layer: keras.layers.Layer, value: bool) -> None:
+    """Let a layer and all that is inside it train, or not.
+
+    On TensorFlow `layer.trainable = value` is passed over where the layer has that value already,
+    so that sublayers and weights which were set on their own would stay as they are.
+
+    Args:
+        layer: The layer.
+        value: Whether it trains.
+    """
+    layer.trainable = not value
+    layer.trainable = value
 
 
 class TrainerRepairs:

@@ -142,6 +142,7 @@ def test_every_weight_of_detection_learns() -> None:
 def test_freezing(part: str | None, frozen: tuple[str, ...]) -> None:
     model = DETECTOR.load()
     model.freeze("backbone")
+    model.base.text_model.encoder.trainable = True  # what counts is the last call of freeze
     model.freeze(part)
     learning = {id(variable) for variable in model.trainable_variables}
     unused = ("owlv2.logit_scale", "owlv2.visual_projection")

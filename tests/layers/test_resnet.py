@@ -48,6 +48,19 @@ def test_padding_is_the_same_on_all_sides(stride: int, side: int, size: int) -> 
     np.testing.assert_allclose(np.asarray(conv(x)), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("in_bottleneck", [False, True])
+def test_no_kernel_of_one_pixel_strides(in_bottleneck: bool) -> None:
+    """TensorFlow's gradients of such kernels are wrong, or end the process, now and then."""
+    resnet = filled(ResNet(replace(SIZES, downsample_in_bottleneck=in_bottleneck), (2,)))
+    graph = tf.function(lambda x: resnet(x, training=True)).get_concrete_function(
+        tf.TensorSpec((2, 35, 70, 3))
+    )
+    found = [op for op in graph.graph.get_operations() if op.type == "Conv2D"]
+    strided = [op.inputs[1].shape[0] for op in found if op.get_attr("strides")[1] > 1]
+    assert sorted(strided) == ([7] if in_bottleneck else [3, 7])
+    assert sum(op.inputs[1].shape[0] == 1 for op in found) == 8
+
+
 def test_the_shortcut_is_added_before_the_activation() -> None:
     conv = filled(ConvNorm(3, 5))
     x = np.random.default_rng(1).normal(size=(1, 6, 6, 3)).astype("float32")

@@ -12,6 +12,7 @@ from tfzoo.clip_inputs import check_text, pooled_output
 from tfzoo.config import ConfigError
 from tfzoo.detection_losses import detection_loss, prepare_targets
 from tfzoo.inputs import Input
+from tfzoo.keras_compat import set_trainable
 from tfzoo.models.owlv2.config import OwlConfig
 from tfzoo.models.owlv2.guided import GuidedDetectionMixin
 from tfzoo.models.owlv2.layers import BoxHead, ClassHead, box_bias, unit
@@ -213,8 +214,9 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         if part not in ("text", "backbone", None):
             raise ValueError(f"freeze takes 'text', 'backbone' or None, got {part!r}.")
         base = self.base
-        base.text_model.trainable = base.text_projection.trainable = part is None
-        base.vision_model.trainable = part != "backbone"
+        for layer in (base.text_model, base.text_projection):
+            set_trainable(layer, part is None)
+        set_trainable(base.vision_model, part != "backbone")
 
     @property
     def trainable_weights(self) -> list[Any]:

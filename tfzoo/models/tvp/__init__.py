@@ -16,7 +16,7 @@ FAMILY = Family(
         "losses": ("TvpLoss",),
         "model": ("TFTvpModel", "TFTvpPreTrainedModel"),
         "outputs": ("TFTvpVideoGroundingOutput",),
-        "processor": ("TvpImageProcessor", "TvpProcessor", "BertTokenizer", "BertTokenizerFast"),
+        "processor": ("BertTokenizer", "BertTokenizerFast", "TvpImageProcessor", "TvpProcessor"),
     },
     configs={"tvp": "TvpConfig"},
     auto={
@@ -26,6 +26,7 @@ FAMILY = Family(
         "AutoProcessor": {"tvp": "TvpProcessor"},
         "AutoTokenizer": {"tvp": "BertTokenizerFast"},
     },
+    aliases={"TvpImageProcessorFast": "TvpImageProcessor"},
     checkpoints=("Intel/tvp-base", "Intel/tvp-base-ANet", "Jiqing/tiny-random-tvp"),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfzoo.config import (
     ConfigError,
@@ -17,8 +17,10 @@ from tfzoo.config import (
     positive,
     probability,
 )
-from tfzoo.layers.resnet import ResNetSizes
 from tfzoo.nested_config import NestedConfig
+
+if TYPE_CHECKING:
+    from tfzoo.layers.resnet import ResNetSizes
 
 __all__ = ["ResNetConfig", "TvpConfig"]
 
@@ -119,6 +121,8 @@ class ResNetConfig(PretrainedConfig):
     @property
     def sizes(self) -> ResNetSizes:
         """What `tfzoo.layers.resnet` needs to know."""
+        from tfzoo.layers.resnet import ResNetSizes  # here: configs are read without Keras
+
         return ResNetSizes(
             self.num_channels,
             self.embedding_size,

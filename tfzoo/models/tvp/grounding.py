@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from tfzoo.inputs import Input, InputTable
+from tfzoo.keras_compat import set_trainable
 from tfzoo.models.tvp.config import TvpConfig
 from tfzoo.models.tvp.inputs import HEAD_MASK, QUERIES, VIDEOS, check_queries, check_videos
 from tfzoo.models.tvp.layers import GroundingHead, bert_sizes
@@ -190,10 +191,9 @@ class TFTvpForVideoGrounding(TFTvpPreTrainedModel):
         base = self.model
         layers = (base.embeddings, base.visual_embeddings, base.encoder, base.pooler)
         for layer in (*layers, base.vision_model, self.video_grounding_head):
-            layer.trainable = False  # first, since a value that is no news does not reach sublayers
-            layer.trainable = part != "all_but_prompts"
+            set_trainable(layer, part != "all_but_prompts")
         if part == "backbone":
-            base.vision_model.backbone.trainable = False
+            set_trainable(base.vision_model.backbone, False)
         for norm in base.vision_model.backbone.batch_norms():
             norm.live = not statistics
 
