@@ -251,6 +251,12 @@ class TvpConfig(NestedConfig):
         old = getattr(self, "frame_num", None) if self.visual_prompter_type != "framepad" else None
         return self.num_frames if old is None else old
 
+    @property
+    def fixed_frames(self) -> int | None:
+        """Frames that videos must have; None where the prompts serve any number."""
+        serve_any = self.visual_prompter_apply == "remove" or self.prompt_frames == 1
+        return None if serve_any else self.prompt_frames
+
     @classmethod
     def from_backbone_config(cls, backbone_config: Any, **kwargs: Any) -> TvpConfig:
         """Make a configuration from that of its backbone.

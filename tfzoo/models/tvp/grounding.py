@@ -75,8 +75,7 @@ class TFTvpForVideoGrounding(TFTvpPreTrainedModel):
         """Create the weights of the head; the base model has its own already."""
         self.video_grounding_head.build()
 
-    @property
-    def base(self) -> TFTvpModel:
+    def base_model(self) -> TFTvpModel:
         """The model without a head."""
         return self.model
 

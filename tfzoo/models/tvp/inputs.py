@@ -29,7 +29,7 @@ VIDEOS = Input(
     "Videos as the processor gives them.",
     exported=(
         "batch",
-        "num_frames",
+        "fixed_frames",
         "backbone_config.num_channels",
         "max_img_size",
         "max_img_size",
@@ -53,9 +53,8 @@ def check_videos(
         ValueError: Says what fits and what came.
     """
     frames, (height, width) = shape[1], shape[3:]
-    wanted, side = config.prompt_frames, config.max_img_size
-    is_used = config.visual_prompter_apply != "remove"
-    if is_used and None not in (frames,) and 1 not in (frames, wanted) and frames != wanted:
+    wanted, side = config.fixed_frames, config.max_img_size
+    if None not in (frames, wanted) and frames not in (1, wanted):
         raise ValueError(
             f"{owner}: the visual prompts are for {wanted} frames (num_frames), pixel_values have "
             f"{frames}: sample as many frames of the video."

@@ -36,9 +36,8 @@ class TFTvpPreTrainedModel(TFPreTrainedModel):
 
     config_class = TvpConfig
 
-    @property
-    def base(self) -> TFTvpModel:
-        """The model without a head."""
+    def base_model(self) -> TFTvpModel:
+        """The model without a head; no property, which Keras would follow when it saves."""
         return self
 
     def check_inputs(self, inputs: Mapping[str, Any]) -> None:
@@ -62,7 +61,7 @@ class TFTvpPreTrainedModel(TFPreTrainedModel):
 
     def _unused(self) -> list[Any]:
         """Weights that no output depends on; checkpoints hold them all the same."""
-        base = self.base
+        base = self.base_model()
         unused = list(base.visual_embeddings.position_embeddings.weights)
         if not base.visual_prompter.is_used:
             unused += base.visual_prompter.weights
@@ -83,7 +82,7 @@ class TFTvpPreTrainedModel(TFPreTrainedModel):
 
     def get_input_embeddings(self) -> Any:
         """The layer that embeds the tokens."""
-        return self.base.embeddings.word_embeddings
+        return self.base_model().embeddings.word_embeddings
 
 
 class TFTvpModel(TFTvpPreTrainedModel):
