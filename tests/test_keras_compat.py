@@ -74,7 +74,7 @@ def test_what_trains_is_set_in_all_sublayers() -> None:
     for value in (True, False):
         outer.trainable = value
         outer.layers[0].trainable = not value
-        keras_compat.set_trainable(outer, value)
+        keras_compat.set_trainable(value, outer)
         assert outer.trainable is outer.layers[0].trainable is value
         assert len(outer.trainable_weights) == (4 if value else 0)
 

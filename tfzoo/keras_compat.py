@@ -172,18 +172,19 @@ def unscaled(loss: Any) -> Any:
     return loss if tf is None else loss * tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def set_trainable(layer: keras.layers.Layer, value: bool) -> None:
-    """Let a layer and all that is inside it train, or not.
+def set_trainable(value: bool, *layers: keras.layers.Layer) -> None:
+    """Let layers and all that is inside them train, or not.
 
     On TensorFlow `layer.trainable = value` is passed over where the layer has that value already,
     so that sublayers and weights which were set on their own would stay as they are.
 
     Args:
-        layer: The layer.
-        value: Whether it trains.
+        value: Whether they train.
+        *layers: The layers.
     """
-    layer.trainable = not value
-    layer.trainable = value
+    for layer in layers:
+        layer.trainable = not value
+        layer.trainable = value
 
 
 class TrainerRepairs:

@@ -213,10 +213,8 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         """
         if part not in ("text", "backbone", None):
             raise ValueError(f"freeze takes 'text', 'backbone' or None, got {part!r}.")
-        base = self.base
-        for layer in (base.text_model, base.text_projection):
-            set_trainable(layer, part is None)
-        set_trainable(base.vision_model, part != "backbone")
+        set_trainable(part is None, self.base.text_model, self.base.text_projection)
+        set_trainable(part != "backbone", self.base.vision_model)
 
     @property
     def trainable_weights(self) -> list[Any]:

@@ -188,11 +188,11 @@ class TFTvpForVideoGrounding(TFTvpPreTrainedModel):
         if part not in ("all_but_prompts", "backbone", None):
             raise ValueError(f"freeze takes 'all_but_prompts', 'backbone' or None, got {part!r}.")
         base = self.model
-        layers = (base.embeddings, base.visual_embeddings, base.encoder, base.pooler)
-        for layer in (*layers, base.vision_model, self.video_grounding_head):
-            set_trainable(layer, part != "all_but_prompts")
+        fused = (base.embeddings, base.visual_embeddings, base.encoder, base.pooler)
+        layers = (*fused, base.vision_model, self.video_grounding_head)
+        set_trainable(part != "all_but_prompts", *layers)
         if part == "backbone":
-            set_trainable(base.vision_model.backbone, False)
+            set_trainable(False, base.vision_model.backbone)
         for norm in base.vision_model.backbone.batch_norms():
             norm.live = not statistics
 
