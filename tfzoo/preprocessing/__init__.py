@@ -2,8 +2,8 @@
 
 Modules: `image` (what happens to one image), `video` (what counts as videos), `processor` (the base
 of the image processors), `tokenizers` (the base of the tokenizers, made of the parts in `text`),
-`multimodal` (the base of those that take images and texts), `videomae` and `clip_tokenizer` (which
-families share). Names load on first use.
+`multimodal` (the base of those that take images and texts), `videomae`, `clip_tokenizer` and
+`bert_tokenizer` (which families share). Names load on first use.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfzoo.preprocessing.bert_tokenizer import BertTokenizer, BertTokenizerFast
     from tfzoo.preprocessing.clip_tokenizer import CLIPTokenizer, CLIPTokenizerFast
     from tfzoo.preprocessing.processor import BaseImageProcessor, BatchFeature
     from tfzoo.preprocessing.tokenizers import BaseTokenizer, BatchEncoding, TokenizerError
@@ -22,6 +23,8 @@ _MODULES = {
     "BaseTokenizer": "tokenizers",
     "BatchEncoding": "tokenizers",
     "BatchFeature": "processor",
+    "BertTokenizer": "bert_tokenizer",
+    "BertTokenizerFast": "bert_tokenizer",
     "CLIPTokenizer": "clip_tokenizer",
     "CLIPTokenizerFast": "clip_tokenizer",
     "TokenizerError": "tokenizers",
@@ -33,6 +36,8 @@ __all__ = [
     "BaseTokenizer",
     "BatchEncoding",
     "BatchFeature",
+    "BertTokenizer",
+    "BertTokenizerFast",
     "CLIPTokenizer",
     "CLIPTokenizerFast",
     "TokenizerError",
