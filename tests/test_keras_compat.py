@@ -32,6 +32,19 @@ def test_deferred_variables_have_an_initializer_that_can_be_swapped() -> None:
     assert layer.kernel._initializer is None  # nothing keeps the checkpoint's reader alive
 
 
+def test_what_a_built_layer_holds_can_be_replaced() -> None:
+    model = keras.Sequential([keras.layers.Dense(2, name="dense")])
+    outer = model.layers[0]
+    model.build((None, 3))
+    with pytest.raises(ValueError, match="cannot add new elements of state"):
+        outer.bias = keras.Variable(np.zeros(5), name="bias")
+    fresh = keras.Variable(np.ones(5), name="bias")
+    keras_compat.replace_tracked(outer, "bias", fresh)
+    assert [id(v) for v in outer.trainable_weights] == [id(outer.kernel), id(fresh)]
+    with pytest.raises(ValueError, match="cannot add new elements of state"):
+        outer.other = keras.Variable(np.zeros(5))
+
+
 def test_adopted_memory_is_not_copied_and_never_written() -> None:
     raw = np.zeros(4 * 6 + 64, np.uint8)
     array = raw[-raw.ctypes.data % 64 :][: 4 * 6].view("float32").reshape(2, 3)

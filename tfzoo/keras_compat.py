@@ -24,6 +24,7 @@ __all__ = [
     "default_policy",
     "own_variables",
     "register_pytree",
+    "replace_tracked",
     "scalar_loss",
     "tensorflow",
     "unscaled",
@@ -131,6 +132,27 @@ def attributes(layer: keras.layers.Layer) -> dict[str, Any]:
     """The public attributes of `layer` itself. On PyTorch sublayers hide in `_modules`."""
     own = {**vars(layer).get("_modules", {}), **vars(layer)}
     return {name: value for name, value in own.items() if not name.startswith("_")}
+
+
+def replace_tracked(owner: keras.layers.Layer, name: str, value: Any) -> None:
+    """Put another sublayer or variable in the place of an attribute of a built layer.
+
+    Keras closes a layer's tracking when it is built, and would keep the old one's weights.
+
+    Args:
+        owner: The layer.
+        name: The attribute, which holds a layer or a variable.
+        value: What takes its place.
+    """
+    tracker = owner._tracker
+    was_locked = tracker.locked
+    tracker.unlock()
+    try:
+        tracker.untrack(getattr(owner, name))
+        setattr(owner, name, value)
+    finally:
+        if was_locked:
+            tracker.lock()
 
 
 def adopt(array: np.ndarray) -> Any:
