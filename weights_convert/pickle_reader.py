@@ -21,7 +21,7 @@ __all__ = ["ByteSource", "Constructor", "Global", "run", "scan"]
 
 Global = tuple[str, str]
 
-_MAX_OPCODES = 2_000_000  # some 50,000 tensors; bounds time and memory, whatever a file says
+_MAX_OPCODES = 500_000  # some 14,000 tensors; bounds time and memory, whatever a file says
 _MAX_TEXT = 10_000_000
 _MAX_LINE = 1000
 _BLOCK = 2**16
@@ -91,7 +91,10 @@ class ByteSource:
     def _load(self, size: int) -> None:
         position = self.position
         if position + size > self._end:
-            raise CheckpointError(f"{size} more bytes at {position}, beyond the end {self._end}")
+            raise CheckpointError(
+                f"the pickle breaks off: expected {size} more bytes at {position}, the end is at "
+                f"{self._end}"
+            )
         self._block = self._read(position, min(max(size, _BLOCK), self._end - position))
         self._block_at, self._at = position, 0
 
