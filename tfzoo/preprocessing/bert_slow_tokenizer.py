@@ -175,23 +175,25 @@ class BertTokenizer(WordPieceTokenizer):
         found = []
         for item in items:
             texts = item if isinstance(item, tuple) else (item,)
-            parts = [self._encode_text(text, is_words, split, backend) for text in texts]
+            parts = []
+            for words in (self._words_of(text, is_words, split) for text in texts):
+                before = [[]] if parts else []  # as the second of a pair its types are 1
+                parts.append(
+                    backend.encode(*before, words, is_pretokenized=True, add_special_tokens=False)
+                )
             if lengths.truncates:
                 truncate_encodings(parts, lengths, added, self.truncation_side)
             found.append(backend.post_process(*parts, add_special_tokens=special))
         pad_encodings(found, lengths, self.pad_token_id, self.pad_token)
         return found
 
-    def _encode_text(
-        self, text: str | list[str], is_words: bool, split: bool, backend: Tokenizer
-    ) -> Encoding:
-        """One text, or list of words, without special tokens."""
+    def _words_of(self, text: str | list[str], is_words: bool, split: bool) -> list[str]:
+        """The pieces of one text, or list of words, those of a word joined."""
         if is_words:
             words = [list(chain.from_iterable(self._pieces(word, split))) for word in text]
         else:
             words = self._pieces(text, split)
-        joined = [_BETWEEN.join(pieces) for pieces in words]
-        return backend.encode(joined, is_pretokenized=True, add_special_tokens=False)
+        return [_BETWEEN.join(pieces) for pieces in words]
 
     def _pieces(self, text: str, split: bool) -> list[list[str]]:
         """The pieces of each word of a text; added tokens are words."""

@@ -67,4 +67,4 @@ def pad_encodings(found: list[Encoding], lengths: Lengths, pad_id: int, pad_toke
     if lengths.multiple:
         target = -(-target // lengths.multiple) * lengths.multiple
     for encoding in found:
-        encoding.pad(target, lengths.side, pad_id, 0, pad_token)
+        encoding.pad(target, direction=lengths.side, pad_id=pad_id, pad_token=pad_token)
