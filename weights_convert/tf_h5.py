@@ -126,7 +126,7 @@ class H5File(TensorFile):
         offset = item.id.get_offset()
         if item.chunks or item.external or item.is_virtual or (offset is None and item.size):
             raise CheckpointError(f"{path}: expected a weight stored in one piece")
-        offset = (offset or 0) + item.file.userblock_size
+        offset = offset or 0
         if offset + item.size * item.dtype.itemsize > self.size:
             raise CheckpointError(f"{path}: reaches beyond the end of the file; it is truncated")
         return offset
