@@ -50,10 +50,9 @@ def test_random_views(tmp_path: Path) -> None:
     assert_equal(tmp_path / "views.bin", views)
 
 
-@pytest.mark.parametrize("form", ["zip", "legacy"])
-def test_recorded_files_are_still_pytorchs(form: str) -> None:
-    loaded = torch.load(DATA / f"{form}.bin", weights_only=True)
-    assert_equal(DATA / f"{form}.bin", loaded)
+def test_the_recorded_file_is_still_pytorchs() -> None:
+    """The older form it writes, but cannot read back itself: of uint16 and wider it stumbles."""
+    assert_equal(DATA / "zip.bin", torch.load(DATA / "zip.bin", weights_only=True))
 
 
 @pytest.mark.parametrize("old", [False, True])
