@@ -48,7 +48,8 @@ def losses(model: Any, inputs: dict[str, Any], labels: dict[str, Any]) -> dict[s
     parts = {part: loss({name: labels[name]}) for part, name in names.items()}
     visual = {"obj_labels": labels["obj_labels"]}
     parts |= {f"loss_{task}": loss(visual, {task: tasks[task]}) for task in tasks}
-    parts["loss"] = loss(labels)
+    parts["loss"] = loss(labels)  # of all tasks again
+    model.visual_losses = tasks
     return parts
 
 

@@ -183,7 +183,8 @@ def read_object_labels(
             f"confidence, got {got}."
         )
     on = config.visual_losses if config.task_obj_predict else {}
-    if missing := [task for task in on if labels.get(task) is None]:
+    missing = [task for task in on if labels.get(task) is None]
+    if missing:
         raise ValueError(
             f"{owner}: obj_labels lack {', '.join(missing)}; this config trains "
             f"{', '.join(on)} (visual_obj_loss, visual_attr_loss, visual_feat_loss)."

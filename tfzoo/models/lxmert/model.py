@@ -51,12 +51,19 @@ class TFLxmertPreTrainedModel(VocabularyMixin, TFPreTrainedModel):
         """The layers that none of the head's losses depends on; they stay as they are."""
         return []
 
-    def vision_end(self) -> list[keras.layers.Layer]:
-        """The layers that nothing but the last hidden state of the objects depends on."""
-        encoder = self.base.encoder
-        if encoder.x_layers:
-            return [encoder.x_layers[-1].visn_self_att, encoder.x_layers[-1].visn_mlp]
-        return [encoder.visn_fc, *encoder.r_layers]
+    def last_layers(self, modality: str) -> list[keras.layers.Layer]:
+        """The layers that only the last hidden state of one modality depends on.
+
+        Args:
+            modality: `"lang"` for words, `"visn"` for objects.
+        """
+        base = self.base_model()
+        if base.encoder.x_layers:
+            last = base.encoder.x_layers[-1]
+            return [getattr(last, f"{modality}_{part}") for part in ("self_att", "mlp")]
+        if modality == "lang":
+            return [base.embeddings, *base.encoder.layer]
+        return [base.encoder.visn_fc, *base.encoder.r_layers]
 
     @property
     def trainable_weights(self) -> list[Any]:

@@ -98,7 +98,8 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
         args = tuple(_renamed(a) if hasattr(a, "keys") else a for a in args)
         return_dict, inputs = super()._bind(args, _renamed(kwargs))
-        if (labels := inputs.get("obj_labels")) is not None:
+        labels = inputs.get("obj_labels")
+        if labels is not None:
             boxes = tuple(inputs["visual_feats"].shape[:2])
             inputs["obj_labels"] = read_object_labels(
                 type(self).__name__, labels, self.config, boxes
@@ -215,15 +216,18 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
         """The layers of the tasks that the config switches off."""
         config = self.config
         sees_objects = config.task_obj_predict and config.visual_losses
-        idle = [] if sees_objects else self.vision_end()
+        reads_pooled = config.task_matched or config.task_qa
+        idle = [] if sees_objects else self.last_layers("visn")
+        if not (config.task_mask_lm or reads_pooled):
+            idle += self.last_layers("lang")
         if config.task_obj_predict and not sees_objects:
             idle.append(self.obj_predict_head)
         if not config.task_mask_lm:
             idle.append(self.cls.predictions)
         if not config.task_matched:
             idle.append(self.cls.seq_relationship)
-        if not (config.task_matched or config.task_qa):
-            idle.append(self.base.pooler)
+        if not reads_pooled:
+            idle.append(self.base_model().pooler)
         return idle
 
     @property
@@ -336,7 +340,8 @@ def _renamed(inputs: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: Both are given.
     """
     values = {name: inputs[name] for name in inputs.keys()}  # noqa: SIM118 - not only dicts
-    if (labels := values.pop("labels", None)) is not None:
+    labels = values.pop("labels", None)
+    if labels is not None:
         if values.get("masked_lm_labels") is not None:
             raise ValueError("masked_lm_labels and labels are two names of one: give one of them.")
         values["masked_lm_labels"] = labels

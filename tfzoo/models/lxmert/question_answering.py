@@ -75,7 +75,8 @@ class TFLxmertForQuestionAnswering(AnswersMixin, TFLxmertPreTrainedModel):
             ValueError: Wrong inputs, or labels that are no indices of answers.
         """
         super().check_inputs(inputs)
-        if (labels := inputs.get("labels")) is not None:
+        labels = inputs.get("labels")
+        if labels is not None:
             check_classes(type(self).__name__, "labels", labels, self.num_qa_labels)
 
     def call(
@@ -137,7 +138,7 @@ class TFLxmertForQuestionAnswering(AnswersMixin, TFLxmertPreTrainedModel):
 
     def idle_layers(self) -> list[keras.layers.Layer]:
         """The last layers of the objects: the answer is read off the words."""
-        return self.vision_end()
+        return self.last_layers("visn")
 
     def compute_output_loss(self, labels: Any, outputs: Any, sample_weight: Any) -> Any:
         """The cross-entropy of the answers."""

@@ -20,14 +20,13 @@ class VocabularyMixin:
     `tf.function` have to be made anew.
     """
 
-    @property
-    def base(self) -> Any:
-        """The model without its heads."""
+    def base_model(self) -> Any:
+        """The model without its heads. No property: Keras would save what it gives once more."""
         return getattr(self, "lxmert", self)
 
     def get_input_embeddings(self) -> keras.layers.Embedding:
         """The layer that embeds the words."""
-        return self.base.embeddings.word_embeddings
+        return self.base_model().embeddings.word_embeddings
 
     def set_input_embeddings(self, value: Any) -> None:
         """Use other word embeddings; a head that scores words uses them, too.
@@ -115,7 +114,7 @@ class VocabularyMixin:
         return layer
 
     def _replace_words(self, layer: keras.layers.Embedding) -> None:
-        replace_tracked(self.base.embeddings, "word_embeddings", layer)
+        replace_tracked(self.base_model().embeddings, "word_embeddings", layer)
         self.config.vocab_size = int(layer.embeddings.shape[0])
         self._resize_scores(self.config.vocab_size)
         self._forget_traces()
