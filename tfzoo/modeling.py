@@ -147,7 +147,10 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
         token: str | bool | None = None,
         **config_overrides: Any,
     ) -> TFPreTrainedModel:
-        """Load a PyTorch checkpoint (safetensors, Hugging Face layout).
+        """Load a PyTorch checkpoint (Hugging Face layout).
+
+        Weights come from `model.safetensors`, else from `pytorch_model.bin` (read without executing
+        anything), else from the `tf_model.h5` that LXMERT has; the first two sharded or not.
 
         Args:
             pretrained_model_name_or_path: Folder, file in it, or repository name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import tfzoo
 from tests.support.compare import assert_same, flatten
 from tests.support.lxmert_tf import CASES, DATA, FLAGS, RECORDED, inputs
+from tests.support.migration import tables
 from tests.support.processes import run_python
 
 _WRITE = """
@@ -45,3 +47,26 @@ def test_recorded_answers_are_the_old_classes(case: str, tmp_path: Path) -> None
     expected = written(tmp_path, case, seed=0)
     with np.load(DATA / case / "outputs.npz") as recorded:
         assert_same(dict(recorded), expected, bound=2e-6)
+
+
+_NAMES = """
+import inspect, json, warnings
+warnings.simplefilter("ignore")
+import transformers
+classes = [transformers.TFLxmertModel, transformers.TFLxmertForPreTraining]
+calls = {c.__name__: list(inspect.signature(c.call).parameters)[1:] for c in classes}
+loading = list(inspect.signature(classes[0].from_pretrained).parameters)
+head = transformers.TFLxmertForPreTraining
+methods = [name for name in dir(head) if callable(getattr(head, name))]
+print(json.dumps({"calls": calls, "loading": loading, "methods": methods}))
+"""
+
+
+def test_the_migration_tables_hold_every_old_argument() -> None:
+    old = json.loads(run_python(_NAMES, USE_TF="1", USE_TORCH="0").splitlines()[-1])
+    rows = {key: [name for name, _ in table] for key, table in tables().items()}
+    for name, arguments in old["calls"].items():
+        assert rows["call", name] == arguments
+    named = [name for name in old["loading"] if name not in ("model_args", "kwargs")]
+    assert rows["from_pretrained", "TFLxmertModel"][: len(named)] == named
+    assert set(rows["methods", "TFLxmertForPreTraining"]) <= set(old["methods"])
