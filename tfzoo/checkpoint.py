@@ -103,7 +103,7 @@ def _reader(tensors: Any, entry: Entry) -> Callable:
     def initializer(shape: tuple[int, ...], dtype: Any = None) -> Any:
         array = tensors.read(entry.name)
         turned = entry.from_checkpoint(array)
-        if turned.flags.c_contiguous:
+        if entry.axes is None or turned.flags.c_contiguous:  # an h5 kernel is turned already
             value = adopt(turned)
         else:  # the backend's transpose uses all cores, NumPy's does not
             value = ops.transpose(adopt(array), entry.axes)

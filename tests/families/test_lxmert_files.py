@@ -6,6 +6,7 @@ outputs: whoever used those changes the import and gets the same numbers.
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.support.compare import assert_same, flatten
 from tests.support.lxmert_tf import DATA, FLAGS, inputs
 from tests.weights_convert.torch_toys import torch_file
 from tfzoo.variables import slots
+from weights_convert.__main__ import main
 from weights_convert.checkpoint import open_checkpoint, write_checkpoint
 from weights_convert.errors import CheckpointError
 
@@ -120,6 +122,55 @@ def test_the_first_of_several_files_is_taken(tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"pytorch_model\.bin"):
         tfzoo.TFLxmertModel.from_pretrained(folder)
+
+
+def cached(folder: Path, cache: Path) -> None:
+    """Put a folder into a download cache, as the repository `org/lxmert`."""
+    home, commit = cache / "models--org--lxmert", "0" * 40
+    shutil.copytree(folder, home / "snapshots" / commit)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(commit)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_repositories_with_any_of_the_files(kind: str, tmp_path: Path) -> None:
+    cached(folder_of(kind, "bare", tmp_path / "checkpoint"), tmp_path / "cache")
+    where = {"cache_dir": tmp_path / "cache", "local_files_only": True}
+    model = tfzoo.TFLxmertModel.from_pretrained("org/lxmert", **where)
+    assert_same(flatten(model(inputs(), **FLAGS)), recorded("bare"))
+
+
+def test_repositories_with_shards(tmp_path: Path) -> None:
+    folder = folder_of("bin", "bare", tmp_path / "checkpoint")
+    with open_checkpoint(folder) as tensors:
+        arrays = {name: tensors.read(name) for name in tensors}
+    (folder / "pytorch_model.bin").unlink()
+    shards = [f"pytorch_model-0000{i + 1}-of-00002.bin" for i in range(2)]
+    weight_map = {name: shards[i % 2] for i, name in enumerate(arrays)}
+    for shard in shards:
+        part = {name: array for name, array in arrays.items() if weight_map[name] == shard}
+        (folder / shard).write_bytes(torch_file(part))
+    index = {"metadata": {}, "weight_map": weight_map}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    cached(folder, tmp_path / "cache")
+    where = {"cache_dir": tmp_path / "cache", "local_files_only": True}
+    for source, settings in ((folder, {}), ("org/lxmert", where)):
+        model = tfzoo.TFLxmertModel.from_pretrained(source, **settings)
+        assert_same(flatten(model(inputs(), **FLAGS)), recorded("bare"))
+    shutil.rmtree(tmp_path / "cache")
+    (folder / shards[1]).unlink()
+    cached(folder, tmp_path / "cache")
+    with pytest.raises(tfzoo.HubError, match=shards[1]):
+        tfzoo.TFLxmertModel.from_pretrained("org/lxmert", **where)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_commands_read_each_format(kind: str, tmp_path: Path, capsys) -> None:
+    folder = folder_of(kind, "pretraining", tmp_path / "checkpoint")
+    assert main(["inspect", str(folder)]) == 0
+    assert "lxmert.encoder.layer.*.attention.self.query.weight" in capsys.readouterr().out
+    assert main(["plan", str(folder)]) == 0
+    assert "transpose" in capsys.readouterr().out
 
 
 def test_an_h5_file_of_another_model_is_refused(tmp_path: Path) -> None:
