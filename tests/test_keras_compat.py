@@ -101,6 +101,13 @@ def test_policy_reaches_sublayers_and_is_restored() -> None:
     assert keras.config.dtype_policy() == before
 
 
+def test_losses_are_shown_as_those_of_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert keras_compat.unscaled(1.5) == 1.5
+    three = type("Strategy", (), {"num_replicas_in_sync": 3})()
+    monkeypatch.setattr(tf.distribute, "get_strategy", lambda: three)
+    assert keras_compat.unscaled(1.5) == 4.5
+
+
 def test_values_are_concrete_outside_graphs_only() -> None:
     assert keras_compat.concrete(tf.constant([1, 2])).tolist() == [1, 2]
     assert keras_compat.concrete(keras.Input((3,))) is None
