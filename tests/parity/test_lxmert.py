@@ -28,13 +28,13 @@ PARTS = ("loss_masked_lm", "loss_matched", "loss_obj", "loss_attr", "loss_feat",
 
 
 def _questions(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Two questions, the second shorter, about 36 objects each."""
-    mask = np.arange(20)[None] < np.array([[20], [13]])
+    """Eight questions of 6 to 20 tokens, about 36 objects each."""
+    mask = np.arange(20)[None] < np.arange(20, 4, -2)[:, None]
     return {
-        "input_ids": np.where(mask, rng.integers(1000, 30522, (2, 20)), 0),
+        "input_ids": np.where(mask, rng.integers(1000, 30522, mask.shape), 0),
         "attention_mask": mask.astype("int64"),
-        "token_type_ids": np.zeros((2, 20), "int64"),
-        **objects(rng, count=2, number=36, features=2048),
+        "token_type_ids": np.zeros(mask.shape, "int64"),
+        **objects(rng, count=8, number=36, features=2048),
     }
 
 

@@ -283,7 +283,8 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
             return data
         x = self._table.bind((_renamed(x) if hasattr(x, "keys") else x,), {})
         y = _renamed(y) if isinstance(y, Mapping) else {self.labels_input: y}
-        return keras.utils.pack_x_y_sample_weight({**x, **y}, None, sample_weight)
+        joined = {**x, **y}
+        return joined if sample_weight is None else (joined, None, sample_weight)
 
     def _pair(self, x: Any, y: Any, outputs: Any) -> tuple[Any, Any]:
         x = _renamed(x) if isinstance(x, Mapping) else x
