@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import tfzoo
+from tests.support.lxmert_checkpoint import write_lxmert_checkpoint, write_regions
 from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
 from tests.support.processes import run_python
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
@@ -79,6 +80,7 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(tfzoo.default_checkpoint(), folder / "checkpoint")
     write_xclip_checkpoint(folder / "xclip")
     write_owlv2_checkpoint(folder / "owlv2")
+    write_lxmert_checkpoint(folder / "lxmert")
     (folder / "frames").mkdir()
     for i in range(2):
         shutil.copy(DATA / "photos" / "coffee.jpg", folder / "frames" / f"{i}.jpg")
@@ -108,12 +110,14 @@ def test_examples_of_the_readme_run(
     for kind in ("videos", "photos"):
         (tmp_path / "tests" / "data" / kind).symlink_to(DATA / kind)
     monkeypatch.chdir(tmp_path)
+    write_regions(tmp_path / "regions.tsv", "kitchen")
     for code in codes:  # no hub in tests: a small checkpoint stands for the published one
         code = code.replace("microsoft/xclip-base-patch32", str(playground / "xclip"))
         code = code.replace("google/owlv2-base-patch16-ensemble", str(playground / "owlv2"))
+        code = code.replace("unc-nlp/lxmert-vqa-uncased", str(playground / "lxmert"))
         exec(compile(code, "README.md", "exec"), {})
     made = {path.name for path in tmp_path.iterdir()}
-    assert made == {"tests", "tuned", "tuned.keras", "served", "found.png"}
+    assert made == {"tests", "tuned", "tuned.keras", "served", "found.png", "regions.tsv"}
 
 
 def test_all_is_complete() -> None:
