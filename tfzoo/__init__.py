@@ -24,6 +24,8 @@ _SHARED = {
     "AutoProcessor": "auto",
     "AutoTokenizer": "auto",
     "TFAutoModel": "auto",
+    "TFAutoModelForPreTraining": "auto",
+    "TFAutoModelForQuestionAnswering": "auto",
     "TFAutoModelForVideoClassification": "auto",
     "TFAutoModelForZeroShotObjectDetection": "auto",
     "load_model": "auto",

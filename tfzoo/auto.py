@@ -26,6 +26,8 @@ __all__ = [
     "AutoProcessor",
     "AutoTokenizer",
     "TFAutoModel",
+    "TFAutoModelForPreTraining",
+    "TFAutoModelForQuestionAnswering",
     "TFAutoModelForVideoClassification",
     "TFAutoModelForZeroShotObjectDetection",
     "load_model",
@@ -185,6 +187,14 @@ class TFAutoModelForVideoClassification(_AutoModel):
         >>> type(model).__name__
         'TFTimesformerForVideoClassification'
     """
+
+
+class TFAutoModelForQuestionAnswering(_AutoModel):
+    """The model that answers questions, of whichever family a checkpoint belongs to."""
+
+
+class TFAutoModelForPreTraining(_AutoModel):
+    """The model with all heads of pretraining, of whichever family a checkpoint belongs to."""
 
 
 class _AutoPreprocessing(_Auto):

@@ -361,3 +361,13 @@ def test_another_number_of_answers_is_a_fresh_head() -> None:
     assert model(pairs_of_three()).question_answering_score.shape == (3, 9)
     with pytest.raises(WeightMismatchError, match="encoder.layer.1"):
         tfzoo.TFLxmertForQuestionAnswering.from_pretrained(ANSWERS.folder, l_layers=2)
+
+
+def test_auto_classes() -> None:
+    folder = BY_NAME["pretraining"].folder
+    assert type(tfzoo.TFAutoModel.from_pretrained(folder)) is tfzoo.TFLxmertModel
+    auto = tfzoo.TFAutoModelForPreTraining
+    assert type(auto.from_pretrained(folder)) is tfzoo.TFLxmertForPreTraining
+    auto = tfzoo.TFAutoModelForQuestionAnswering
+    answers = auto.from_pretrained(BY_NAME["answers"].folder)
+    assert type(answers) is tfzoo.TFLxmertForQuestionAnswering
