@@ -12,8 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.preprocessing.perceiver_cases import CASES
 from tests.preprocessing.perceiver_texts import BATCH, CALLS, PAIRS, SENTENCES
+from tests.preprocessing.videomae_cases import PHOTOS
 from tests.support.reference import transformers
+from tfzoo.io import read_image
+from tfzoo.models.perceiver.processor import PerceiverImageProcessor
 from tfzoo.models.perceiver.tokenizer import PerceiverTokenizer
 
 Reference = transformers.PerceiverTokenizer
@@ -178,3 +182,53 @@ def test_the_reference_reads_our_files_and_we_read_its(tmp_path):
         assert reader.decode(own(text).input_ids) == own.decode(own(text).input_ids)
     settings = json.loads((tmp_path / "ours" / "tokenizer_config.json").read_text())
     assert settings["tokenizer_class"] == "PerceiverTokenizer"
+
+
+# -- images ---------------------------------------------------------------------------------------
+
+
+def both(images: Any, init: dict[str, Any], call: dict[str, Any]) -> None:
+    """The reference's bits."""
+    call = {"return_tensors": "np", **call}
+    expected = transformers.PerceiverImageProcessor(**init)(images, **call).pixel_values
+    computed = PerceiverImageProcessor(**init)(images, **call).pixel_values
+    assert computed.dtype == expected.dtype
+    np.testing.assert_array_equal(computed, expected)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_image_case_has_the_references_bits(case):
+    both(case.images(), case.init, case.call)
+
+
+@pytest.mark.parametrize("file", sorted(PHOTOS.glob("*.jpg")), ids=lambda file: file.stem)
+def test_photos_have_the_references_bits(file):
+    photo = read_image(file)
+    for image in (photo, photo[:, : photo.shape[0] - 7], photo.transpose(1, 0, 2)[3:]):
+        both([image, image[::-1]], {}, {})
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_random_sizes_have_the_references_bits(seed):
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(8, 90, 2)
+    tall, wide, crop_tall, crop_wide = rng.integers(8, 80, 4).tolist()
+    images = list(rng.integers(0, 256, (2, height, width, 3), np.uint8))
+    init = {
+        "size": {"height": tall, "width": wide},
+        "crop_size": {"height": crop_tall, "width": crop_wide},
+    }
+    both(images, init, {})
+    both(images, init, {"do_resize": False})
+    both(images, init, {"do_center_crop": False, "do_normalize": False})
+
+
+def test_image_processors_files_in_both_directions(tmp_path):
+    init = {"size": 60, "crop_size": 72, "image_mean": [0.1, 0.2, 0.3], "do_rescale": False}
+    PerceiverImageProcessor(**init).save_pretrained(tmp_path)
+    theirs = transformers.PerceiverImageProcessor.from_pretrained(tmp_path)
+    expected = transformers.PerceiverImageProcessor(**init)
+    assert theirs.to_dict() == expected.to_dict()
+    expected.save_pretrained(tmp_path)
+    written = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    assert PerceiverImageProcessor.from_pretrained(tmp_path).to_dict() == written

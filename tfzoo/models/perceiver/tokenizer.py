@@ -100,7 +100,6 @@ class PerceiverTokenizer(BaseTokenizer):
         stride: int = 0,
         is_split_into_words: bool = False,
         pad_to_multiple_of: int | None = None,
-        padding_side: str | None = None,
         return_tensors: str | None = None,
         return_token_type_ids: bool | None = None,
         return_attention_mask: bool | None = None,
@@ -109,6 +108,7 @@ class PerceiverTokenizer(BaseTokenizer):
         return_offsets_mapping: bool = False,
         return_length: bool = False,
         verbose: bool = True,
+        padding_side: str | None = None,
         split_special_tokens: bool | None = None,
     ) -> BatchEncoding:
         """Turn texts into ids of N tokens each.
@@ -127,7 +127,6 @@ class PerceiverTokenizer(BaseTokenizer):
             is_split_into_words: Whether each text is a list of words; they are joined without
                 spaces.
             pad_to_multiple_of: Pad on to a multiple of this.
-            padding_side: "right" or "left", by default the tokenizer's.
             return_tensors: None for lists, "np" for int64 arrays (B, N), "tf" for tensors.
             return_token_type_ids: Whether there are `token_type_ids` (0: first text, 1: second).
             return_attention_mask: Whether there is an `attention_mask` (0: padding).
@@ -137,6 +136,7 @@ class PerceiverTokenizer(BaseTokenizer):
             return_offsets_mapping: False: bytes have no place among the characters of a text.
             return_length: Whether there is the `length` of each sequence.
             verbose: Accepted and of no effect; use the filters of `warnings`.
+            padding_side: "right" or "left", by default the tokenizer's.
             split_special_tokens: Whether `[MASK]` and so on in the text are bytes like other text.
 
         Returns:
