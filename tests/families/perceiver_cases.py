@@ -18,7 +18,12 @@ TINY: dict[str, Any] = {
     "num_self_attention_heads": 3,
     "num_cross_attention_heads": 4,
 }
-ONE_HEAD: dict[str, Any] = {**TINY, "num_cross_attention_heads": 1}
+# Keys as narrow as the latents keep the fixtures small; the parity tests have the other kind.
+ONE_HEAD: dict[str, Any] = {
+    **TINY,
+    "num_cross_attention_heads": 1,
+    "cross_attention_shape_for_attention": "q",
+}
 TEXT: dict[str, Any] = {**TINY, "vocab_size": 30, "max_position_embeddings": 11}
 
 
@@ -29,6 +34,29 @@ def texts(rng: np.random.Generator, count: int, length: int) -> dict[str, np.nda
     mask = np.arange(length)[None] < lengths[:, None]
     ids = np.where(mask, rng.integers(1, 30, (count, length)), 0)
     return {"input_ids": ids.astype("int64"), "attention_mask": mask.astype("int64")}
+
+
+VIDEO: dict[str, Any] = {
+    **ONE_HEAD,
+    "image_size": 8,
+    "num_frames": 2,
+    "audio_samples_per_frame": 24,
+    "samples_per_patch": 4,
+    "output_shape": [1, 2, 8, 8],
+    "output_num_channels": 9,
+    "_label_trainable_num_channels": 20,
+}
+
+
+def videos(rng: np.random.Generator, batch: int) -> dict[str, np.ndarray]:
+    """Random videos with sound and label, and some points to decode."""
+    return {
+        "image": rng.normal(size=(batch, 2, 3, 8, 8)).astype("float32"),
+        "audio": rng.normal(size=(batch, 48, 1)).astype("float32"),
+        "label": rng.normal(size=(batch, 5)).astype("float32"),
+        "image_points": rng.permutation(128)[:7],
+        "audio_points": np.array([11, 0, 5]),
+    }
 
 
 def images(rng: np.random.Generator, *shape: int) -> dict[str, np.ndarray]:
@@ -70,7 +98,7 @@ CASES = (
     Case(  # one head across, as in the published models
         name="perceiver/learned",
         model="TFPerceiverForImageClassificationLearned",
-        config={**TINY, "image_size": 6, "num_cross_attention_heads": 1, "num_labels": 4},
+        config={**ONE_HEAD, "image_size": 6, "num_labels": 4},
         inputs=lambda rng: images(rng, 3, 3, 6, 6),
         labels=lambda rng: {"labels": rng.integers(0, 2, (3, 4)).astype("float32")},
     ),
@@ -93,5 +121,11 @@ CASES = (
         model="TFPerceiverForOpticalFlow",
         config={**ONE_HEAD, "train_size": [4, 6]},
         inputs=lambda rng: {"inputs": rng.normal(size=(2, 2, 27, 4, 6)).astype("float32")},
+    ),
+    Case(
+        name="perceiver/multimodal",
+        model="TFPerceiverForMultimodalAutoencoding",
+        config={**VIDEO, "num_labels": 5},
+        inputs=lambda rng: videos(rng, 2),
     ),
 )

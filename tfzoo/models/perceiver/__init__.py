@@ -19,8 +19,10 @@ FAMILY = Family(
             "TFPerceiverForImageClassificationFourier",
             "TFPerceiverForImageClassificationLearned",
             "TFPerceiverForMaskedLM",
+            "TFPerceiverForMultimodalAutoencoding",
             "TFPerceiverForOpticalFlow",
             "TFPerceiverForSequenceClassification",
+            "autoencoding_labels",
         ),
         "preprocessors": (
             "TFPerceiverAudioPreprocessor",
@@ -48,6 +50,7 @@ FAMILY = Family(
             "TFPerceiverModelOutput",
         ),
         "tasks": ("FilledText", "classify_image", "fill_mask"),
+        "autoencoding": ("DecodedVideo", "autoencode_video"),
         "flow": ("compute_flow", "flow_patches"),
         "tokenizer": ("PerceiverTokenizer",),
         "processor": ("PerceiverFeatureExtractor", "PerceiverImageProcessor"),

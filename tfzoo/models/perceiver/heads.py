@@ -6,6 +6,10 @@ from tfzoo.models.perceiver.language import (
     TFPerceiverForMaskedLM,
     TFPerceiverForSequenceClassification,
 )
+from tfzoo.models.perceiver.multimodal import (
+    TFPerceiverForMultimodalAutoencoding,
+    autoencoding_labels,
+)
 from tfzoo.models.perceiver.optical_flow import TFPerceiverForOpticalFlow
 from tfzoo.models.perceiver.vision import (
     TFPerceiverForImageClassificationConvProcessing,
@@ -18,6 +22,8 @@ __all__ = [
     "TFPerceiverForImageClassificationFourier",
     "TFPerceiverForImageClassificationLearned",
     "TFPerceiverForMaskedLM",
+    "TFPerceiverForMultimodalAutoencoding",
     "TFPerceiverForOpticalFlow",
     "TFPerceiverForSequenceClassification",
+    "autoencoding_labels",
 ]
