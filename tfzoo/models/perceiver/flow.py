@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
+from tfzoo.models.perceiver.optical_flow import TFPerceiverForOpticalFlow
 from tfzoo.preprocessing.image import to_channels_last
 from tfzoo.preprocessing.image_batch import open_image
 
@@ -16,11 +17,11 @@ __all__ = ["compute_flow", "flow_patches"]
 
 
 def compute_flow(
-    model: Any,
+    model: TFPerceiverForOpticalFlow,
     image1: Any,
     image2: Any,
     *,
-    min_overlap: int = 20,
+    min_overlap: int | None = None,
     batch_size: int = 1,
     progress: bool = True,
 ) -> np.ndarray:
@@ -34,7 +35,8 @@ def compute_flow(
         image1: The first frame: path or bytes of an image file, Pillow image, or uint8 array
             (height, width), (height, width, C) or (C, height, width).
         image2: The second frame, of the same size.
-        min_overlap: How much neighbouring tiles overlap at least, in pixels.
+        min_overlap: How much neighbouring tiles overlap at least, in pixels. Default: 20, for tiles
+            of less than 80 pixels a quarter of their shorter side.
         batch_size: Tiles that the model sees at a time; each needs memory.
         progress: Whether a bar counts the tiles, where stderr is a terminal.
 
@@ -55,10 +57,11 @@ def compute_flow(
         ...     num_self_attends_per_block=1, num_cross_attention_heads=1)
         >>> model = tfzoo.TFPerceiverForOpticalFlow(config)
         >>> frames = np.zeros((2, 20, 30, 3), np.uint8)
-        >>> tfzoo.compute_flow(model, *frames, min_overlap=4).shape
+        >>> tfzoo.compute_flow(model, *frames).shape
         (20, 30, 2)
     """
     tile = tuple(_check_model(model).config.train_size)
+    min_overlap = min(20, min(tile) // 4) if min_overlap is None else min_overlap
     frames = np.stack(_same_size(_frame(image1, "image1"), _frame(image2, "image2")))
     _check_options(frames.shape[1:3], tile, min_overlap, batch_size)
     corners = list(_corners(frames.shape[1:3], tile, min_overlap))
@@ -108,9 +111,7 @@ def flow_patches(frames: Any) -> np.ndarray:
     return patches
 
 
-def _check_model(model: Any) -> Any:
-    from tfzoo.models.perceiver.heads import TFPerceiverForOpticalFlow
-
+def _check_model(model: Any) -> TFPerceiverForOpticalFlow:
     if not isinstance(model, TFPerceiverForOpticalFlow):
         raise TypeError(
             f"model: expected a TFPerceiverForOpticalFlow, got a {type(model).__name__}."

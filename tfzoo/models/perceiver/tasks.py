@@ -8,10 +8,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
+from tfzoo.models.perceiver.language import TFPerceiverForMaskedLM
 from tfzoo.models.perceiver.processor import PerceiverImageProcessor
 from tfzoo.models.perceiver.tokenizer import PerceiverTokenizer
+from tfzoo.models.perceiver.vision import (
+    TFPerceiverForImageClassificationConvProcessing,
+    TFPerceiverForImageClassificationFourier,
+    TFPerceiverForImageClassificationLearned,
+)
 
 __all__ = ["FilledText", "classify_image", "fill_mask"]
+
+_CLASSIFIERS = (
+    TFPerceiverForImageClassificationLearned,
+    TFPerceiverForImageClassificationFourier,
+    TFPerceiverForImageClassificationConvProcessing,
+)
 
 
 class FilledText(NamedTuple):
@@ -28,8 +40,11 @@ class FilledText(NamedTuple):
 
 
 def fill_mask(
-    model: Any, tokenizer: PerceiverTokenizer, text: str | Sequence[str], top_k: int = 5
-) -> Any:
+    model: TFPerceiverForMaskedLM,
+    tokenizer: PerceiverTokenizer,
+    text: str | Sequence[str],
+    top_k: int = 5,
+) -> FilledText | list[FilledText]:
     """Guess the bytes that `[MASK]` stands for.
 
     Each `[MASK]` is one byte, and each is guessed for itself: nine of them for `" missing."`.
@@ -103,7 +118,8 @@ def classify_image(
     _check_count(top_k)
     processor = _processor_of(model) if processor is None else processor
     inputs = processor(image, return_tensors="np")
-    odds = _probabilities(model(**inputs, training=False, return_dict=True).logits)
+    logits = model(**inputs, training=False, return_dict=True).logits
+    odds = _probabilities(logits, model.config.problem_type == "multi_label_classification")
     order = np.argsort(-odds, axis=-1, kind="stable")[:, :top_k]
     labels = model.config.id2label
     ranked = [
@@ -115,8 +131,6 @@ def classify_image(
 
 # ---- texts
 def _check_fill(model: Any, tokenizer: Any, top_k: int) -> None:
-    from tfzoo.models.perceiver.heads import TFPerceiverForMaskedLM
-
     if not isinstance(model, TFPerceiverForMaskedLM):
         raise TypeError(f"model: expected a TFPerceiverForMaskedLM, got a {type(model).__name__}.")
     if not isinstance(tokenizer, PerceiverTokenizer):
@@ -172,15 +186,9 @@ def _filled(
 
 # ---- images
 def _check_classifier(model: Any) -> None:
-    from tfzoo.models.perceiver import heads
-
-    wanted = tuple(
-        getattr(heads, f"TFPerceiverForImageClassification{kind}")
-        for kind in ("Learned", "Fourier", "ConvProcessing")
-    )
-    if not isinstance(model, wanted):
+    if not isinstance(model, _CLASSIFIERS):
         raise TypeError(
-            f"model: expected a {', '.join(c.__name__ for c in wanted)}, got a "
+            f"model: expected a {' or '.join(c.__name__ for c in _CLASSIFIERS)}, got a "
             f"{type(model).__name__}."
         )
 
@@ -196,8 +204,8 @@ def _processor_of(model: Any) -> PerceiverImageProcessor:
     return PerceiverImageProcessor.from_pretrained(name)
 
 
-def _probabilities(logits: Any) -> np.ndarray:
-    """Softmax over the last axis, float64.
+def _probabilities(logits: Any, independent: bool = False) -> np.ndarray:
+    """Softmax over the last axis, or the sigmoid of independent labels, float64.
 
     Raises:
         ValueError: Logits that are not finite.
@@ -205,5 +213,7 @@ def _probabilities(logits: Any) -> np.ndarray:
     logits = ops.convert_to_numpy(ops.cast(logits, "float32")).astype("float64")
     if not np.isfinite(logits).all():
         raise ValueError("The model's logits are not finite: its weights are damaged or overflow.")
+    if independent:
+        return 1 / (1 + np.exp(-logits))
     odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return odds / odds.sum(axis=-1, keepdims=True)
