@@ -10,9 +10,9 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
+from tfzoo.models.perceiver.multimodal import TFPerceiverForMultimodalAutoencoding
 from tfzoo.models.perceiver.processor import PerceiverImageProcessor
 from tfzoo.preprocessing.image_batch import flatten_images
-from tfzoo.registry import import_name
 
 __all__ = ["DecodedVideo", "autoencode_video"]
 
@@ -38,7 +38,7 @@ class DecodedVideo(NamedTuple):
 
 
 def autoencode_video(
-    model: Any,
+    model: TFPerceiverForMultimodalAutoencoding,
     video: Any,
     audio: Any,
     *,
@@ -83,9 +83,10 @@ def autoencode_video(
         >>> decoded.images().shape, decoded.audio.shape, decoded.scores.shape
         ((2, 8, 8, 3), (128,), (5,))
     """
-    wanted = import_name("TFPerceiverForMultimodalAutoencoding")
-    if not isinstance(model, wanted):
-        raise TypeError(f"model: expected a {wanted.__name__}, got a {type(model).__name__}.")
+    if not isinstance(model, TFPerceiverForMultimodalAutoencoding):
+        raise TypeError(
+            f"model: expected a TFPerceiverForMultimodalAutoencoding, got a {type(model).__name__}."
+        )
     config, core = model.config, model.perceiver
     inputs = {
         "image": _pixels(video, config),
