@@ -18,10 +18,16 @@ TINY: dict[str, Any] = {
     "num_self_attention_heads": 3,
     "num_cross_attention_heads": 4,
 }
-# Keys as narrow as the latents keep the fixtures small; the parity tests have the other kind.
+# Keys as narrow as the latents keep the fixtures small; the parity tests have others.
 ONE_HEAD: dict[str, Any] = {
     **TINY,
     "num_cross_attention_heads": 1,
+    "qk_channels": 12,
+    "v_channels": 12,
+}
+KEYS_LIKE_LATENTS: dict[str, Any] = {
+    "qk_channels": None,
+    "v_channels": None,
     "cross_attention_shape_for_attention": "q",
 }
 TEXT: dict[str, Any] = {**TINY, "vocab_size": 30, "max_position_embeddings": 11}
@@ -105,7 +111,7 @@ CASES = (
     Case(
         name="perceiver/fourier",
         model="TFPerceiverForImageClassificationFourier",
-        config={**ONE_HEAD, "num_labels": 1},
+        config={**ONE_HEAD, **KEYS_LIKE_LATENTS, "num_labels": 1},
         inputs=lambda rng: images(rng, 2, 3, 7, 10),
         labels=lambda rng: {"labels": rng.normal(size=(2,)).astype("float32")},
     ),

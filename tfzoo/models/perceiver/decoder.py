@@ -126,7 +126,8 @@ class TFPerceiverBasicDecoder(Decoder):
         output_index_dims: Sizes of the grid of outputs, or their number.
         num_channels: Width of the queries.
         subsampled_index_dims: Has no effect, as in the reference.
-        qk_channels: Width of projected queries and keys; None is that of the latents.
+        qk_channels: Width of projected queries and keys; None is that of the latents, or of the
+            queries with the config's `cross_attention_shape_for_attention="q"`.
         v_channels: Width of projected values; None is `qk_channels`.
         num_heads: H.
         widening_factor: Hidden width of the MLP over that of the queries.
@@ -185,7 +186,12 @@ class TFPerceiverBasicDecoder(Decoder):
         if position_encoding_only:
             return
         sizes = AttentionSizes.resolve(
-            num_channels, config.d_latents, qk_channels, v_channels, num_heads
+            num_channels,
+            config.d_latents,
+            qk_channels,
+            v_channels,
+            num_heads,
+            config.cross_attention_shape_for_attention,
         )
         self.decoding_cross_attention = PerceiverLayer(
             config,
