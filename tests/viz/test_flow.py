@@ -131,3 +131,8 @@ def test_drawing_on_a_frame():
 def test_bad_calls(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_negative_zeros_do_not_turn_the_wheel():
+    assert one(1, -0.0, max_flow=1.0) == (255, 0, 0)
+    assert flow_wheel(99).getpixel((98, 49)) == (255, 0, 0)

@@ -124,7 +124,7 @@ def flow_wheel(size: int = 151) -> Image.Image:
     """
     if not isinstance(size, int) or size < 1:
         raise ValueError(f"size: expected a whole number of pixels above 0, got {size!r}.")
-    axis = np.linspace(-1.0, 1.0, size)
+    axis = (2 * np.arange(size) - (size - 1)) / max(size - 1, 1)  # the middle is 0 exactly
     flow = np.stack(np.meshgrid(axis, axis), axis=-1)
     inside = np.hypot(flow[..., 0], flow[..., 1]) <= 1
     return Image.fromarray(np.where(inside[..., None], _colours(flow), 255).astype(np.uint8))
@@ -159,6 +159,7 @@ def _colours(flow: np.ndarray) -> np.ndarray:
     """(..., 2), lengths of 0 to 1, to (..., 3) of 0 to 255, not rounded but cut."""
     wheel = _wheel() / 255
     length = np.hypot(flow[..., 0], flow[..., 1])[..., None]
+    flow = flow + 0.0  # no negative zeros: they would stand at the other end of the wheel
     angle = np.arctan2(-flow[..., 1], -flow[..., 0]) / np.pi  # -1 for motion to the right
     place = (angle + 1) / 2 * (len(wheel) - 1)
     before = place.astype(int)

@@ -70,7 +70,7 @@ def fill_mask(
         ...     num_self_attends_per_block=1, max_position_embeddings=64, v_channels=32)
         >>> model = tfzoo.TFPerceiverForMaskedLM(config)
         >>> filled = tfzoo.fill_mask(model, tfzoo.PerceiverTokenizer(), "a word is m[MASK]ssing")
-        >>> len(filled.text.encode()), len(filled.candidates[0])
+        >>> len(filled.text), len(filled.candidates[0])
         (17, 5)
     """
     _check_fill(model, tokenizer, top_k)
