@@ -24,5 +24,4 @@ MAP = FamilyMap(
         "perceiver.output_postprocessor",
         "embedding_decoder",
     ),
-    ignore=("batchnorm.num_batches_tracked",),
 )

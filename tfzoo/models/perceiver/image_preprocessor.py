@@ -20,10 +20,25 @@ PREP_TYPES = ("conv", "conv1x1", "patches", "pixels")
 
 
 class BatchNorm(keras.layers.BatchNormalization):
-    """Batch normalisation as in PyTorch: it stores the unbiased variance, Keras the biased one."""
+    """Batch normalisation as in PyTorch: it stores the unbiased variance, Keras the biased one.
+
+    It counts the steps of training as well, a number that checkpoints hold.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"momentum": 0.9, "epsilon": 1e-5, **kwargs})
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights."""
+        super().build(input_shape)
+        self.num_batches_tracked = self.add_weight(
+            shape=(),
+            initializer="zeros",
+            dtype="int64",
+            trainable=False,
+            autocast=False,
+            name="num_batches_tracked",
+        )
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """Normalise (B, height, width, C) over all but the channels."""
@@ -34,6 +49,7 @@ class BatchNorm(keras.layers.BatchNormalization):
             unbiased = variance * count / ops.maximum(count - 1, 1)
             for stored, new in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
                 stored.assign(stored * self.momentum + new * (1 - self.momentum))
+            self.num_batches_tracked.assign(self.num_batches_tracked + 1)
         else:
             mean, variance = self.moving_mean, self.moving_variance
         mean, variance, beta, gamma = (
@@ -239,9 +255,9 @@ class TFPerceiverImagePreprocessor(PositionedPreprocessor):
     def _feature_width(self) -> int:
         if self.prep_type in ("conv", "conv1x1") or self.patch_channels is not None:
             return self.out_channels
-        if self.prep_type == "pixels":
-            return -(-self.in_channels // self.spatial_downsample)
         is_video = self.position_embeddings.num_dimensions > 2
+        if self.prep_type == "pixels":
+            return self.in_channels if is_video else -(-self.in_channels // self.spatial_downsample)
         frames = self.temporal_downsample if is_video else 1
         return self.in_channels * self.spatial_downsample**2 * frames
 

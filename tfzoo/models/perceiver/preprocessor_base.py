@@ -137,7 +137,7 @@ class PositionedPreprocessor(Preprocessor):
             shape = (*ops.shape(tokens)[:2], table.shape[-1])
             full = ops.concatenate([tokens, ops.broadcast_to(table, shape)], axis=-1)
         if not network_input_is_1d:
-            full = ops.reshape(full, (*grid, full.shape[-1]))
+            return ops.reshape(full, (*grid, full.shape[-1])), None, features
         return full, None, tokens
 
     def _table(self, dims: tuple[Any, ...], dtype: str) -> Any:
