@@ -31,34 +31,17 @@ def add_to(subparsers: Any) -> None:
         "predict",
         help="classify a video, find objects in a photo, fill in a text",
         description="Classify a video, an animation, a folder of frames or a still image; or, "
-        "with the checkpoint of a detector, find what texts name in a photo; with that of a "
-        "language model, fill in a text; with that of a flow model, see what moves between two "
-        "frames.",
+        "with the checkpoint of a detector, find what texts name in a photo; with those of other "
+        "models, fill in a text, classify a photo, or see what moves between two frames.",
     )
     parser.add_argument("inputs", metavar="VIDEO_OR_IMAGE", type=Path, nargs="*")
-    parser.add_argument(
-        "--text",
-        metavar="TEXT",
-        help="text with [MASK] in place of each byte to guess, for a model of masked texts",
-    )
     parser.add_argument(
         "--model",
         metavar="DIR_OR_REPO",
         help="checkpoint of a video classifier, or, with --labels, of a model of videos and "
         "texts or of a detector; default: the classifier that ships with tfzoo",
     )
-    parser.add_argument(
-        "--labels",
-        metavar="LABEL",
-        nargs="+",
-        action="extend",
-        help="texts to choose from, for a model of videos and texts; or to find, for a detector",
-    )
-    parser.add_argument(
-        "--template",
-        metavar="TEXT",
-        help="sentence around each label, with {} in its place, e.g. 'a photo of {}'",
-    )
+    _add_text_options(parser)
     parser.add_argument(
         "--top-k",
         metavar="K",
@@ -73,6 +56,24 @@ def add_to(subparsers: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_hub_options(parser)
     parser.set_defaults(run=run)
+
+
+def _add_text_options(parser: Any) -> None:
+    parser.add_argument(
+        "--labels",
+        metavar="LABEL",
+        nargs="+",
+        action="extend",
+        help="texts to choose from, for a model of videos and texts; or to find, for a detector",
+    )
+    parser.add_argument(
+        "--template",
+        metavar="TEXT",
+        help="sentence around each label, with {} in its place, e.g. 'a photo of {}'",
+    )
+    parser.add_argument(
+        "--text", help="text with [MASK] for each byte to guess, for a model of masked texts"
+    )
 
 
 def _add_detector_options(parser: Any) -> None:
