@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tfzoo
 from tests.preprocessing.perceiver_cases import CASES, RECORDED, SMALL
 from tests.preprocessing.videomae_cases import cat, cup
 from tests.support.record_preprocessing import digest, thinned
@@ -86,7 +87,12 @@ def test_a_published_file_is_read_and_written(tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(old))
     processor = PerceiverImageProcessor.from_pretrained(tmp_path)
     assert processor.to_dict() == PerceiverImageProcessor().to_dict()
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "perceiver"}))
+    automatic = tfzoo.AutoImageProcessor.from_pretrained(tmp_path)  # not the class that warns
+    assert type(automatic) is PerceiverImageProcessor
+    assert automatic.to_dict() == processor.to_dict()
     PerceiverImageProcessor(size=96, do_normalize=False).save_pretrained(tmp_path)
+    assert type(tfzoo.AutoImageProcessor.from_pretrained(tmp_path)) is PerceiverImageProcessor
     again = PerceiverImageProcessor.from_pretrained(tmp_path)
     assert (again.size, again.do_normalize) == ({"height": 96, "width": 96}, False)
 

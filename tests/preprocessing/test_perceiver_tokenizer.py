@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken
 
+import tfzoo
 from tests.preprocessing.perceiver_cases import RECORDED_TEXTS
 from tests.preprocessing.perceiver_texts import BATCH
 from tests.support.record_perceiver_preprocessing import text_results
@@ -315,6 +316,18 @@ def test_files_come_back(tmp_path):
     assert (again.model_max_length, again.padding_side, len(again)) == (64, "left", 263)
     assert PerceiverTokenizer.from_pretrained(tmp_path, model_max_length=9).model_max_length == 9
     assert tokenizer.save_vocabulary(tmp_path) == ()
+
+
+def test_auto_tokenizer_finds_the_class(tmp_path):
+    PerceiverTokenizer(model_max_length=64).save_pretrained(tmp_path)
+    tokenizer = tfzoo.AutoTokenizer.from_pretrained(tmp_path)
+    assert (type(tokenizer), tokenizer.model_max_length) == (PerceiverTokenizer, 64)
+    # where no class is named, the model's config decides
+    config = tmp_path / "tokenizer_config.json"
+    config.write_text(json.dumps({"model_max_length": 32}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "perceiver"}))
+    tokenizer = tfzoo.AutoTokenizer.from_pretrained(tmp_path)
+    assert (type(tokenizer), tokenizer.model_max_length) == (PerceiverTokenizer, 32)
 
 
 def test_published_files_are_read(tmp_path):
