@@ -39,7 +39,7 @@ class ClassifierMixin:
         data = self.one_of(inputs, *self.input_names)
         self.perceiver.check_inputs({**inputs, "inputs": data})
         labels = inputs.get("labels")
-        if labels is None or isinstance(labels, Mapping):
+        if labels is None or isinstance(data, Mapping):
             return
         samples, given = data.shape[0], labels.shape[0] if len(labels.shape) else None
         if None not in (samples, given) and samples != given:

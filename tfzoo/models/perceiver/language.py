@@ -13,12 +13,8 @@ from tfzoo.losses import classification_loss
 from tfzoo.models.perceiver.classification import ClassifierMixin, classification_decoder
 from tfzoo.models.perceiver.config import PerceiverConfig
 from tfzoo.models.perceiver.decoder import TFPerceiverBasicDecoder
-from tfzoo.models.perceiver.model import (
-    HEAD_MASK,
-    LABELS,
-    TFPerceiverModel,
-    TFPerceiverPreTrainedModel,
-)
+from tfzoo.models.perceiver.inputs import HEAD_MASK, LABELS
+from tfzoo.models.perceiver.model import TFPerceiverModel, TFPerceiverPreTrainedModel
 from tfzoo.models.perceiver.outputs import TFPerceiverClassifierOutput, TFPerceiverMaskedLMOutput
 from tfzoo.models.perceiver.preprocessors import TFPerceiverTextPreprocessor
 

@@ -15,37 +15,19 @@ from tfzoo.modeling import TFPreTrainedModel
 from tfzoo.models.perceiver.config import PerceiverConfig
 from tfzoo.models.perceiver.decoder import Decoder
 from tfzoo.models.perceiver.encoder import Encoded, Latents, PerceiverEncoder
+from tfzoo.models.perceiver.inputs import ATTENTION_MASK, HEAD_MASK
 from tfzoo.models.perceiver.outputs import TFPerceiverDecoderOutput, TFPerceiverModelOutput
 from tfzoo.models.perceiver.parts import Part
 from tfzoo.models.perceiver.preprocessor_base import Preprocessor
 
 __all__ = [
-    "ATTENTION_MASK",
-    "HEAD_MASK",
-    "LABELS",
     "Preprocessed",
     "TFPerceiverModel",
     "TFPerceiverPreTrainedModel",
 ]
 
+
 PARTS = ("decoder", "input_preprocessor", "output_postprocessor")
-ATTENTION_MASK = Input(
-    "attention_mask",
-    "mask",
-    None,
-    "1 for tokens, 0 for padding: (batch, tokens), or (batch, latents, tokens).",
-    optional=True,
-)
-HEAD_MASK = Input(
-    "head_mask", "any", None, "(heads,) or (layers, heads), 0 for heads left out.", optional=True
-)
-LABELS = Input(
-    "labels",
-    "any",
-    None,
-    "(batch,) class indices, (batch, labels) of 0 and 1, or targets of a regression.",
-    optional=True,
-)
 
 
 class TFPerceiverPreTrainedModel(TFPreTrainedModel):
@@ -320,6 +302,8 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
         if self.output_postprocessor is None:
             return decoded
         sizes = self.decoder.output_sizes(data.modality_sizes, subsampled_output_points)
+        if sizes is not None and not all(isinstance(size, int) for size in sizes.values()):
+            sizes = {name: ops.convert_to_tensor(size) for name, size in sizes.items()}
         logits = self.output_postprocessor(decoded.logits, modality_sizes=sizes)
         return TFPerceiverDecoderOutput({**decoded, "logits": logits})
 

@@ -19,12 +19,8 @@ from tfzoo.models.perceiver.decoder_multimodal import (
     TFPerceiverMultimodalDecoder,
 )
 from tfzoo.models.perceiver.image_preprocessor import TFPerceiverImagePreprocessor
-from tfzoo.models.perceiver.model import (
-    ATTENTION_MASK,
-    HEAD_MASK,
-    TFPerceiverModel,
-    TFPerceiverPreTrainedModel,
-)
+from tfzoo.models.perceiver.inputs import ATTENTION_MASK, HEAD_MASK, SizedInput
+from tfzoo.models.perceiver.model import TFPerceiverModel, TFPerceiverPreTrainedModel
 from tfzoo.models.perceiver.outputs import TFPerceiverClassifierOutput
 from tfzoo.models.perceiver.postprocessors import (
     TFPerceiverAudioPostprocessor,
@@ -46,10 +42,11 @@ LOSS_WEIGHTS = {"audio": 1.0, "image": 0.03, "label": 0.0001}
 
 _AUDIO_BANDS, _IMAGE_BANDS, _IMAGE_PATCH, _COLOURS = 192, 32, 4, 3
 _MODALITIES = ("image", "audio", "label")
+_LABEL = ("batch", "num_labels")
 
 
-def _optional(name: str, dtype: str, shape: tuple[str, ...], what: str) -> Input:
-    return Input(name, dtype, shape, what, True, shape)
+def _samples(config: PerceiverConfig) -> int:
+    return config.num_frames * config.audio_samples_per_frame
 
 
 class TFPerceiverForMultimodalAutoencoding(ClassifierMixin, TFPerceiverPreTrainedModel):
@@ -82,16 +79,27 @@ class TFPerceiverForMultimodalAutoencoding(ClassifierMixin, TFPerceiverPreTraine
     """
 
     inputs_table = (
-        _optional(
+        SizedInput(
             "image",
             "float32",
             ("batch", "frames", "channels", "height", "width"),
             "Video; or as an entry of `inputs`.",
+            True,
+            ("batch", "frames", "channels", "height", "width"),
+            lambda c: (None, c.num_frames, _COLOURS, c.image_size, c.image_size),
         ),
-        _optional("audio", "float32", ("batch", "samples", "audio_channels"), "Its sound."),
-        _optional("label", "float32", ("batch", "num_labels"), "Its label; zeros will do."),
-        _optional("image_points", "int64", ("pixels",), "Indices of the pixels wanted."),
-        _optional("audio_points", "int64", ("patches",), "Indices of the patches wanted."),
+        SizedInput(
+            "audio",
+            "float32",
+            ("batch", "samples", "audio_channels"),
+            "Its sound.",
+            True,
+            ("batch", "samples", "audio_channels"),
+            lambda config: (None, _samples(config), 1),
+        ),
+        Input("label", "float32", _LABEL, "Its label; zeros will do.", True, _LABEL),
+        Input("image_points", "int64", ("pixels",), "Indices of pixels.", True, ("pixels",)),
+        Input("audio_points", "int64", ("patches",), "Indices of patches.", True, ("patches",)),
         Input("inputs", "structure", None, "A dict with image, audio and label.", True),
         Input("subsampled_output_points", "structure", None, "A dict of indices.", True),
         Input("labels", "structure", None, "A dict with targets like the outputs.", True),
@@ -102,9 +110,8 @@ class TFPerceiverForMultimodalAutoencoding(ClassifierMixin, TFPerceiverPreTraine
 
     def setup(self, config: PerceiverConfig) -> None:
         """Make the sublayers."""
-        samples = config.num_frames * config.audio_samples_per_frame
         video = (config.num_frames, config.image_size, config.image_size)
-        sound_waves = {"num_bands": _AUDIO_BANDS, "max_resolution": (samples,)}
+        sound_waves = {"num_bands": _AUDIO_BANDS, "max_resolution": (_samples(config),)}
         image_waves = {"num_bands": _IMAGE_BANDS, "max_resolution": video}
         self.perceiver = TFPerceiverModel(
             config,
@@ -272,7 +279,7 @@ def _preprocessor(
 def _decoder(
     config: PerceiverConfig, sound_waves: dict[str, Any], image_waves: dict[str, Any]
 ) -> TFPerceiverMultimodalDecoder:
-    patches = config.num_frames * config.audio_samples_per_frame // config.samples_per_patch
+    patches = _samples(config) // config.samples_per_patch
     channels, label_width = config.output_num_channels, config._label_trainable_num_channels
     return TFPerceiverMultimodalDecoder(
         config,

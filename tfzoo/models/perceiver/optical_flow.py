@@ -13,12 +13,8 @@ from tfzoo.models.perceiver.classification import ClassifierMixin
 from tfzoo.models.perceiver.config import PerceiverConfig
 from tfzoo.models.perceiver.decoder_heads import TFPerceiverOpticalFlowDecoder
 from tfzoo.models.perceiver.image_preprocessor import TFPerceiverImagePreprocessor
-from tfzoo.models.perceiver.model import (
-    ATTENTION_MASK,
-    HEAD_MASK,
-    TFPerceiverModel,
-    TFPerceiverPreTrainedModel,
-)
+from tfzoo.models.perceiver.inputs import ATTENTION_MASK, HEAD_MASK, SizedInput
+from tfzoo.models.perceiver.model import TFPerceiverModel, TFPerceiverPreTrainedModel
 from tfzoo.models.perceiver.outputs import TFPerceiverClassifierOutput
 
 __all__ = ["EndPointError", "TFPerceiverForOpticalFlow"]
@@ -70,13 +66,14 @@ class TFPerceiverForOpticalFlow(ClassifierMixin, TFPerceiverPreTrainedModel):
     """
 
     inputs_table = (
-        Input(
+        SizedInput(
             "inputs",
             "float32",
             ("batch", "frames", "channels", "height", "width"),
             "Two frames with 27 channels, the 3 x 3 surroundings of each pixel.",
             True,
             ("batch", "frames", "channels", "height", "width"),
+            lambda config: (None, 2, _PATCH // 2, *config.train_size),
         ),
         ATTENTION_MASK,
         HEAD_MASK,

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tfzoo.inputs import Input
 from tfzoo.models.perceiver.classification import ClassifierMixin, classification_decoder
 from tfzoo.models.perceiver.config import PerceiverConfig
 from tfzoo.models.perceiver.image_preprocessor import TFPerceiverImagePreprocessor
-from tfzoo.models.perceiver.model import (
-    ATTENTION_MASK,
-    HEAD_MASK,
-    LABELS,
-    TFPerceiverModel,
-    TFPerceiverPreTrainedModel,
-)
+from tfzoo.models.perceiver.inputs import ATTENTION_MASK, HEAD_MASK, LABELS, SizedInput
+from tfzoo.models.perceiver.model import TFPerceiverModel, TFPerceiverPreTrainedModel
 from tfzoo.models.perceiver.outputs import TFPerceiverClassifierOutput
 from tfzoo.models.perceiver.preprocessor_base import Preprocessor
 
@@ -26,7 +22,15 @@ __all__ = [
 
 _PIXELS = ("batch", "channels", "height", "width")
 _TABLE = (
-    Input("pixel_values", "float32", _PIXELS, "Images as the processor gives them.", True, _PIXELS),
+    SizedInput(
+        "pixel_values",
+        "float32",
+        _PIXELS,
+        "Images as the processor gives them.",
+        True,
+        _PIXELS,
+        lambda config: (None, 3, None, None),
+    ),
     Input("inputs", "float32", _PIXELS, "The same under the model's general name.", True),
     ATTENTION_MASK,
     HEAD_MASK,
@@ -115,6 +119,11 @@ class TFPerceiverForImageClassificationLearned(_ImageClassifier):
         >>> tuple(model(pixel_values=larger, interpolate_pos_encoding=True).logits.shape)
         (1, 3)
     """
+
+    inputs_table = (
+        replace(_TABLE[0], sizes=lambda config: (None, 3, config.image_size, config.image_size)),
+        *_TABLE[1:],
+    )
 
     def make_preprocessor(self, config: PerceiverConfig) -> Preprocessor:
         """Pixels, projected one by one, beside trainable positions."""
