@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfzoo
-from tests.families.perceiver_cases import CASES, ONE_HEAD, TEXT, TINY, images, texts
+from tests.families.perceiver_cases import CASES, ONE_HEAD, TINY, images, texts
 from tests.support.cases import Case
 from tests.support.compare import assert_same, flatten
 from tests.support.family_checks import FamilyChecks
@@ -33,7 +32,7 @@ class TestPerceiver(FamilyChecks):
         convnet = getattr(model.perceiver.input_preprocessor, "convnet", None)
         if convnet is not None:
             normalise = convnet.batchnorm.call
-            convnet.batchnorm.call = lambda inputs, training=False: normalise(inputs)
+            convnet.batchnorm.call = lambda inputs, **_: normalise(inputs)
         super().test_one_fit_step_equals_the_reference(case, model)
 
 
@@ -175,7 +174,7 @@ def test_cost_is_chosen_by_the_sizes() -> None:
 def test_linspace_is_that_of_pytorch() -> None:
     step = np.float32(2) / np.float32(1919)
     numbers = linspace(-1, 1, 1920)
-    assert numbers[0] == -1 and numbers[-1] == 1 and numbers.dtype == np.float32
+    assert (numbers[0], numbers[-1], numbers.dtype) == (-1, 1, np.float32)
     assert numbers[700] == np.float32(-1 + np.float64(step) * 700)
     assert numbers[1200] == np.float32(1 - np.float64(step) * 719)
     assert linspace(-1, 1, 1).tolist() == [-1.0]
@@ -268,43 +267,7 @@ def test_wrong_configs_are_refused(fields: dict[str, Any], message: str) -> None
         tfzoo.TFPerceiverModel(tfzoo.PerceiverConfig(**{**TINY, **fields}))
 
 
-# ---- training
-def test_end_point_error() -> None:
-    case = BY_NAME["flow"]
-    model, inputs = case.load(), case.make_inputs()
-    flow = case.recorded("outputs")["logits"]
-    truth = flow + np.random.default_rng(0).normal(size=flow.shape).astype("float32")
-    error = np.sqrt(((flow - truth) ** 2).sum(-1)).mean()
-    assert float(model(**inputs, labels=truth).loss) == pytest.approx(error, rel=1e-5)
-    model.compile(keras.optimizers.SGD(1e-3))
-    data = tf.data.Dataset.from_tensors((inputs, truth))
-    history = model.fit(data, shuffle=False, epochs=3, verbose=0).history
-    assert history["loss"][0] == pytest.approx(error, rel=1e-5)
-    assert history["loss"][-1] < history["loss"][0]
-    exact = float(model(**inputs, labels=np.asarray(model(**inputs).logits)).loss)
-    assert exact == 0.0
-
-
-def test_dropout_acts_in_training_only() -> None:
-    fields = {**TEXT, "attention_probs_dropout_prob": 0.5}
-    model = tfzoo.TFPerceiverForMaskedLM(tfzoo.PerceiverConfig(**fields))
-    ids = texts(np.random.default_rng(0), 2, 6)["input_ids"]
-    assert_same(model(ids), flatten(model(ids)), bound=0)
-    one, two = (np.asarray(model(ids, training=True).logits) for _ in range(2))
-    assert np.abs(one - two).max() > 0
-
-
-def test_batch_norm_learns_its_statistics() -> None:
-    model = BY_NAME["conv"].load()
-    norm = model.perceiver.input_preprocessor.convnet.batchnorm
-    before, steps = np.asarray(norm.moving_mean), int(norm.num_batches_tracked)
-    model.compile(keras.optimizers.SGD(0.0))
-    data = tf.data.Dataset.from_tensors(BY_NAME["conv"].make_inputs())
-    model.fit(data, shuffle=False, epochs=2, verbose=0)
-    assert int(norm.num_batches_tracked) == steps + 2
-    assert np.abs(norm.moving_mean - before).max() > 0
-
-
+# ---- files
 def test_cached_tables_are_not_weights(tmp_path: Path) -> None:
     """Positions are computed: a saved model is not larger for them."""
     config = tfzoo.PerceiverConfig(**ONE_HEAD, num_labels=3)
