@@ -200,6 +200,7 @@ def test_any_names_of_modalities_without_points() -> None:
             "class": tfzoo.TFPerceiverOneHotPreprocessor(config),
         },
         mask_probs={"words": 0.5},
+        min_padding_size=4,
     )
 
     def query(count: int) -> Any:
