@@ -301,7 +301,8 @@ class AutoImageProcessor(_AutoPreprocessing):
         _, values = find_settings(folder, **where)
         keys = ("image_processor_type", "feature_extractor_type")
         named = [values[key] for key in keys if values.get(key)]
-        chosen = _known(named) if named else cls._declared(folder, where)
+        newer = [name.replace("FeatureExtractor", "ImageProcessor") for name in named]
+        chosen = _known([*newer, *named]) if named else cls._declared(folder, where)
         if chosen is None:
             raise cls._refuse(named, folder, where)
         return import_name(chosen).from_pretrained(folder, **kwargs)

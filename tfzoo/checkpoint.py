@@ -112,7 +112,14 @@ def _reader(tensors: Any, entry: Entry) -> Callable:
     return initializer
 
 
-_DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64"}
+_DTYPES = {
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float64": "F64",
+    "int64": "I64",
+    "int32": "I32",
+}
 
 
 def check_weights_file(model: TFPreTrainedModel, path: str | Path) -> None:

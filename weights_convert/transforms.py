@@ -23,6 +23,7 @@ _LAYOUTS: dict[str, dict[str, tuple[str, Axes | None]]] = {
         "beta": ("bias", None),
         "moving_mean": ("running_mean", None),
         "moving_variance": ("running_var", None),
+        "num_batches_tracked": ("num_batches_tracked", None),
     },
     "embedding": {"embeddings": ("weight", None)},
 }

@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfzoo.viz.detections import draw_detections
+    from tfzoo.viz.flow import draw_flow, flow_to_image, flow_wheel
 
-__all__ = ["draw_detections"]
+__all__ = ["draw_detections", "draw_flow", "flow_to_image", "flow_wheel"]
 
-_MODULES = {"draw_detections": "detections"}
+_MODULES = {
+    "draw_detections": "detections",
+    "draw_flow": "flow",
+    "flow_to_image": "flow",
+    "flow_wheel": "flow",
+}
 
 
 def __getattr__(name: str) -> Any:
