@@ -26,8 +26,11 @@ __all__ = [
     "AutoProcessor",
     "AutoTokenizer",
     "TFAutoModel",
+    "TFAutoModelForImageClassification",
+    "TFAutoModelForMaskedLM",
     "TFAutoModelForPreTraining",
     "TFAutoModelForQuestionAnswering",
+    "TFAutoModelForSequenceClassification",
     "TFAutoModelForVideoClassification",
     "TFAutoModelForZeroShotObjectDetection",
     "load_model",
@@ -134,14 +137,16 @@ class _AutoModel(_Auto):
             ConfigError: The family has no such model.
         """
         family = family_of(config.model_type)
-        name = family.auto.get(cls.__name__, {}).get(config.model_type)
-        if name is None:
+        names = family.auto.get(cls.__name__, {}).get(config.model_type)
+        if names is None:
             able = sorted({t for f in families() for t in f.auto.get(cls.__name__, {})})
             raise ConfigError(
                 f"{cls.__name__} has no class for model_type {config.model_type!r}; "
                 f"it has {', '.join(able)}."
             )
-        return family.load(name)
+        names = (names,) if isinstance(names, str) else names
+        made_for = {f"TF{name}" for name in config.architectures or ()}
+        return family.load(next((name for name in names if name in made_for), names[0]))
 
     @classmethod
     def from_config(cls, config: PretrainedConfig, **kwargs: Any) -> TFPreTrainedModel:
@@ -187,6 +192,18 @@ class TFAutoModelForVideoClassification(_AutoModel):
         >>> type(model).__name__
         'TFTimesformerForVideoClassification'
     """
+
+
+class TFAutoModelForMaskedLM(_AutoModel):
+    """The model that fills in masked texts, of whichever family a checkpoint belongs to."""
+
+
+class TFAutoModelForSequenceClassification(_AutoModel):
+    """The classifier of texts of whichever family a checkpoint belongs to."""
+
+
+class TFAutoModelForImageClassification(_AutoModel):
+    """The classifier of photos that a checkpoint was made for."""
 
 
 class TFAutoModelForQuestionAnswering(_AutoModel):

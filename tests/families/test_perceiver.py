@@ -276,3 +276,19 @@ def test_cached_tables_are_not_weights(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     weights = sum(int(np.prod(slot.shape)) for slot in slots(model).values())
     assert (tmp_path / "model.safetensors").stat().st_size < 4 * weights + 50_000
+
+
+@pytest.mark.parametrize(
+    ("auto", "head"),
+    [
+        ("TFAutoModelForMaskedLM", "MaskedLM"),
+        ("TFAutoModelForSequenceClassification", "SequenceClassification"),
+        ("TFAutoModelForImageClassification", "ImageClassificationLearned"),
+        ("TFAutoModelForImageClassification", "ImageClassificationConvProcessing"),
+    ],
+)
+def test_auto_classes(auto: str, head: str) -> None:
+    """Photos have three classes: the checkpoint's architecture chooses."""
+    config = tfzoo.PerceiverConfig(architectures=[f"PerceiverFor{head}"])
+    assert getattr(tfzoo, auto).class_for(config) is getattr(tfzoo, f"TFPerceiverFor{head}")
+    assert getattr(tfzoo, auto).class_for(tfzoo.PerceiverConfig()).__name__.startswith("TFPerc")

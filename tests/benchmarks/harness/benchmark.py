@@ -82,6 +82,7 @@ def find(names: Sequence[str]) -> list[Benchmark]:
     Raises:
         ValueError: A family declares no benchmark.
     """
+    names = [name.replace("-", "_") for name in names]
     if unknown := sorted(set(names) - set(families())):
         raise ValueError(
             f"No benchmark of {', '.join(unknown)}; there are: {', '.join(families())}."

@@ -58,6 +58,17 @@ FAMILY = Family(
     configs={"perceiver": "PerceiverConfig"},
     auto={
         "TFAutoModel": {"perceiver": "TFPerceiverModel"},
+        "TFAutoModelForMaskedLM": {"perceiver": "TFPerceiverForMaskedLM"},
+        "TFAutoModelForSequenceClassification": {
+            "perceiver": "TFPerceiverForSequenceClassification"
+        },
+        "TFAutoModelForImageClassification": {
+            "perceiver": (
+                "TFPerceiverForImageClassificationLearned",
+                "TFPerceiverForImageClassificationFourier",
+                "TFPerceiverForImageClassificationConvProcessing",
+            )
+        },
         "AutoTokenizer": {"perceiver": "PerceiverTokenizer"},
         "AutoImageProcessor": {"perceiver": "PerceiverImageProcessor"},
     },

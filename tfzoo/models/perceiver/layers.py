@@ -17,6 +17,7 @@ from tfzoo.layers.drop_path import dropout as make_dropout
 from tfzoo.layers.linear import Linear
 from tfzoo.layers.masks import score_offsets
 from tfzoo.layers.mlp import MLP
+from tfzoo.layers.norm import LayerNorm
 from tfzoo.layers.streaming import attention_context
 from tfzoo.models.perceiver.config import PerceiverConfig
 
@@ -32,9 +33,9 @@ __all__ = [
 EPSILON = 1e-5  # of all norms; the reference's layers do not read the config's
 
 
-def norm(name: str) -> keras.layers.LayerNormalization:
+def norm(name: str) -> LayerNorm:
     """A layer norm."""
-    return keras.layers.LayerNormalization(epsilon=EPSILON, name=name)
+    return LayerNorm(epsilon=EPSILON, name=name)
 
 
 def initializer(config: PerceiverConfig) -> keras.initializers.Initializer:
