@@ -14,8 +14,8 @@ import tfzoo
 from tests.families.perceiver_cases import CASES, VIDEO, videos
 from tests.support.compare import assert_same, flatten
 from tfzoo.variables import slots
+from weights_convert.checkpoint import open_checkpoint
 from weights_convert.rules import checkpoint_names, family_map
-from weights_convert.safetensors_io import open_checkpoint
 
 CASE = next(case for case in CASES if "Multimodal" in case.model)
 MODALITIES = ("image", "audio", "label")
