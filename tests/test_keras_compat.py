@@ -45,6 +45,24 @@ def test_what_a_built_layer_holds_can_be_replaced() -> None:
         outer.other = keras.Variable(np.zeros(5))
 
 
+def test_autograph_leaves_calls_as_they_are_written() -> None:
+    class Rewritten:
+        def __call__(self, x: tf.Tensor) -> tf.Tensor:
+            return -x if x < 0 else x
+
+    class AsWritten(Rewritten):
+        def __call__(self, x: tf.Tensor) -> tf.Tensor:
+            return -x if x < 0 else x
+
+    absolute, refused = Rewritten(), keras_compat.as_written(AsWritten)()
+    minus = tf.constant(-1.0)
+    assert tf.function(lambda x: absolute(x))(minus) == tf.function(absolute)(minus) == 1
+    for call in (refused, lambda x: refused(x)):
+        with pytest.raises(tf.errors.OperatorNotAllowedInGraphError):
+            tf.function(call)(minus)
+    assert refused(minus) == 1
+
+
 def test_adopted_memory_is_not_copied_and_never_written() -> None:
     raw = np.zeros(4 * 6 + 64, np.uint8)
     array = raw[-raw.ctypes.data % 64 :][: 4 * 6].view("float32").reshape(2, 3)
