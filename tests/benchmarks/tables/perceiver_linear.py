@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.benchmarks.harness.environment import worker_env
+from tests.benchmarks.harness.rounds import WorkerError
 from tests.benchmarks.workers.measure import peak_memory, timed
 
 __all__ = ["fitted", "main", "table"]
@@ -99,7 +100,11 @@ def _in_own_process(size: int, args: argparse.Namespace) -> dict[str, float]:
     command = [sys.executable, "-m", "tests.benchmarks.tables.perceiver_linear", "--one"]
     command += [str(size), "--calls", str(args.calls), "--threads", str(args.threads)]
     env = worker_env(ROOT, args.threads)
-    done = subprocess.run(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise WorkerError(
+            f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-3000:]}"
+        )
     return json.loads(done.stdout)
 
 
