@@ -23,7 +23,7 @@ KV = {"qk_channels": None, "v_channels": None}  # keys as wide as the inputs, as
 
 
 class TestPerceiver(ParityChecks):
-    cases = tuple(case for case in CASES if "Multimodal" not in case.model)
+    cases = CASES
 
 
 def both(name: str, config: dict[str, Any], folder: Path, seed: int = 0) -> tuple[Any, Any]:
