@@ -16,7 +16,7 @@ from tfzoo.models.perceiver.layers import AttentionSizes, PerceiverLayer, initia
 from tfzoo.models.perceiver.outputs import TFPerceiverDecoderOutput
 from tfzoo.models.perceiver.parts import Part
 from tfzoo.models.perceiver.preprocessor_base import split_options
-from tfzoo.models.perceiver.queries import TrainablePositions, make_positions, points_of
+from tfzoo.models.perceiver.queries import TrainablePositions, make_positions
 
 __all__ = [
     "Decoder",
@@ -286,7 +286,7 @@ class TFPerceiverBasicDecoder(Decoder):
                 raise ValueError("subsampled_points need output_index_dims, the grid they are in.")
             if subsampled_points is None:
                 subsampled_points = ops.arange(math.prod(self._dims), dtype="int32")
-            query = positions.at(points_of(subsampled_points, self._dims))
+            query = positions.at_cells(subsampled_points, self._dims)
         query = ops.cast(query, self.compute_dtype)
         if self.positions_projection is not None:
             query = self.positions_projection(query)

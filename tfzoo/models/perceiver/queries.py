@@ -16,7 +16,6 @@ __all__ = [
     "TrainablePositions",
     "linspace",
     "make_positions",
-    "points_of",
 ]
 
 Dims = int | Sequence[int]
@@ -44,7 +43,17 @@ def linspace(start: float, stop: float, count: int) -> np.ndarray:
 @lru_cache(maxsize=64)
 def _waves(size: int, bands: int, resolution: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions (n,) along an axis, and their sines and cosines (n, bands)."""
-    places = linspace(-1, 1, size)
+    return _waves_at(linspace(-1, 1, size), bands, resolution)
+
+
+@lru_cache(maxsize=64)
+def _edge_waves(size: int, bands: int, resolution: int) -> tuple[np.ndarray, ...]:
+    """As `_waves`, for the left edges of so many cells: -1 + 2 i / n."""
+    places = np.float32(2) * np.arange(size, dtype="float32") / np.float32(size)
+    return _waves_at(places - np.float32(1), bands, resolution)
+
+
+def _waves_at(places: np.ndarray, bands: int, resolution: int) -> tuple[np.ndarray, ...]:
     angles = np.float32(math.pi) * (places[:, None] * _frequencies(bands, resolution))
     return places, np.sin(angles), np.cos(angles)
 
@@ -52,29 +61,6 @@ def _waves(size: int, bands: int, resolution: int) -> tuple[np.ndarray, np.ndarr
 @lru_cache(maxsize=64)
 def _frequencies(bands: int, resolution: int) -> np.ndarray:
     return linspace(1, resolution / 2, bands)
-
-
-def points_of(indices: Any, dims: Sequence[int]) -> Any:
-    """Where flat indices into a grid lie, by the left edge of each cell: -1 + 2 i / n.
-
-    Decoders are queried at such points; whole grids have their ends at -1 and 1 instead.
-
-    Args:
-        indices: (P,) integers.
-        dims: Sizes of the grid.
-
-    Returns:
-        (P, axes), float32.
-
-    Example:
-        >>> np.asarray(points_of(np.array([0, 3]), (2, 2))).tolist()
-        [[-1.0, -1.0], [0.0, 0.0]]
-    """
-    rest, places = ops.cast(indices, "int32"), []
-    for size in reversed(list(dims)):
-        places.append(-1 + 2 * ops.cast(rest % size, "float32") / size)
-        rest = rest // size
-    return ops.stack(places[::-1], axis=1)
 
 
 class FourierPositions:
@@ -153,6 +139,34 @@ class FourierPositions:
         points = ops.meshgrid(*axes, indexing="ij")
         points = ops.stack([ops.reshape(axis, (-1,)) for axis in points], axis=1)
         return ops.cast(self.at(points), dtype)
+
+    def at_cells(self, indices: Any, dims: Sequence[int]) -> Any:
+        """The encoding of single cells of a grid, at their left edges: decoders are queried there.
+
+        Taken from tables: inside a graph TensorFlow would multiply the constants of the angles
+        with each other first, and angles of 48,000 radians show such a rounding.
+
+        Args:
+            indices: (P,) integers, cells of the grid row by row.
+            dims: Sizes of the grid, one for each axis.
+
+        Returns:
+            (1, P, width), float32.
+
+        Example:
+            >>> positions = FourierPositions(1, (2, 2), sine_only=True)
+            >>> np.asarray(positions.at_cells(np.array([0, 3]), (2, 2)))[0, :, :2].tolist()
+            [[-1.0, -1.0], [0.0, 0.0]]
+        """
+        rest, axes = ops.cast(indices, "int32"), []
+        for size, resolution in reversed(list(zip(dims, self.max_resolution, strict=True))):
+            places, sines, cosines = _edge_waves(size, self.num_bands, resolution)
+            tables = (places[:, None], sines, cosines)
+            axes.append([ops.take(ops.convert_to_tensor(t), rest % size, axis=0) for t in tables])
+            rest = rest // size
+        points, sines, cosines = zip(*axes[::-1], strict=True)
+        columns = [*(points if self.concat_pos else ()), *sines]
+        return ops.concatenate([*columns, *(() if self.sine_only else cosines)], axis=1)[None]
 
     def at(self, points: Any) -> Any:
         """The encoding of points.
