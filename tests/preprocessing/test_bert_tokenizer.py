@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -383,36 +380,3 @@ def test_words_of_tokens(slow, fast):
     for tokenizer in (slow, fast):
         found = tokenizer(words, is_split_into_words=True)
         assert found.word_ids(0) == [None, 0, 0, 0, 1, 1, 1, None]
-
-
-@pytest.mark.parametrize("cls", BOTH)
-@pytest.mark.parametrize("kind", ["np", "tf"])
-def test_arrays(cls, vocabulary, kind):
-    found = cls(vocabulary)(SHORT, padding=True, return_tensors=kind)
-    for name in ("input_ids", "token_type_ids", "attention_mask"):
-        array = np.asarray(found[name])
-        assert array.dtype == np.int64
-        assert array.shape == (len(SHORT), 7)
-    assert isinstance(found.input_ids, np.ndarray) is (kind == "np")
-
-
-@pytest.mark.parametrize("cls", BOTH)
-def test_copies_and_pickles(cls, vocabulary):
-    tokenizer = cls(vocabulary)
-    tokenizer(SHORT)
-    for twin in (copy.deepcopy(tokenizer), pickle.loads(pickle.dumps(tokenizer))):
-        assert dict(twin(BATCH)) == dict(tokenizer(BATCH))
-        twin.add_tokens("<new>")
-        assert twin("<new>").input_ids == [101, 30522, 102]
-        assert tokenizer("<new>").input_ids == [101, 1026, 2047, 1028, 102]
-
-
-@pytest.mark.parametrize("cls", BOTH)
-def test_threads_do_not_disturb_each_other(cls, vocabulary):
-    tokenizer = cls(vocabulary)
-    plans = [{"padding": True}, {"truncation": True, "max_length": 3}, {}]
-    expected = [dict(tokenizer(SHORT, **plan)) for plan in plans]
-    fresh = cls(vocabulary)
-    with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda n: dict(fresh(SHORT, **plans[n % 3])), range(60)))
-    assert all(result == expected[n % 3] for n, result in enumerate(found))

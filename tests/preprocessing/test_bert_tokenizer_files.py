@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, normalizers
 
@@ -319,3 +323,37 @@ def test_missing_files_and_tokens(cls, little):
             cls(little / "vocab.txt", **{name: None})
     write_tokens(little, without("[MASK]"))
     assert cls(little / "vocab.txt", mask_token=None).mask_token_id is None
+
+
+# ---- one object, many uses
+@pytest.mark.parametrize("cls", BOTH)
+@pytest.mark.parametrize("kind", ["np", "tf"])
+def test_arrays(cls, folder, kind):
+    found = cls(folder / "vocab.txt")(SHORT, padding=True, return_tensors=kind)
+    for name in ("input_ids", "token_type_ids", "attention_mask"):
+        array = np.asarray(found[name])
+        assert array.dtype == np.int64
+        assert array.shape == (len(SHORT), 7)
+    assert isinstance(found.input_ids, np.ndarray) is (kind == "np")
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_copies_and_pickles(cls, folder):
+    tokenizer = cls(folder / "vocab.txt")
+    tokenizer(SHORT)
+    for twin in (copy.deepcopy(tokenizer), pickle.loads(pickle.dumps(tokenizer))):
+        assert dict(twin(BATCH)) == dict(tokenizer(BATCH))
+        twin.add_tokens("<new>")
+        assert twin("<new>").input_ids == [101, 30522, 102]
+        assert tokenizer("<new>").input_ids == [101, 1026, 2047, 1028, 102]
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_threads_do_not_disturb_each_other(cls, folder):
+    tokenizer = cls(folder / "vocab.txt")
+    plans = [{"padding": True}, {"truncation": True, "max_length": 3}, {}]
+    expected = [dict(tokenizer(SHORT, **plan)) for plan in plans]
+    fresh = cls(folder / "vocab.txt")
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda n: dict(fresh(SHORT, **plans[n % 3])), range(60)))
+    assert all(result == expected[n % 3] for n, result in enumerate(found))

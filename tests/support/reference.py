@@ -77,6 +77,16 @@ def run(model: Any, inputs: dict[str, np.ndarray], **flags: Any) -> dict[str, np
     return flatten(outputs, lambda tensor: tensor.detach().numpy())
 
 
+def run_exactly(model: Any, inputs: dict[str, np.ndarray], **flags: Any) -> dict[str, np.ndarray]:
+    """All outputs in float64, free of the rounding that float32 has on this side, too."""
+    wide = {k: v.astype("float64") if v.dtype.kind == "f" else v for k, v in inputs.items()}
+    torch.set_default_dtype(torch.float64)  # masks are made of it
+    try:
+        return run(model.double(), wide, **flags)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def sgd_step(model: Any, inputs: dict[str, np.ndarray], **flags: Any) -> dict[str, np.ndarray]:
     """The change of every weight in one SGD step of LEARNING_RATE on the model's own loss."""
     model.zero_grad()
