@@ -18,8 +18,8 @@ from tests.support.compare import assert_same
 from tests.support.processes import run_python
 from tfzoo.config import ConfigError
 from tfzoo.modeling import parse_size
+from weights_convert.checkpoint import open_checkpoint, write_checkpoint
 from weights_convert.errors import CheckpointError, WeightMismatchError
-from weights_convert.safetensors_io import open_checkpoint, write_checkpoint
 
 CASE: Case = CASES[0]
 
@@ -288,7 +288,7 @@ def test_loading_needs_little_memory(tmp_path: Path) -> None:
     """Peak memory: the model, its largest tensor in three forms, and a small constant."""
     code = """
 import resource, sys, numpy as np, keras, tfzoo
-from weights_convert.safetensors_io import open_checkpoint
+from weights_convert.checkpoint import open_checkpoint
 config = tfzoo.TimesformerConfig(hidden_size=512, intermediate_size=2048, num_attention_heads=8)
 folder = sys.argv[1]
 if sys.argv[2] == "write":

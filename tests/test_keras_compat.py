@@ -32,6 +32,37 @@ def test_deferred_variables_have_an_initializer_that_can_be_swapped() -> None:
     assert layer.kernel._initializer is None  # nothing keeps the checkpoint's reader alive
 
 
+def test_what_a_built_layer_holds_can_be_replaced() -> None:
+    model = keras.Sequential([keras.layers.Dense(2, name="dense")])
+    outer = model.layers[0]
+    model.build((None, 3))
+    with pytest.raises(ValueError, match="cannot add new elements of state"):
+        outer.bias = keras.Variable(np.zeros(5), name="bias")
+    fresh = keras.Variable(np.ones(5), name="bias")
+    keras_compat.replace_tracked(outer, "bias", fresh)
+    assert [id(v) for v in outer.trainable_weights] == [id(outer.kernel), id(fresh)]
+    with pytest.raises(ValueError, match="cannot add new elements of state"):
+        outer.other = keras.Variable(np.zeros(5))
+
+
+def test_autograph_leaves_calls_as_they_are_written() -> None:
+    class Rewritten:
+        def __call__(self, x: tf.Tensor) -> tf.Tensor:
+            return -x if x < 0 else x
+
+    class AsWritten(Rewritten):
+        def __call__(self, x: tf.Tensor) -> tf.Tensor:
+            return -x if x < 0 else x
+
+    absolute, refused = Rewritten(), keras_compat.as_written(AsWritten)()
+    minus = tf.constant(-1.0)
+    assert tf.function(lambda x: absolute(x))(minus) == tf.function(absolute)(minus) == 1
+    for call in (refused, lambda x: refused(x)):
+        with pytest.raises(tf.errors.OperatorNotAllowedInGraphError):
+            tf.function(call)(minus)
+    assert refused(minus) == 1
+
+
 def test_adopted_memory_is_not_copied_and_never_written() -> None:
     raw = np.zeros(4 * 6 + 64, np.uint8)
     array = raw[-raw.ctypes.data % 64 :][: 4 * 6].view("float32").reshape(2, 3)
@@ -97,6 +128,13 @@ def test_policy_reaches_sublayers_and_is_restored() -> None:
     with keras_compat.default_policy("mixed_bfloat16"):
         assert keras.layers.Dense(2).compute_dtype == "bfloat16"
     assert keras.config.dtype_policy() == before
+
+
+def test_losses_are_shown_as_those_of_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert keras_compat.unscaled(1.5) == 1.5
+    three = type("Strategy", (), {"num_replicas_in_sync": 3})()
+    monkeypatch.setattr(tf.distribute, "get_strategy", lambda: three)
+    assert keras_compat.unscaled(1.5) == 4.5
 
 
 def test_values_are_concrete_outside_graphs_only() -> None:

@@ -13,13 +13,21 @@ import numpy as np
 import pytest
 
 import tfzoo
+from tests.support.lxmert_checkpoint import write_lxmert_checkpoint, write_regions
 from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
+from tests.support.perceiver_checkpoint import write_perceiver_checkpoint
 from tests.support.processes import run_python
 from tests.support.tvp_checkpoint import write_tvp_checkpoint
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.registry import families, family_of, public_names
 
 DATA = Path(__file__).parent / "data"
+PERCEIVERS = (
+    "language-perceiver",
+    "vision-perceiver-conv",
+    "optical-flow-perceiver",
+    "multimodal-perceiver",
+)
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(tfzoo.__path__, "tfzoo.")
@@ -81,6 +89,9 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_xclip_checkpoint(folder / "xclip")
     write_owlv2_checkpoint(folder / "owlv2")
     write_tvp_checkpoint(folder / "tvp")
+    write_lxmert_checkpoint(folder / "lxmert")
+    for name in PERCEIVERS:
+        write_perceiver_checkpoint(folder / name, name)
     (folder / "frames").mkdir()
     for i in range(2):
         shutil.copy(DATA / "photos" / "coffee.jpg", folder / "frames" / f"{i}.jpg")
@@ -110,13 +121,17 @@ def test_examples_of_the_readme_run(
     for kind in ("videos", "photos"):
         (tmp_path / "tests" / "data" / kind).symlink_to(DATA / kind)
     monkeypatch.chdir(tmp_path)
+    write_regions(tmp_path / "regions.tsv", "kitchen")
     for code in codes:  # no hub in tests: a small checkpoint stands for the published one
         code = code.replace("microsoft/xclip-base-patch32", str(playground / "xclip"))
         code = code.replace("google/owlv2-base-patch16-ensemble", str(playground / "owlv2"))
         code = code.replace("Intel/tvp-base", str(playground / "tvp"))
+        code = code.replace("unc-nlp/lxmert-vqa-uncased", str(playground / "lxmert"))
+        for name in PERCEIVERS:
+            code = code.replace(f"deepmind/{name}", str(playground / name))
         exec(compile(code, "README.md", "exec"), {})
-    made = {path.name for path in tmp_path.iterdir()}
-    assert made == {"tests", "tuned", "tuned.keras", "served", "found.png", "moment.png"}
+    made = {path.name for path in tmp_path.iterdir()} - {"tests", "regions.tsv"}
+    assert made == {"tuned", "tuned.keras", "served", "found.png", "flow.png", "moment.png"}
 
 
 def test_all_is_complete() -> None:

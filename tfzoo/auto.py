@@ -26,6 +26,11 @@ __all__ = [
     "AutoProcessor",
     "AutoTokenizer",
     "TFAutoModel",
+    "TFAutoModelForImageClassification",
+    "TFAutoModelForMaskedLM",
+    "TFAutoModelForPreTraining",
+    "TFAutoModelForQuestionAnswering",
+    "TFAutoModelForSequenceClassification",
     "TFAutoModelForVideoClassification",
     "TFAutoModelForVideoGrounding",
     "TFAutoModelForZeroShotObjectDetection",
@@ -133,14 +138,16 @@ class _AutoModel(_Auto):
             ConfigError: The family has no such model.
         """
         family = family_of(config.model_type)
-        name = family.auto.get(cls.__name__, {}).get(config.model_type)
-        if name is None:
+        names = family.auto.get(cls.__name__, {}).get(config.model_type)
+        if names is None:
             able = sorted({t for f in families() for t in f.auto.get(cls.__name__, {})})
             raise ConfigError(
                 f"{cls.__name__} has no class for model_type {config.model_type!r}; "
                 f"it has {', '.join(able)}."
             )
-        return family.load(name)
+        names = (names,) if isinstance(names, str) else names
+        made_for = {f"TF{name}" for name in config.architectures or ()}
+        return family.load(next((name for name in names if name in made_for), names[0]))
 
     @classmethod
     def from_config(cls, config: PretrainedConfig, **kwargs: Any) -> TFPreTrainedModel:
@@ -190,6 +197,26 @@ class TFAutoModelForVideoClassification(_AutoModel):
 
 class TFAutoModelForVideoGrounding(_AutoModel):
     """The finder of moments that sentences tell of, of whichever family a checkpoint belongs to."""
+
+
+class TFAutoModelForMaskedLM(_AutoModel):
+    """The model that fills in masked texts, of whichever family a checkpoint belongs to."""
+
+
+class TFAutoModelForSequenceClassification(_AutoModel):
+    """The classifier of texts of whichever family a checkpoint belongs to."""
+
+
+class TFAutoModelForImageClassification(_AutoModel):
+    """The classifier of photos that a checkpoint was made for."""
+
+
+class TFAutoModelForQuestionAnswering(_AutoModel):
+    """The model that answers questions, of whichever family a checkpoint belongs to."""
+
+
+class TFAutoModelForPreTraining(_AutoModel):
+    """The model with all heads of pretraining, of whichever family a checkpoint belongs to."""
 
 
 class _AutoPreprocessing(_Auto):
@@ -296,7 +323,8 @@ class AutoImageProcessor(_AutoPreprocessing):
         _, values = find_settings(folder, **where)
         keys = ("image_processor_type", "feature_extractor_type")
         named = [values[key] for key in keys if values.get(key)]
-        chosen = _known(named) if named else cls._declared(folder, where)
+        newer = [name.replace("FeatureExtractor", "ImageProcessor") for name in named]
+        chosen = _known([*newer, *named]) if named else cls._declared(folder, where)
         if chosen is None:
             raise cls._refuse(named, folder, where)
         return import_name(chosen).from_pretrained(folder, **kwargs)

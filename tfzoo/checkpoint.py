@@ -19,10 +19,15 @@ from keras import ops
 from tfzoo.hub import HubFileNotFoundError, resolve
 from tfzoo.keras_compat import adopt, build_filled
 from tfzoo.variables import slots
+from weights_convert.checkpoint import (
+    WEIGHT_FILES,
+    open_checkpoint,
+    shard_names,
+    write_checkpoint,
+)
 from weights_convert.errors import WeightMismatchError
 from weights_convert.plan import Entry, make_plan, save_plan
 from weights_convert.rules import family_map
-from weights_convert.safetensors_io import open_checkpoint, shard_names, write_checkpoint
 
 if TYPE_CHECKING:
     from tfzoo.modeling import TFPreTrainedModel
@@ -30,25 +35,30 @@ if TYPE_CHECKING:
 __all__ = ["SAFETENSORS_NAME", "check_weights_file", "load_model_from", "locate", "write_weights"]
 
 SAFETENSORS_NAME = "model.safetensors"
-INDEX_NAME = "model.safetensors.index.json"
 
 
 def locate(name_or_path: str | Path, **where: Any) -> Path:
     """The local file, index file or folder that holds the weights.
+
+    Safetensors are preferred to PyTorch's `pytorch_model.bin`, and that to TensorFlow's h5 file.
 
     Raises:
         HubError: There are none.
     """
     if Path(name_or_path).is_file():
         return Path(name_or_path)
-    try:
-        return resolve(name_or_path, SAFETENSORS_NAME, **where)
-    except HubFileNotFoundError as error:
+    first_error = None
+    for name in WEIGHT_FILES:
         try:
-            folder = resolve(name_or_path, INDEX_NAME, **where)
-        except HubFileNotFoundError:
-            raise error from None
-    return resolve(name_or_path, shard_names(folder / INDEX_NAME), **where)
+            folder = resolve(name_or_path, name, **where)
+        except HubFileNotFoundError as error:
+            first_error = first_error or error
+            continue
+        if name.endswith(".json"):
+            resolve(name_or_path, shard_names(folder / name), **where)
+        return folder / name
+    others = ", ".join(WEIGHT_FILES[1:])
+    raise HubFileNotFoundError(f"{first_error} Neither is there {others}.") from first_error
 
 
 def load_model_from(
@@ -91,9 +101,12 @@ def _reader(tensors: Any, entry: Entry) -> Callable:
     """An initialiser that reads the entry's tensor instead of drawing numbers."""
 
     def initializer(shape: tuple[int, ...], dtype: Any = None) -> Any:
-        value = adopt(tensors.read(entry.name))
-        if entry.axes is not None:  # the backend's transpose uses all cores, NumPy's does not
-            value = ops.transpose(value, entry.axes)
+        array = tensors.read(entry.name)
+        turned = entry.from_checkpoint(array)
+        if entry.axes is None or turned.flags.c_contiguous:  # an h5 kernel is turned already
+            value = adopt(turned)
+        else:  # the backend's transpose uses all cores, NumPy's does not
+            value = ops.transpose(adopt(array), entry.axes)
         return ops.cast(value, dtype)
 
     return initializer

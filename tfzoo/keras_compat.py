@@ -18,12 +18,14 @@ import numpy as np
 __all__ = [
     "TrainerRepairs",
     "adopt",
+    "as_written",
     "attributes",
     "build_filled",
     "concrete",
     "default_policy",
     "own_variables",
     "register_pytree",
+    "replace_tracked",
     "scalar_loss",
     "set_trainable",
     "tensorflow",
@@ -62,6 +64,20 @@ def tensorflow() -> ModuleType | None:
     Keras has imported it by then; taking it from there keeps models free of a backend.
     """
     return sys.modules["tensorflow"] if keras.backend.backend() == "tensorflow" else None
+
+
+def as_written(cls: type[T]) -> type[T]:
+    """Class decorator: `tf.function` takes calls of instances as they are written.
+
+    AutoGraph would first rewrite the source of all that a call runs, to turn Python's `if` into
+    TensorFlow's. Keras's layers do without, as `fit` does; half the time of a trace went there. It
+    knows callable objects that it shall leave alone by an attribute.
+    """
+    tf = tensorflow()
+    if tf is not None:
+        cls.__call__ = tf.autograph.experimental.do_not_convert(cls.__call__)
+        cls.autograph_info__ = {}
+    return cls
 
 
 # ---- trees
@@ -132,6 +148,27 @@ def attributes(layer: keras.layers.Layer) -> dict[str, Any]:
     """The public attributes of `layer` itself. On PyTorch sublayers hide in `_modules`."""
     own = {**vars(layer).get("_modules", {}), **vars(layer)}
     return {name: value for name, value in own.items() if not name.startswith("_")}
+
+
+def replace_tracked(owner: keras.layers.Layer, name: str, value: Any) -> None:
+    """Put another sublayer or variable in the place of an attribute of a built layer.
+
+    Keras closes a layer's tracking when it is built, and would keep the old one's weights.
+
+    Args:
+        owner: The layer.
+        name: The attribute, which holds a layer or a variable.
+        value: What takes its place.
+    """
+    tracker = owner._tracker
+    was_locked = tracker.locked
+    tracker.unlock()
+    try:
+        tracker.untrack(getattr(owner, name))
+        setattr(owner, name, value)
+    finally:
+        if was_locked:
+            tracker.lock()
 
 
 def adopt(array: np.ndarray) -> Any:

@@ -19,7 +19,7 @@ from tfzoo.checkpoint import check_weights_file, load_model_from, locate, write_
 from tfzoo.config import PretrainedConfig
 from tfzoo.files import replacing
 from tfzoo.inputs import Input, InputTable
-from tfzoo.keras_compat import default_policy
+from tfzoo.keras_compat import as_written, default_policy
 from tfzoo.outputs import ModelOutput
 from tfzoo.training import TrainingMixin
 
@@ -28,6 +28,7 @@ __all__ = ["TFPreTrainedModel", "parse_size"]
 _FLAGS = ("output_attentions", "output_hidden_states")
 
 
+@as_written
 class TFPreTrainedModel(TrainingMixin, keras.Model):
     """Base class of all models.
 
@@ -147,7 +148,10 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
         token: str | bool | None = None,
         **config_overrides: Any,
     ) -> TFPreTrainedModel:
-        """Load a PyTorch checkpoint (safetensors, Hugging Face layout).
+        """Load a PyTorch checkpoint (Hugging Face layout).
+
+        Weights come from `model.safetensors`, else from `pytorch_model.bin` (read without executing
+        anything), else from the `tf_model.h5` that LXMERT has; the first two sharded or not.
 
         Args:
             pretrained_model_name_or_path: Folder, file in it, or repository name.

@@ -27,7 +27,8 @@ class Family:
         paper: Where it was published.
         modules: Public names of each submodule, e.g. `{"config": ("TimesformerConfig",)}`.
         configs: Config class for each `model_type` that the folder serves.
-        auto: For each auto class, the class that it resolves to, by `model_type`.
+        auto: For each auto class, the class that it resolves to, by `model_type`; or several, of
+            which the checkpoint's architecture chooses.
         aliases: Other names that files give a class of this family, e.g. an old processor's.
         checkpoints: Published repositories.
     """
@@ -37,7 +38,7 @@ class Family:
     paper: str
     modules: Mapping[str, tuple[str, ...]]
     configs: Mapping[str, str]
-    auto: Mapping[str, Mapping[str, str]]
+    auto: Mapping[str, Mapping[str, str | tuple[str, ...]]]
     aliases: Mapping[str, str] = field(default_factory=dict)
     checkpoints: tuple[str, ...] = ()
 

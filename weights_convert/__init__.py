@@ -1,5 +1,5 @@
 """Two-way conversion between PyTorch checkpoints and named arrays, without PyTorch.
 
 The package knows files, names and axis orders; it knows no framework. See ``rules.py`` for the
-maps, ``plan.py`` for the strict matching and ``safetensors_io.py`` for the files.
+maps, ``plan.py`` for the strict matching and ``checkpoint.py`` for the files.
 """

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from weights_convert.checkpoint import Checkpoint, open_checkpoint
 from weights_convert.errors import CheckpointError
 from weights_convert.plan import Entry, Match, match_tensors
 from weights_convert.rules import FamilyMap, SlotLike, family_map
-from weights_convert.safetensors_io import Checkpoint, open_checkpoint
 from weights_convert.tensors import TensorInfo
 
 __all__ = ["main"]

@@ -1,322 +1,48 @@
-"""Reading safetensors checkpoints, one file or many, with plain file reads.
-
-A memory map would crash the process when the file is truncated under it; a read only comes back
-short, which is an error that can be reported. Opening reads and validates the headers; a tensor's
-bytes are read when it is asked for, and no others.
-"""
+"""Reading one safetensors file, see ``safetensors_header.py`` for its form."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import threading
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import Any
-
 import numpy as np
 
-from weights_convert.errors import CheckpointError
-from weights_convert.safetensors_header import read_header, unique_object
-from weights_convert.safetensors_write import INDEX_NAME, SINGLE_NAME, write_checkpoint
-from weights_convert.tensors import DTYPES, TensorInfo, bfloat16_to_float32
+from weights_convert.safetensors_header import read_header
+from weights_convert.tensor_file import TensorFile
+from weights_convert.tensors import DTYPES
 
-__all__ = [
-    "INDEX_NAME",
-    "SINGLE_NAME",
-    "Checkpoint",
-    "open_checkpoint",
-    "shard_names",
-    "write_checkpoint",
-]
-
-_MAX_INDEX = 100_000_000
-_ALIGNMENT = 64  # of addresses; past it the kernels use their widest loads
+__all__ = ["SafetensorsFile"]
 
 
-class Checkpoint(Mapping[str, TensorInfo]):
-    """An open checkpoint: a mapping of names to dtypes and shapes that also reads the tensors.
-
-    It is a context manager, and any number of threads may read from it.
+class SafetensorsFile(TensorFile):
+    """An open safetensors file.
 
     Args:
-        files: path of each file of the checkpoint.
-
-    Attributes:
-        metadata: the files' free text entries, the first file's first.
+        path: path of the file.
 
     Raises:
-        CheckpointError: a file is malformed or unreadable, or two files hold one name.
+        CheckpointError: there is no such file, it is malformed or unreadable.
 
     Example:
         >>> import tempfile
-        >>> folder = tempfile.mkdtemp()
-        >>> write_checkpoint(folder, [("a", "F32", (2,), lambda: np.ones(2, np.float32))])
-        >>> with open_checkpoint(folder) as checkpoint:
-        ...     print(checkpoint["a"], checkpoint.read("a"))
-        TensorInfo(dtype='F32', shape=(2,)) [1. 1.]
+        >>> from pathlib import Path
+        >>> from weights_convert.safetensors_write import write_checkpoint
+        >>> path = Path(tempfile.mkdtemp()) / "ones.safetensors"
+        >>> write_checkpoint(path, [("a", "F32", (2,), lambda: np.ones(2, np.float32))])
+        >>> file = SafetensorsFile(path)
+        >>> file.read("a")
+        array([1., 1.], dtype=float32)
+        >>> file.close()
     """
 
-    def __init__(self, *files: str | Path) -> None:
-        self._files: list[_File] = []
-        self._home: dict[str, _File] = {}
-        self.metadata: dict[str, str] = {}
-        try:
-            for path in files:
-                self._add(_File(Path(path)))
-        except BaseException:
-            self.close()
-            raise
-
-    def _add(self, file: _File) -> None:
-        self._files.append(file)
-        for name in file.header.tensors:
-            if name in self._home:
-                other = self._home[name].path.name
-                raise CheckpointError(f"{name!r} is both in {other} and in {file.path.name}")
-            self._home[name] = file
-        self.metadata = {**file.header.metadata, **self.metadata}
-
-    def __getitem__(self, name: str) -> TensorInfo:
-        return self._home[name].header.tensors[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._home)
-
-    def __len__(self) -> int:
-        return len(self._home)
-
-    def file_of(self, name: str) -> Path:
-        """Return the file that holds a tensor."""
-        return self._home[name].path
-
-    def read(self, name: str) -> np.ndarray:
-        """Read one tensor; bfloat16 becomes float32, exactly.
-
-        Args:
-            name: the tensor's name.
-
-        Returns:
-            A new array of the stored shape.
+    def load_contents(self) -> None:
+        """Read and validate the header.
 
         Raises:
-            KeyError: there is no such tensor.
-            CheckpointError: the file has been truncated, or cannot be read.
-            ValueError: the checkpoint is closed.
+            CheckpointError: the file is malformed.
         """
-        raw = self.read_raw(name)
-        return bfloat16_to_float32(raw) if self[name].dtype == "BF16" else raw
-
-    def read_raw(self, name: str) -> np.ndarray:
-        """Read one tensor as it is stored; bfloat16 comes as ``uint16`` bits.
-
-        Args:
-            name: the tensor's name.
-
-        Returns:
-            A new array of the stored shape.
-
-        Raises:
-            KeyError: there is no such tensor.
-            CheckpointError: the file has been truncated, or cannot be read.
-            ValueError: the checkpoint is closed.
-        """
-        return self._home[name].read(name)
-
-    def close(self) -> None:
-        """Close the files; what has been read stays valid."""
-        for file in self._files:
-            file.close()
-
-    def __enter__(self) -> Checkpoint:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-def open_checkpoint(path: str | Path) -> Checkpoint:
-    """Open a checkpoint and validate its headers.
-
-    Args:
-        path: a ``.safetensors`` file, an index (``model.safetensors.index.json``), or a folder
-            with ``model.safetensors`` or the index.
-
-    Returns:
-        The open checkpoint, a context manager.
-
-    Raises:
-        CheckpointError: there is none, or it is malformed.
-
-    Example:
-        >>> open_checkpoint("no/such/folder")
-        Traceback (most recent call last):
-        ...
-        weights_convert.errors.CheckpointError: no/such/folder: no such file or folder
-    """
-    path = Path(path)
-    if os.path.isdir(path):  # unlike Path.is_dir, False for whatever cannot be a path
-        path = _main_file(path)
-    if path.suffix != ".json":
-        return Checkpoint(path)
-    shards = _read_index(path)
-    for name in sorted(set(shards.values())):
-        _check_shard(path, name)
-    checkpoint = Checkpoint(*(path.parent / name for name in dict.fromkeys(shards.values())))
-    try:
-        _check_index(path, shards, checkpoint)
-    except CheckpointError:
-        checkpoint.close()
-        raise
-    return checkpoint
-
-
-def shard_names(index: str | Path) -> tuple[str, ...]:
-    """Return the files that an index needs, so that they can be fetched.
-
-    Args:
-        index: path of the index.
-
-    Returns:
-        Plain file names, sorted; the files need not be there yet.
-
-    Raises:
-        CheckpointError: the index is missing or malformed, or names a file elsewhere.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / INDEX_NAME
-        >>> _ = path.write_text('{"weight_map": {"a": "one.safetensors"}}')
-        >>> shard_names(path)
-        ('one.safetensors',)
-    """
-    return tuple(sorted(set(_read_index(Path(index)).values())))
-
-
-class _File:
-    """One open safetensors file; reads of several threads take turns."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        if not os.path.exists(path):
-            raise CheckpointError(f"{path}: no such file or folder")
-        if not os.path.isfile(path):  # opening a pipe would wait for its other end
-            raise CheckpointError(f"{path}: expected a regular file")
-        try:
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
-        except OSError as error:
-            raise CheckpointError(f"{path}: cannot be read: {error}") from error
-        try:
-            size = os.fstat(self._file.fileno()).st_size
-            self.header = read_header(self._file, size, str(path))
-        except OSError as error:
-            self.close()
-            raise CheckpointError(f"{path}: cannot be read: {error}") from error
-        except BaseException:
-            self.close()
-            raise
+        header = read_header(self._file, self.size, str(self.path))
+        self.tensors, self.metadata = header.tensors, header.metadata
+        self._offsets = header.offsets
 
     def read(self, name: str) -> np.ndarray:
-        info = self.header.tensors[name]
-        array = _aligned(info.shape, np.dtype(DTYPES[info.dtype]))
-        buffer = memoryview(array.reshape(-1).view(np.uint8))
-        with self._lock:
-            found = self._fill(buffer, self.header.offsets[name])
-        if found < len(buffer):
-            raise CheckpointError(
-                f"{self.path}: {name!r}: expected {len(buffer)} bytes, found {found}; "
-                "the file has been truncated since it was opened"
-            )
-        return array
-
-    def _fill(self, buffer: memoryview, offset: int) -> int:
-        """Read into the buffer, and return how many bytes came."""
-        done = 0
-        try:
-            self._file.seek(offset)
-            while done < len(buffer):  # one call reads at most 2 GiB
-                count = self._file.readinto(buffer[done:])
-                if not count:
-                    break
-                done += count
-        except OSError as error:
-            raise CheckpointError(f"{self.path}: cannot be read: {error}") from error
-        return done
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Return an empty array whose address TensorFlow and JAX take without a copy."""
-    size = math.prod(shape) * dtype.itemsize
-    raw = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % _ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(shape)
-
-
-def _main_file(folder: Path) -> Path:
-    for name in (SINGLE_NAME, INDEX_NAME):
-        if (folder / name).exists():
-            return folder / name
-    raise CheckpointError(f"{folder}: expected {SINGLE_NAME} or {INDEX_NAME}, found neither")
-
-
-def _read_index(path: Path) -> dict[str, str]:
-    """Return tensor name -> file name of an index, each the plain name of a file."""
-    if not os.path.isfile(path):
-        raise CheckpointError(f"{path}: no such file or folder")
-    if path.stat().st_size > _MAX_INDEX:
-        raise CheckpointError(f"{path}: expected an index of at most {_MAX_INDEX} bytes")
-    try:
-        index: Any = json.loads(path.read_bytes().decode(), object_pairs_hook=unique_object)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: no valid JSON: {error}") from error
-    shards = index.get("weight_map") if isinstance(index, dict) else None
-    if not shards or not _is_text(shards):
-        raise CheckpointError(f"{path}: expected a weight_map of tensor names to file names")
-    for name in shards.values():
-        if name in ("", ".", "..") or any(sign in name for sign in "/\\:\0"):
-            raise CheckpointError(f"{path}: expected the name of a file beside it, found {name!r}")
-    return shards
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
-
-
-def _check_shard(index: Path, name: str) -> None:
-    """Raise unless a shard is a file that really lies beside the index.
-
-    A download cache links both the index and its shards into one store, so "beside" is also
-    judged by where the index itself really lies.
-    """
-    shard = index.parent / name
-    if not os.path.isfile(shard):
-        raise CheckpointError(f"{index}: the shard {name!r} is missing")
-    if shard.resolve().parent not in (index.parent.resolve(), index.resolve().parent):
-        raise CheckpointError(f"{index}: the shard {name!r} is a link to another folder")
-
-
-def _check_index(path: Path, shards: Mapping[str, str], checkpoint: Checkpoint) -> None:
-    """Raise unless the shards hold what the index says, and nothing else."""
-    for name, shard in shards.items():
-        if name not in checkpoint:
-            raise CheckpointError(f"{path}: expected {name!r} in {shard}, found it in no shard")
-        if checkpoint.file_of(name).name != shard:
-            found = checkpoint.file_of(name).name
-            raise CheckpointError(f"{path}: expected {name!r} in {shard}, found it in {found}")
-    extra = sorted(set(checkpoint).difference(shards))
-    if extra:
-        found = f"{extra[0]!r} in {checkpoint.file_of(extra[0]).name}"
-        raise CheckpointError(f"{path}: expected the names of its weight_map, found also {found}")
+        """Read one tensor as it is stored, see ``TensorFile.read``."""
+        info = self.tensors[name]
+        return self.array_at(self._offsets[name], info.shape, np.dtype(DTYPES[info.dtype]), name)

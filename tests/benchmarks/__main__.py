@@ -3,6 +3,7 @@
     python -m tests.benchmarks                             every family, float32, inference
     python -m tests.benchmarks timesformer --dtype bfloat16
     python -m tests.benchmarks timesformer --train --json figures.json --wait 600
+    python -m tests.benchmarks lxmert --reference tf_keras   transformers' old TensorFlow class
 
 What is compared. The newest transformers that the benchmark knows, in an environment of its own
 (its attention is faster than that of the release which the parity tests use), writes one
@@ -65,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     add("family", nargs="*", help="families to measure; all where none is named")
     add("--dtype", choices=DTYPES, default="float32", help="of weights and computation")
     add("--train", action="store_true", help="time steps of training")
-    add("--reference-python", type=Path, metavar="PATH", help=f"has {' and '.join(PINNED)}")
+    add("--reference", choices=tuple(PINNED), default="torch", help="what to compare with")
+    add("--reference-python", type=Path, metavar="PATH", help="has the reference, see --reference")
     add("--rounds", type=_positive, default=3, help="turns of each side (%(default)s)")
     add("--calls", type=_positive, default=5, help="timed calls in a turn (%(default)s)")
     add("--wait", type=float, default=0.0, metavar="SECONDS", help="wait for a quiet machine")
@@ -85,11 +87,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(arguments)
     try:
-        benchmarks = find(args.family)
-        python = reference_python(args.reference_python)
+        benchmarks = _chosen(args)
+        python = reference_python(args.reference, args.reference_python)
     except ValueError as error:
         parser.error(str(error))
-    plan = Plan(python, args.dtype, args.train, args.rounds, args.calls)
+    plan = Plan(python, args.reference, args.dtype, args.train, args.rounds, args.calls)
     try:
         return _run(benchmarks, plan, args)
     except BusyError as error:
@@ -100,13 +102,27 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+def _chosen(args: argparse.Namespace) -> list[Benchmark]:
+    """The benchmarks to run.
+
+    Raises:
+        ValueError: There are none, or the reference cannot do what is asked for.
+    """
+    if args.reference == "tf_keras" and (args.train or args.dtype != "float32"):
+        raise ValueError("The old TensorFlow classes are compared in float32, without --train.")
+    benchmarks = [b for b in find(args.family) if args.reference in b.references]
+    if args.train:  # a step of training has to encode its texts
+        benchmarks = [b for b in benchmarks if not b.text_bank]
+    if not benchmarks:
+        raise ValueError(f"Nothing to compare with {args.reference} in {', '.join(args.family)}.")
+    return benchmarks
+
+
 def _run(benchmarks: list[Benchmark], plan: Plan, args: argparse.Namespace) -> int:
     quiet = Quiet(args.wait)
     quiet.begin()
     records, misses = [], False
     for benchmark in benchmarks:
-        if plan.train and benchmark.text_bank:  # a step of training has to encode its texts
-            continue
         result = measure(benchmark, plan, quiet)
         print(table(benchmark, plan, result), flush=True)
         records.append(as_json(benchmark, plan, result))

@@ -60,7 +60,6 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     [
         [],
         ["fly"],
-        ["predict"],
         ["predict", "x", "--top-k", "0"],
         ["predict", "x", "--num-frames", "two"],
         ["convert", "a", "b"],

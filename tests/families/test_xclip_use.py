@@ -178,7 +178,7 @@ def test_sizes_of_files_count(folder: Path, tmp_path: Path) -> None:
     inputs = processor(
         text=LABELS, videos=str(VIDEO), num_frames=8, padding=True, return_tensors="np"
     )
-    with pytest.raises(ValueError, match="must have 32 x 32 pixels, got 224 x 224. Set size and"):
+    with pytest.raises(ValueError, match="must have 32 x 32 pixels, got 224 x 224. Set the size"):
         tfzoo.TFXCLIPModel.from_pretrained(folder)(**inputs)
 
 

@@ -13,6 +13,7 @@ from tfzoo.layers.attention import SelfAttention, attend
 from tfzoo.layers.drop_path import DropPath, drop_path_rates
 from tfzoo.layers.linear import Linear, chain
 from tfzoo.layers.mlp import MLP
+from tfzoo.layers.norm import LayerNorm
 from tfzoo.layers.patch_embedding import PatchEmbedding
 from tfzoo.layers.positions import nearest_indices, resize_grid_nearest, resize_rows_nearest
 
@@ -156,3 +157,23 @@ def test_tables_are_resized_by_rows_and_by_grid() -> None:
         np.testing.assert_array_equal(
             dynamic(*map(tf.constant, size)), resize_grid_nearest(table, *size)
         )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_float16", "bfloat16"])
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False, "epsilon": 0.5}])
+def test_layer_norm(dtype: str, options: dict) -> None:
+    x = 3.0 + 5.0 * normal(2, 7, 16)
+    norm = LayerNorm(dtype=dtype, **options)
+    norm.build(x.shape)
+    for weight in norm.weights:
+        weight.assign(normal(16))
+    values = {w.name: np.asarray(ops.cast(w, "float64")) for w in norm.weights}
+    seen = np.asarray(ops.cast(ops.cast(x, norm.compute_dtype), "float64"))
+    centred = seen - seen.mean(-1, keepdims=True)
+    expected = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + norm.epsilon)
+    expected = expected * values.get("gamma", 1.0) + values.get("beta", 0.0)
+    got = norm(x)
+    assert keras.backend.standardize_dtype(got.dtype) == norm.compute_dtype
+    bound = {"float32": 3e-6, "float64": 1e-13, "float16": 3e-3, "bfloat16": 3e-2}
+    error = np.abs(np.asarray(ops.cast(got, "float64")) - expected).max()
+    assert error < bound[norm.compute_dtype] * np.abs(expected).max()

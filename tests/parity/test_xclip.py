@@ -18,6 +18,7 @@ from tests.support.parity_checks import ParityChecks
 
 class TestXCLIP(ParityChecks):
     cases = CASES
+    is_deep = True
     full_size = (
         Case(
             name="xclip/full",

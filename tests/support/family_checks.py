@@ -27,9 +27,9 @@ from tests.support.compare import assert_same, flatten
 from tests.support.processes import run_python
 from tests.support.shapes import shapes_only
 from tfzoo.variables import slots
+from weights_convert.checkpoint import open_checkpoint
 from weights_convert.plan import save_plan
 from weights_convert.rules import checkpoint_names, family_map
-from weights_convert.safetensors_io import open_checkpoint
 
 LEARNING_RATE = 0.05  # of the recorded step, as in tests/support/reference.py
 

@@ -84,9 +84,26 @@ def _randomise(name: str, tensor: torch.Tensor, generator: torch.Generator) -> N
         tensor.copy_(noise * min(1.0, 1.5 * fan_in**-0.5))
 
 
-def torch_inputs(inputs: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """Arrays to tensors."""
-    return {name: torch.as_tensor(value) for name, value in inputs.items()}
+# What the reference takes inside of dicts: our name -> its input, and the entry there.
+_NESTED = {
+    "image": ("inputs", "image"),
+    "audio": ("inputs", "audio"),
+    "label": ("inputs", "label"),
+    "image_points": ("subsampled_output_points", "image"),
+    "audio_points": ("subsampled_output_points", "audio"),
+}
+
+
+def torch_inputs(inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Arrays to tensors, in dicts where the reference looks for them there."""
+    tensors: dict[str, Any] = {}
+    for name, value in inputs.items():
+        if name in _NESTED:
+            outer, inner = _NESTED[name]
+            tensors.setdefault(outer, {})[inner] = torch.as_tensor(value)
+        else:
+            tensors[name] = torch.as_tensor(value)
+    return tensors
 
 
 def run(model: Any, inputs: dict[str, np.ndarray], **flags: Any) -> dict[str, np.ndarray]:
@@ -94,6 +111,16 @@ def run(model: Any, inputs: dict[str, np.ndarray], **flags: Any) -> dict[str, np
     with torch.no_grad():
         outputs = model(**torch_inputs(inputs), **flags)
     return flatten(outputs, lambda tensor: tensor.detach().numpy())
+
+
+def run_exactly(model: Any, inputs: dict[str, np.ndarray], **flags: Any) -> dict[str, np.ndarray]:
+    """All outputs in float64, free of the rounding that float32 has on this side, too."""
+    wide = {k: v.astype("float64") if v.dtype.kind == "f" else v for k, v in inputs.items()}
+    torch.set_default_dtype(torch.float64)  # masks are made of it
+    try:
+        return run(model.double(), wide, **flags)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def sgd_step(model: Any, inputs: dict[str, np.ndarray], **flags: Any) -> dict[str, np.ndarray]:

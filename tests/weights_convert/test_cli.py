@@ -9,7 +9,7 @@ import pytest
 
 from tests.weights_convert.toys import source
 from weights_convert.__main__ import main
-from weights_convert.safetensors_io import open_checkpoint, write_checkpoint
+from weights_convert.checkpoint import open_checkpoint, write_checkpoint
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.weights_convert.toys import raw_file, source, tensor
-from weights_convert.errors import CheckpointError
-from weights_convert.safetensors_io import (
+from weights_convert.checkpoint import (
     INDEX_NAME,
     SINGLE_NAME,
     open_checkpoint,
     shard_names,
     write_checkpoint,
 )
+from weights_convert.errors import CheckpointError
 
 F32 = tensor("F32", [2], 0, 8)
 EIGHT = bytes(8)

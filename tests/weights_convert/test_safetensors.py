@@ -14,8 +14,8 @@ import safetensors
 import safetensors.numpy
 
 from tests.weights_convert.toys import contents, raw_file, source, tensor
+from weights_convert.checkpoint import INDEX_NAME, open_checkpoint, write_checkpoint
 from weights_convert.errors import CheckpointError
-from weights_convert.safetensors_io import INDEX_NAME, open_checkpoint, write_checkpoint
 from weights_convert.tensors import DTYPES, TensorInfo, bfloat16_to_float32, float32_to_bfloat16
 
 RANDOM = np.random.default_rng(7)

@@ -1,4 +1,4 @@
-"""`tfzoo predict`: what is in this video, when does it happen, or where is it in this photo?"""
+"""`tfzoo predict`: what is in this video, when does it happen, what is missing in this text?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfzoo.commands import classifier, detector, grounder, pictures
+from tfzoo.commands import classifier, detector, grounder, pictures, whole_tasks
 from tfzoo.commands.console import (
     Progress,
     UsageError,
@@ -29,11 +29,12 @@ def add_to(subparsers: Any) -> None:
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "predict",
-        help="classify a video, find moments in it, or objects in a photo",
+        help="classify a video, find moments in it, or objects in a photo, fill in a text",
         description="Classify a video, an animation, a folder of frames or a still image; or, as "
-        "the checkpoint is, find what texts name in a photo, or when it happens in a video.",
+        "the checkpoint is, find what texts name in a photo, or when it happens in a video, fill "
+        "in a text, classify a photo, or see what moves between two frames.",
     )
-    parser.add_argument("input", metavar="VIDEO_OR_IMAGE", type=Path)
+    parser.add_argument("inputs", metavar="VIDEO_OR_IMAGE", type=Path, nargs="*")
     parser.add_argument(
         "--model",
         metavar="DIR_OR_REPO",
@@ -41,18 +42,7 @@ def add_to(subparsers: Any) -> None:
         "texts or of a detector, or, with --query, of a finder of moments; default: the "
         "classifier that ships with tfzoo",
     )
-    parser.add_argument(
-        "--labels",
-        metavar="LABEL",
-        nargs="+",
-        action="extend",
-        help="texts to choose from, for a model of videos and texts; or to find, for a detector",
-    )
-    parser.add_argument(
-        "--template",
-        metavar="TEXT",
-        help="sentence around each label, with {} in its place, e.g. 'a photo of {}'",
-    )
+    _add_text_options(parser)
     parser.add_argument(
         "--top-k",
         metavar="K",
@@ -69,8 +59,26 @@ def add_to(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def _add_text_options(parser: Any) -> None:
+    parser.add_argument(
+        "--labels",
+        metavar="LABEL",
+        nargs="+",
+        action="extend",
+        help="texts to choose from, for a model of videos and texts; or to find, for a detector",
+    )
+    parser.add_argument(
+        "--template",
+        metavar="TEXT",
+        help="sentence around each label, with {} in its place, e.g. 'a photo of {}'",
+    )
+    parser.add_argument(
+        "--text", help="text with [MASK] for each byte to guess, for a model of masked texts"
+    )
+
+
 def _add_finder_options(parser: Any) -> None:
-    group = parser.add_argument_group("detectors and finders of moments")
+    group = parser.add_argument_group("detectors, finders of moments, models of flow")
     group.add_argument(
         "--query",
         metavar="SENTENCE",
@@ -88,13 +96,14 @@ def _add_finder_options(parser: Any) -> None:
         "--draw",
         metavar="FILE",
         type=Path,
-        help="write the photo with the boxes drawn on it, or the moments on a time axis under "
-        "frames of the video; the suffix says in which format",
+        help="write the photo with the boxes drawn on it, the moments on a time axis under "
+        "frames of the video, or the motion of two frames as colours; the suffix says in which "
+        "format",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the most likely labels of the file, or the boxes or moments found in it.
+    """Print the most likely labels of the file, the boxes or moments found, or what is completed.
 
     Raises:
         UsageError: Options that do not go together, or do not fit the checkpoint.
@@ -105,15 +114,16 @@ def run(args: argparse.Namespace) -> None:
         OSError: The picture cannot be written.
     """
     _check_usage(args)
-    if not args.input.exists():
-        raise FileNotFoundError(f"{args.input}: there is no such file.")
-    if args.draw is not None:
-        pictures.check_target("--draw", args.draw, args.input)
+    for path in args.inputs:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file.")
+        if args.draw is not None:
+            pictures.check_target("--draw", args.draw, path)
     name = args.model or _default_model()
     with Progress(loading="loading", reading="reading", prediction="predicting") as progress:
         answer, lines = _answer(args, name, progress)
     result = {
-        "file": str(args.input),
+        **_subject(args),
         "model": str(args.model or Path(name).name),
         **({} if args.template is None else {"template": args.template}),
         **answer,
@@ -122,13 +132,26 @@ def run(args: argparse.Namespace) -> None:
     print(json.dumps(result) if args.json else _as_text(result, lines))
 
 
+def _subject(args: argparse.Namespace) -> dict[str, Any]:
+    """What the answer is about."""
+    if args.text is not None:
+        return {"text": args.text}
+    if len(args.inputs) == 1:
+        return {"file": str(args.inputs[0])}
+    return {"files": [str(path) for path in args.inputs]}
+
+
 def _check_usage(args: argparse.Namespace) -> None:
     """Refuse what cannot end well before anything is loaded.
 
     Raises:
-        UsageError: `--labels` without `--model`, `--template` without `--labels`, invalid ones,
-            or an option of detectors or finders of moments without `--model`.
+        UsageError: Nothing to predict from, `--text` or `--labels` without `--model`, `--template`
+            without `--labels`, invalid ones, or an option of finders without `--model`.
     """
+    if not args.inputs and args.text is None:
+        raise UsageError("There is nothing to look at: name a video or an image, or pass --text.")
+    if args.text is not None and args.model is None:
+        raise UsageError("--text needs --model: the one that ships with tfzoo classifies videos.")
     if args.model is None:
         for finder in (detector, grounder):
             finder.refuse_options(args, "and the one that ships with tfzoo classifies: add --model")
@@ -159,16 +182,31 @@ def _answer(
     config = AutoConfig.from_pretrained(name, **hub_options(args))
     start_keras()
     reason = f"and {name} is of model_type {config.model_type!r}"
+    task = whole_tasks.task_of(config)
+    if task is None:
+        args.input = _only_input(args, name)
     if grounder.fits(config):
         answer = grounder.find(args, name, config, progress)
         return answer, grounder.as_text(answer)
     grounder.refuse_options(args, reason)
+    if task is not None:
+        answer = whole_tasks.answer(task, args, name, config, progress)
+        return answer, whole_tasks.as_text(answer)
     if detector.fits(config):
         answer = detector.find(args, name, config, progress)
         return answer, detector.as_text(answer)
     detector.refuse_options(args, reason)
     answer = _classify(args, name, config, progress)
     return answer, _ranking(answer)
+
+
+def _only_input(args: argparse.Namespace, name: str) -> Path:
+    if args.text is not None or len(args.inputs) != 1:
+        raise UsageError(
+            f"{name} takes one video or image, got "
+            + (f"{len(args.inputs)} files." if args.text is None else "--text.")
+        )
+    return args.inputs[0]
 
 
 def _classify(
@@ -219,4 +257,5 @@ def _ranking(answer: dict[str, Any]) -> list[str]:
 
 def _as_text(result: dict[str, Any], lines: list[str]) -> str:
     seconds = ", ".join(f"{step} {s:.2f} s" for step, s in result["seconds"].items())
-    return "\n".join([f"{result['file']} ({result['model']})", *lines, seconds])
+    subject = result.get("file") or result.get("text") or " ".join(result["files"])
+    return "\n".join([f"{subject} ({result['model']})", *lines, seconds])

@@ -41,9 +41,12 @@ def attend(
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, equation 1.
     """
-    scaled = query * (query.shape[-1] ** -0.5)  # cheaper on the queries than on the scores
-    scores = ops.matmul(scaled, ops.swapaxes(key, -1, -2))
-    scores = ops.cast(scores, "float32")
+    width, count = query.shape[-1], key.shape[-2]
+    few = count is not None and count < width  # then scaling the scores is less work
+    scaled = query if few else query * width**-0.5
+    scores = ops.cast(ops.matmul(scaled, ops.swapaxes(key, -1, -2)), "float32")
+    if few:
+        scores = scores * width**-0.5
     if masked is not None:
         scores = scores + score_offsets(masked)
     alone = scores.shape[-1] == 1  # Keras takes such a softmax for a mistake, and warns

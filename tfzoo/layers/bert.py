@@ -12,6 +12,7 @@ from keras import ops
 from tfzoo.layers.attention import MultiHeadAttention
 from tfzoo.layers.drop_path import dropout
 from tfzoo.layers.mlp import MLP
+from tfzoo.layers.norm import LayerNorm
 
 __all__ = [
     "BertEmbeddings",
@@ -47,9 +48,9 @@ class BertSizes:
     attention_dropout: float = 0.0
     spread: float = 0.02
 
-    def norm(self, name: str) -> keras.layers.LayerNormalization:
+    def norm(self, name: str) -> LayerNorm:
         """A layer norm."""
-        return keras.layers.LayerNormalization(epsilon=self.epsilon, name=name)
+        return LayerNorm(epsilon=self.epsilon, name=name)
 
     def initializer(self) -> keras.initializers.Initializer:
         """The normal distribution of fresh weights; a new one each time, or weights repeat."""

@@ -10,6 +10,7 @@ import keras
 
 from tfzoo.layers.attention import MultiHeadAttention
 from tfzoo.layers.mlp import MLP
+from tfzoo.layers.norm import LayerNorm
 
 __all__ = ["ClipBlock", "ClipEncoder", "ClipSizes", "spread"]
 
@@ -43,9 +44,9 @@ class ClipSizes:
     attention_dropout: float = 0.0
     factor: float = 1.0
 
-    def norm(self, name: str) -> keras.layers.LayerNormalization:
+    def norm(self, name: str) -> LayerNorm:
         """A layer norm."""
-        return keras.layers.LayerNormalization(epsilon=self.epsilon, name=name)
+        return LayerNorm(epsilon=self.epsilon, name=name)
 
     def attention(self, name: str) -> MultiHeadAttention:
         """Self-attention; fresh weights are the smaller the deeper the stack."""

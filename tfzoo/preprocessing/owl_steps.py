@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-
-from tfzoo.preprocessing import image as im
-from tfzoo.preprocessing.image_batch import flatten_images, open_image
+from tfzoo.preprocessing.image_features import ImageFeatures, warn_if_rescaled
 from tfzoo.preprocessing.owl_postprocess import OwlPostProcessing
-from tfzoo.preprocessing.processor import BatchFeature
-from tfzoo.preprocessing.single_steps import (
-    SingleSteps,
-    Size,
-    check_formats,
-    height_and_width,
-    in_layout,
-    layout_of,
-    step,
-)
+from tfzoo.preprocessing.single_steps import Size, height_and_width, step
 
 __all__ = [
     "CLIP_MEAN",
@@ -36,34 +20,5 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-class OwlImageProcessor(OwlPostProcessing, SingleSteps):
-    """What both have in common: the way from a batch to its features."""
-
-    def _features(
-        self,
-        images: Any,
-        one: Callable[[np.ndarray], np.ndarray],
-        return_tensors: str | None,
-        data_format: str | None,
-        input_data_format: str | None,
-    ) -> BatchFeature:
-        """Apply `one` to each image, channels last; files are read when their turn comes."""
-        check_formats(data_format, input_data_format)
-        pixels = []
-        for item in flatten_images(images):
-            image = open_image(item)
-            layout = data_format or input_data_format or layout_of(image)
-            image = im.to_channels_last(image, input_data_format)
-            result = in_layout(one(image), layout)
-            pixels.append(result.copy() if np.may_share_memory(result, image) else result)
-        return BatchFeature({"pixel_values": pixels}, return_tensors)
-
-
-def warn_if_rescaled(image: np.ndarray, do_rescale: bool) -> None:
-    """Tell a user whose image holds fractions that they are about to be scaled down."""
-    if do_rescale and im.looks_rescaled([image]):
-        warnings.warn(
-            "An image holds floats within 0..1 and is about to be rescaled once more. Set "
-            "do_rescale=False if it is scaled already.",
-            stacklevel=5,
-        )
+class OwlImageProcessor(OwlPostProcessing, ImageFeatures):
+    """What both have in common: the steps before the model and those after it."""

@@ -97,9 +97,7 @@ class BaseTokenizer(Calls):
         added_tokens_decoder: Mapping[int, AddedToken] | None = None,
     ):
         given = locals()
-        padding, truncation = backend_tokenizer.padding, backend_tokenizer.truncation
-        backend_tokenizer.no_padding()
-        backend_tokenizer.no_truncation()
+        padding, truncation = _settings_taken_from(backend_tokenizer)
         self.backend_tokenizer = backend_tokenizer
         self._lock = threading.Lock()
         self.model_max_length = NO_LIMIT if model_max_length is None else model_max_length
@@ -148,15 +146,13 @@ class BaseTokenizer(Calls):
             TokenizerError: They hold no tokenizer, one of another class, or are malformed.
             TypeError: An override that the constructor does not know, or a call of the base class.
         """
-        if not cls.vocab_files_names:
-            raise TypeError(f"{cls.__name__} is a base class; use a family's tokenizer.")
         where = {
             "revision": revision,
             "cache_dir": cache_dir,
             "local_files_only": local_files_only,
             "token": token,
         }
-        folder, sources = files.locate(name_or_path, cls.vocab_files_names, **where)
+        folder, sources = cls._locate(name_or_path, **where)
         settings = files.read_settings(folder, overrides)
         cls._check_class(folder / files.CONFIG_FILE, settings.pop("tokenizer_class", None))
         known = {*cls._argument_names(), *overrides}
@@ -164,6 +160,15 @@ class BaseTokenizer(Calls):
         tokenizer.init_kwargs = {k: v for k, v in settings.items() if k not in known}
         tokenizer.name_or_path = os.fspath(name_or_path)
         return tokenizer
+
+    @classmethod
+    def _locate(
+        cls, name_or_path: str | os.PathLike[str], **where: Any
+    ) -> tuple[Path, dict[str, Path]]:
+        """The folder, and the files for the constructor, by its arguments."""
+        if not cls.vocab_files_names:
+            raise TypeError(f"{cls.__name__} is a base class; use a family's tokenizer.")
+        return files.locate(name_or_path, cls.vocab_files_names, **where)
 
     @staticmethod
     def _argument_names() -> frozenset[str]:
@@ -198,13 +203,14 @@ class BaseTokenizer(Calls):
         if self.model_input_names != list(self.default_input_names):
             settings["model_input_names"] = self.model_input_names
         files.write_settings(folder, self.backend_tokenizer, settings, self.special_tokens_map)
-        vocabulary = self.save_vocabulary(folder)
+        first = [str(folder / name) for name in (files.CONFIG_FILE, files.SPECIAL_FILE)]
+        return (*first, *self.save_vocabulary(folder), *self._save_backend(folder))
+
+    def _save_backend(self, folder: Path) -> tuple[str, ...]:
         with self._lock:
             text = self.backend_tokenizer.to_str(pretty=True)
         files.write_text(folder / files.TOKENIZER_FILE, text)
-        names = [files.CONFIG_FILE, files.SPECIAL_FILE], [files.TOKENIZER_FILE]
-        first, last = ([str(folder / name) for name in group] for group in names)
-        return (*first, *vocabulary, *last)
+        return (str(folder / files.TOKENIZER_FILE),)
 
     def save_vocabulary(
         self, folder: str | os.PathLike[str], filename_prefix: str | None = None
@@ -235,6 +241,16 @@ class BaseTokenizer(Calls):
             f"model_max_length={self.model_max_length}, padding_side={self.padding_side!r}, "
             f"truncation_side={self.truncation_side!r}, special_tokens={self.special_tokens_map})"
         )
+
+
+def _settings_taken_from(backend: Tokenizer) -> tuple[Any, Any]:
+    """The padding and truncation of a backend, which from now on does neither by itself."""
+    if not isinstance(backend, Tokenizer):  # one of our own has no such settings
+        return None, None
+    settings = backend.padding, backend.truncation
+    backend.no_padding()
+    backend.no_truncation()
+    return settings
 
 
 def _side(name: str, given: str | None, backends: Mapping[str, Any] | None) -> str:

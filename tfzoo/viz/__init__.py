@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfzoo.viz.detections import draw_detections
+    from tfzoo.viz.flow import draw_flow, flow_to_image, flow_wheel
     from tfzoo.viz.timeline import draw_timeline
 
-__all__ = ["draw_detections", "draw_timeline"]
+__all__ = ["draw_detections", "draw_flow", "draw_timeline", "flow_to_image", "flow_wheel"]
 
-_MODULES = {"draw_detections": "detections", "draw_timeline": "timeline"}
+_MODULES = {
+    "draw_detections": "detections",
+    "draw_flow": "flow",
+    "draw_timeline": "timeline",
+    "flow_to_image": "flow",
+    "flow_wheel": "flow",
+}
 
 
 def __getattr__(name: str) -> Any:

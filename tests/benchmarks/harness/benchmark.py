@@ -46,6 +46,8 @@ class Benchmark:
         text_bank: Encode the texts once, before the timed calls, on tfzoo's side; only the
             fields that this gives are compared. The reference has no such thing.
         learning_rate: Of the SGD steps with `--train`.
+        references: What it can be compared with: PyTorch, and transformers' old TensorFlow class
+            where there was one.
         targets: Mode (`"float32"`, `"bfloat16"`, `"float32 train"`, ...) -> targets.
     """
 
@@ -58,6 +60,7 @@ class Benchmark:
     loss_flags: Mapping[str, Any] = field(default_factory=dict)
     text_bank: bool = False
     learning_rate: float = 1e-3
+    references: tuple[str, ...] = ("torch",)
     targets: Mapping[str, Targets] = field(default_factory=dict)
 
     def arrays(self, train: bool) -> Arrays:
@@ -79,6 +82,7 @@ def find(names: Sequence[str]) -> list[Benchmark]:
     Raises:
         ValueError: A family declares no benchmark.
     """
+    names = [name.replace("-", "_") for name in names]
     if unknown := sorted(set(names) - set(families())):
         raise ValueError(
             f"No benchmark of {', '.join(unknown)}; there are: {', '.join(families())}."

@@ -1,4 +1,4 @@
-"""The interpreter that has PyTorch and transformers, in an environment of its own."""
+"""The interpreter that has the reference, in an environment of its own."""
 
 from __future__ import annotations
 
@@ -11,42 +11,46 @@ from pathlib import Path
 
 __all__ = ["PINNED", "reference_python", "worker_env"]
 
-PINNED = ("torch==2.13.0", "transformers==5.23.0")
-_PROBE = "import torch, transformers; print(torch.__version__, transformers.__version__)"
+PINNED = {
+    "torch": ("torch==2.13.0", "transformers==5.23.0"),
+    "tf_keras": ("tensorflow==2.21.0", "tf-keras==2.21.0", "transformers==4.57.6"),
+}
 
 
-def reference_python(given: Path | None) -> Path:
+def reference_python(kind: str, given: Path | None) -> Path:
     """The interpreter to run the reference with.
 
     Args:
+        kind: "torch", or "tf_keras" for the TensorFlow classes that transformers had.
         given: An interpreter that has the reference; where None, an environment with the pinned
             versions is made in the user's cache folder (pip's own settings apply), once.
 
     Raises:
-        ValueError: `given` lacks PyTorch or transformers.
+        ValueError: `given` lacks what the reference needs.
         subprocess.CalledProcessError: The environment could not be made.
     """
     if given is None:
-        return _own_environment()
+        return _own_environment(kind)
+    code = f"import {kind}, transformers"
     probe = subprocess.run(
-        [given, "-c", _PROBE], env=worker_env(), capture_output=True, text=True, check=False
+        [given, "-c", code], env=worker_env(), capture_output=True, text=True, check=False
     )
     if probe.returncode:
-        raise ValueError(f"{given} cannot import torch and transformers:\n{probe.stderr[-500:]}")
+        raise ValueError(f"{given} cannot {code}:\n{probe.stderr[-500:]}")
     return given
 
 
-def _own_environment() -> Path:
+def _own_environment(kind: str) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = cache / "tfzoo" / "reference-env"
+    pinned, folder = PINNED[kind], cache / "tfzoo" / f"reference-env-{kind}"
     python, done = folder / "bin" / "python", folder / "complete.json"
-    if done.is_file() and json.loads(done.read_text()) == list(PINNED):
+    if done.is_file() and json.loads(done.read_text()) == list(pinned):
         return python
-    print(f"installing {', '.join(PINNED)} in {folder}", file=sys.stderr, flush=True)
+    print(f"installing {', '.join(pinned)} in {folder}", file=sys.stderr, flush=True)
     venv.create(folder, clear=True, with_pip=True)
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PINNED]
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pinned]
     subprocess.run(install, check=True)
-    done.write_text(json.dumps(PINNED))  # last, so that half an environment is made anew
+    done.write_text(json.dumps(pinned))  # last, so that half an environment is made anew
     return python
 
 

@@ -13,6 +13,7 @@ from tests.benchmarks.harness.rounds import Plan, Result, Side
 __all__ = ["as_json", "machine", "missed", "table"]
 
 MB = 1e6
+NAMES = {"torch": "PyTorch", "tf_keras": "tf-keras"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def table(benchmark: Benchmark, plan: Plan, result: Result) -> str:
         f"  {_names(result.tfzoo)} | {_names(result.reference)}",
         f"  {machine()}; {plan.threads} threads, {plan.rounds} rounds x {plan.calls} calls, "
         f"others used at most {result.foreign:.2f} cores",
-        f"  {'':30}{'tfzoo':>10}{'PyTorch':>10}{'ratio':>8}  target",
+        f"  {'':30}{'tfzoo':>10}{NAMES[plan.reference]:>10}{'ratio':>8}  target",
     ]
     for row in _rows(benchmark, plan, result):
         figures = "".join(f"{value:>10.{_digits(value)}f}" for value in (row.tfzoo, row.reference))

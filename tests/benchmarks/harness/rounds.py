@@ -41,6 +41,7 @@ class Plan:
 
     Attributes:
         reference_python: The reference's interpreter.
+        reference: "torch", or "tf_keras" for transformers' old TensorFlow classes, in a graph.
         dtype: Keras dtype policy; the reference takes the same, or autocast for `mixed_`.
         train: Time steps of training rather than inference.
         rounds: How often each side gets its turn.
@@ -50,6 +51,7 @@ class Plan:
     """
 
     reference_python: Path
+    reference: str = "torch"
     dtype: str = "float32"
     train: bool = False
     rounds: int = 3
@@ -149,7 +151,8 @@ def measure(benchmark: Benchmark, plan: Plan, quiet: Quiet) -> Result:
         WorkerError: A side failed.
         DisagreementError: The sides computed different things.
     """
-    pythons = {"with_tfzoo": Path(sys.executable), "with_torch": plan.reference_python}
+    theirs = f"with_{plan.reference}"
+    pythons = {"with_tfzoo": Path(sys.executable), theirs: plan.reference_python}
     runs: dict[str, list[dict[str, Any]]] = {worker: [] for worker in pythons}
     with tempfile.TemporaryDirectory(prefix="tfzoo-benchmark-") as name:
         folder = Path(name)
@@ -188,7 +191,7 @@ def _prepare(folder: Path, benchmark: Benchmark, plan: Plan) -> dict[str, Any]:
         "loss_flags": dict(benchmark.loss_flags),
         "text_bank": benchmark.text_bank,
     }
-    _run("make_checkpoint", plan.reference_python, job)
+    _run(f"make_{plan.reference}_checkpoint", plan.reference_python, job)
     os.sync()  # or the disk would be written to while the first round is timed
     return job
 

@@ -39,7 +39,11 @@ class TfzooSide:
         return self.model(**inputs, training=False)
 
     def _with_bank(self) -> Any:
+        """The call that is left when the texts have been encoded."""
         texts = {name: value for name, value in self.inputs.items() if name != "pixel_values"}
+        if hasattr(self.model, "encode_queries"):
+            queries = self.model.encode_queries(texts)
+            return lambda inputs: self.model.detect(inputs["pixel_values"], queries)
         bank = self.model.get_text_features(**texts)
 
         def call(inputs: dict[str, Any]) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-import keras
 from keras import ops
 
 from tfzoo.clip_inputs import check_text, pooled_output
@@ -13,6 +12,7 @@ from tfzoo.config import ConfigError
 from tfzoo.detection_losses import detection_loss, prepare_targets
 from tfzoo.inputs import Input
 from tfzoo.keras_compat import set_trainable
+from tfzoo.layers.norm import LayerNorm
 from tfzoo.models.owlv2.config import OwlConfig
 from tfzoo.models.owlv2.guided import GuidedDetectionMixin
 from tfzoo.models.owlv2.layers import BoxHead, ClassHead, box_bias, unit
@@ -95,9 +95,7 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         self.box_head = BoxHead(width, 4, factor, name="box_head")
         if self.has_objectness:
             self.objectness_head = BoxHead(width, 1, factor, name="objectness_head")
-        self.layer_norm = keras.layers.LayerNormalization(
-            epsilon=vision.layer_norm_eps, name="layer_norm"
-        )
+        self.layer_norm = LayerNorm(epsilon=vision.layer_norm_eps, name="layer_norm")
         self.supports_jit = False  # the matching of training runs on the host
 
     def build_layers(self) -> None:

@@ -12,6 +12,7 @@ from tfzoo.layers.attention import SelfAttention
 from tfzoo.layers.drop_path import DropPath, drop_path_rates, dropout
 from tfzoo.layers.linear import Linear, chain
 from tfzoo.layers.mlp import MLP
+from tfzoo.layers.norm import LayerNorm
 from tfzoo.layers.patch_embedding import PatchEmbedding
 from tfzoo.layers.positions import resize_grid_nearest, resize_rows_nearest
 from tfzoo.models.timesformer.config import ATTENTION_TYPES, TimesformerConfig
@@ -24,9 +25,9 @@ def initializer(config: TimesformerConfig) -> keras.initializers.Initializer:
     return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
 
 
-def norm(config: TimesformerConfig, name: str) -> keras.layers.LayerNormalization:
+def norm(config: TimesformerConfig, name: str) -> LayerNorm:
     """A layer norm with the config's epsilon."""
-    return keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name=name)
+    return LayerNorm(epsilon=config.layer_norm_eps, name=name)
 
 
 class TimesformerEmbeddings(keras.layers.Layer):

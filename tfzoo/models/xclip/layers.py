@@ -19,6 +19,7 @@ from tfzoo.layers.clip_towers import (
 from tfzoo.layers.drop_path import DropPath
 from tfzoo.layers.linear import Linear
 from tfzoo.layers.mlp import MLP
+from tfzoo.layers.norm import LayerNorm
 from tfzoo.models.xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
 
 __all__ = [
@@ -198,7 +199,7 @@ class PromptGeneratorLayer(keras.layers.Layer):
         width, epsilon = config.projection_dim, config.text_config.layer_norm_eps
         factor = config.initializer_factor
         self.width = width
-        self.norm1 = keras.layers.LayerNormalization(epsilon=epsilon, name="norm1")
+        self.norm1 = LayerNorm(epsilon=epsilon, name="norm1")
         self.cross_attn = MultiHeadAttention(
             width,
             config.prompt_num_attention_heads,
@@ -209,7 +210,7 @@ class PromptGeneratorLayer(keras.layers.Layer):
             out_initializer=spread(factor * 0.02),
             name="cross_attn",
         )
-        self.norm3 = keras.layers.LayerNormalization(epsilon=epsilon, name="norm3")
+        self.norm3 = LayerNorm(epsilon=epsilon, name="norm3")
         self.mlp = MLP(
             4 * width,
             width,
@@ -251,9 +252,7 @@ class PromptGenerator(keras.layers.Layer):
     def __init__(self, config: XCLIPConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
-        self.layernorm = keras.layers.LayerNormalization(
-            epsilon=config.vision_config.layer_norm_eps, name="layernorm"
-        )
+        self.layernorm = LayerNorm(epsilon=config.vision_config.layer_norm_eps, name="layernorm")
         self.decoder = [
             PromptGeneratorLayer(config, name=f"layer_{i}") for i in range(config.prompt_layers)
         ]

@@ -13,6 +13,7 @@ from tfzoo.config import ConfigError
 from tfzoo.inputs import Input, InputTable
 from tfzoo.layers.clip import spread
 from tfzoo.layers.linear import Linear
+from tfzoo.layers.norm import LayerNorm
 from tfzoo.models.xclip.config import XCLIPConfig
 from tfzoo.models.xclip.layers import (
     MultiframeIntegrationTransformer,
@@ -75,7 +76,7 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
         self.vision_model = vision_tower(vision)
         self.visual_projection = self._projection(vision.hidden_size, "visual_projection")
         self.text_projection = self._projection(config.text_config.hidden_size, "text_projection")
-        self.prompts_visual_layernorm = keras.layers.LayerNormalization(
+        self.prompts_visual_layernorm = LayerNorm(
             epsilon=vision.layer_norm_eps, name="prompts_visual_layernorm"
         )
         self.mit = MultiframeIntegrationTransformer(vision, name="mit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from tokenizers import Encoding
 
@@ -24,6 +24,7 @@ class Calls(Vocabulary):
     truncation_side: str
     model_input_names: list[str]
     split_special_tokens: bool
+    _empty_is_none: ClassVar[bool] = True  # whether an empty second text makes no pair
 
     def __call__(
         self,
@@ -84,7 +85,7 @@ class Calls(Vocabulary):
         """
         if return_tensors not in (None, "np", "tf"):
             BatchEncoding().convert_to(return_tensors)
-        items, is_batch = text_items(text, text_pair, is_split_into_words)
+        items, is_batch = text_items(text, text_pair, is_split_into_words, self._empty_is_none)
         lengths = Lengths.settle(
             padding,
             truncation,
@@ -103,24 +104,24 @@ class Calls(Vocabulary):
             "special_tokens_mask": return_special_tokens_mask,
             "offset_mapping": return_offsets_mapping,
         }
-        data, encodings = columns_of(encodings, wanted, return_overflowing_tokens, return_length)
+        data, encodings = self._columns(encodings, wanted, return_overflowing_tokens, return_length)
         if max_length is None:
             self._warn_if_too_long(data["input_ids"])
-        if not is_batch and return_tensors is None and not return_overflowing_tokens:
-            data = {k: v[0] if isinstance(v[0], list) else v for k, v in data.items()}
+        if not is_batch and return_tensors is None:
+            data = self._without_batch(data, return_overflowing_tokens)
         return BatchEncoding(data, return_tensors, encodings)
 
     def encode(
         self, text: Any, text_pair: Any = None, add_special_tokens: bool = True, **options: Any
     ) -> Any:
         """The `input_ids` of a call with the same arguments."""
-        return self(text, text_pair, add_special_tokens, **options)["input_ids"]
+        return self(text, text_pair, add_special_tokens=add_special_tokens, **options)["input_ids"]
 
     def tokenize(
         self, text: Any, pair: Any = None, add_special_tokens: bool = False, **options: Any
     ) -> list[str]:
         """The tokens of one text as strings; further arguments are those of a call."""
-        return self(text, pair, add_special_tokens, **options).tokens()
+        return self(text, pair, add_special_tokens=add_special_tokens, **options).tokens()
 
     def pad(
         self,
@@ -192,6 +193,17 @@ class Calls(Vocabulary):
             finally:
                 Lengths().apply_to(backend, None, "", "right")
                 backend.encode_special_tokens = False
+
+    def _columns(
+        self, encodings: list[Encoding], wanted: Mapping[str, bool], overflow: bool, length: bool
+    ) -> tuple[dict[str, list[Any]], list[Encoding]]:
+        return columns_of(encodings, wanted, overflow, length)
+
+    def _without_batch(self, data: dict[str, Any], overflow: bool) -> dict[str, Any]:
+        """The values of a single text; with what overflows it is several sequences."""
+        if overflow:
+            return data
+        return {k: v[0] if isinstance(v[0], list) else v for k, v in data.items()}
 
     def _check_padding(self, lengths: Lengths) -> None:
         if lengths.pads and self.pad_token is None:

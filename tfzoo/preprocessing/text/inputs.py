@@ -10,7 +10,9 @@ import numpy as np
 __all__ = ["as_columns", "text_items"]
 
 
-def text_items(text: Any, text_pair: Any, is_split_into_words: bool) -> tuple[list[Any], bool]:
+def text_items(
+    text: Any, text_pair: Any, is_split_into_words: bool, empty_is_none: bool = True
+) -> tuple[list[Any], bool]:
     """The texts of a call as a list of texts, or of pairs (tuples).
 
     Args:
@@ -18,6 +20,7 @@ def text_items(text: Any, text_pair: Any, is_split_into_words: bool) -> tuple[li
             `is_split_into_words`, a list of strings.
         text_pair: None, or the second text of each pair in the form of `text`.
         is_split_into_words: See `text`.
+        empty_is_none: Whether a single text with an empty second one is no pair.
 
     Returns:
         The list, and whether the call was for a list.
@@ -30,8 +33,8 @@ def text_items(text: Any, text_pair: Any, is_split_into_words: bool) -> tuple[li
     nested = is_split_into_words and isinstance(text, (list, tuple)) and len(text) > 0
     is_batch = isinstance(text[0] if nested else text, (list, tuple))
     if not is_batch:
-        # an empty second text counts as none, as in the reference
-        items = [(text, text_pair)] if text_pair else [text]
+        single = not text_pair if empty_is_none else text_pair is None
+        items = [text] if single else [(text, text_pair)]
     elif text_pair is None:
         items = [tuple(t) if _is_pair(t, is_split_into_words) else t for t in text]
     elif isinstance(text_pair, (list, tuple)) and len(text_pair) == len(text):

@@ -1,0 +1,1 @@
+"""Tables that show a property of one model, without a reference beside it."""

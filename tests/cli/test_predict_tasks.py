@@ -1,0 +1,168 @@
+"""`tfzoo predict` with checkpoints that fill in texts, classify photos, or see motion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfzoo
+from tests.cli.helpers import PHOTO, ROOT, VIDEO, edit_config, fails, run_json
+from tfzoo.cli import main
+from tfzoo.viz import flow_to_image
+
+FRAMES = [ROOT / "tests/data/flow" / f"sintel_{i}.png" for i in (16, 17)]
+SMALL: dict[str, Any] = {
+    "num_latents": 4,
+    "d_latents": 16,
+    "d_model": 16,
+    "num_self_attends_per_block": 1,
+    "num_self_attention_heads": 2,
+    "num_cross_attention_heads": 1,
+}
+TEXT = "a w[MASK]rd"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Write a checkpoint of one head, with the files beside it."""
+
+    def write(head: str, **fields: Any) -> Path:
+        keras.utils.set_random_seed(1)
+        folder = tmp_path_factory.mktemp(head) / "checkpoint"
+        config = tfzoo.PerceiverConfig(**{**SMALL, **fields})
+        model = getattr(tfzoo, f"TFPerceiverFor{head}")(config)
+        rng = np.random.default_rng(0)
+        for weight in model.weights:
+            weight.assign(weight + 0.3 * rng.standard_normal(weight.shape))
+        model.save_pretrained(folder)
+        tfzoo.PerceiverTokenizer(model_max_length=30).save_pretrained(folder)
+        tfzoo.PerceiverImageProcessor(size=24, crop_size=28).save_pretrained(folder)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def language(checkpoint: Callable[..., Path]) -> Path:
+    return checkpoint("MaskedLM", max_position_embeddings=30)
+
+
+@pytest.fixture(scope="module")
+def photos(checkpoint: Callable[..., Path]) -> Path:
+    names = {0: "cup", 1: "cat", 2: "rocket"}
+    return checkpoint("ImageClassificationFourier", id2label=names)
+
+
+@pytest.fixture(scope="module")
+def motion(checkpoint: Callable[..., Path]) -> Path:
+    return checkpoint("OpticalFlow", train_size=[40, 64])
+
+
+def test_texts_are_filled_in(language: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = run_json(capsys, "predict", "--text", TEXT, "--model", language, "--top-k", "2")
+    model = tfzoo.TFPerceiverForMaskedLM.from_pretrained(language)
+    expected = tfzoo.fill_mask(model, tfzoo.PerceiverTokenizer(), TEXT, top_k=2)
+    assert result["text"] == TEXT
+    assert result["model"] == str(language)
+    assert result["filled"] == expected.text
+    ((first, second),) = result["candidates"]
+    assert [first["token"], second["token"]] == [token for token, _ in expected.candidates[0]]
+    scores = [score for _, score in expected.candidates[0]]
+    assert [first["score"], second["score"]] == pytest.approx(scores, rel=1e-4)
+    assert sorted(result["seconds"]) == ["loading", "prediction", "reading"]
+    assert main(["predict", "--model", str(language), "--text", TEXT]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{TEXT} ({language})"
+    assert lines[1] == expected.text
+    assert lines[2].startswith(f"[MASK] 1: {first['token']!r} {100 * first['score']:.1f} %  ")
+
+
+def test_photos_are_classified(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = run_json(capsys, "predict", PHOTO, "--model", photos)
+    model = tfzoo.TFPerceiverForImageClassificationFourier.from_pretrained(photos)
+    expected = tfzoo.classify_image(model, PHOTO)
+    assert [row["label"] for row in result["predictions"]] == [label for label, _ in expected]
+    scores = [row["score"] for row in result["predictions"]]
+    assert scores == pytest.approx([score for _, score in expected], rel=1e-4)
+    assert result["file"] == str(PHOTO)
+    assert main(["predict", str(PHOTO), "--model", str(photos), "--top-k", "1"]) == 0
+    _, line, _ = capsys.readouterr().out.splitlines()
+    assert line.split() == ["1", f"{100 * scores[0]:.2f}", "%", expected[0][0]]
+
+
+def test_motion_is_measured_and_drawn(
+    motion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "flow.png"
+    result = run_json(capsys, "predict", *FRAMES, "--model", motion, "--draw", target)
+    model = tfzoo.TFPerceiverForOpticalFlow.from_pretrained(motion)
+    flow = tfzoo.compute_flow(model, *FRAMES)
+    length = np.hypot(flow[..., 0], flow[..., 1])
+    assert result["files"] == [str(path) for path in FRAMES]
+    assert result["size"] == [60, 96]
+    assert result["mean_flow"] == pytest.approx(flow.mean((0, 1)).tolist(), rel=1e-3, abs=1e-6)
+    assert result["mean_length"] == pytest.approx(length.mean(), rel=1e-4)
+    assert result["longest"] == pytest.approx(length.max(), rel=1e-4)
+    assert result["picture"] == str(target)
+    drawn, expected = np.array(Image.open(target)).astype(int), np.array(flow_to_image(flow))
+    assert np.abs(drawn - expected).max() <= 2
+    assert main(["predict", *map(str, FRAMES), "--model", str(motion)]) == 0
+    title, size, mean, _ = capsys.readouterr().out.splitlines()
+    assert title == f"{FRAMES[0]} {FRAMES[1]} ({motion})"
+    assert size.startswith("motion of 96 x 60 pixels: on average ")
+    assert mean.startswith("mean ")
+
+
+def test_what_does_not_fit_is_refused(
+    language: Path,
+    photos: Path,
+    motion: Path,
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refusal(*args: str | Path) -> str:
+        return fails(capsys, "predict", *args, code=2)
+
+    assert "There is nothing to look at" in refusal()
+    assert "There is nothing to look at" in refusal("--model", language)
+    assert "--text needs --model" in refusal("--text", TEXT)
+    assert "fills in masked texts" in refusal(PHOTO, "--model", language)
+    assert "fills in masked texts" in refusal(PHOTO, "--text", TEXT, "--model", language)
+    assert "classifies photos" in refusal(VIDEO, "--model", photos)
+    assert "classifies photos" in refusal(*FRAMES, "--model", photos)
+    assert "--text is of no use here" in refusal("--text", TEXT, "--model", photos)
+    message = refusal(PHOTO, "--model", photos, "--num-frames", "3")
+    assert "--num-frames is of no use here" in message
+    assert "two frames" in refusal(PHOTO, "--model", motion)
+    assert "--top-k is of no use here" in refusal(*FRAMES, "--model", motion, "--top-k", "2")
+    draw = ("--draw", tmp_path / "out.png")
+    assert "--draw is of no use here" in refusal(PHOTO, "--model", photos, *draw)
+    assert "is the photo itself" in refusal(*FRAMES, "--model", motion, "--draw", FRAMES[1])
+    assert "takes one video or image, got 2 files" in refusal(*FRAMES, "--model", tiny)
+    assert "takes one video or image, got --text" in refusal("--text", TEXT, "--model", tiny)
+    missing = fails(capsys, "predict", FRAMES[0], tmp_path / "absent.png", "--model", motion)
+    assert "absent.png: there is no such file" in missing
+
+
+def test_texts_that_cannot_be_filled(language: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = fails(capsys, "predict", "--text", "nothing", "--model", language)
+    assert "expected [MASK] in place of each byte" in message
+
+
+def test_parts_of_a_family_without_a_task(
+    checkpoint: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkpoint("SequenceClassification", max_position_embeddings=30)
+    message = fails(capsys, "predict", PHOTO, "--model", folder)
+    assert "TFAutoModelForVideoClassification has no class for model_type 'perceiver'" in message
+    edit_config(folder, architectures=["PerceiverForMaskedLM"])
+    assert "(TFZOO_DEBUG=1 shows all)" in fails(
+        capsys, "predict", "--text", TEXT, "--model", folder
+    )

@@ -1,0 +1,349 @@
+"""LXMERT with the heads of its pretraining."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfzoo.inputs import Input
+from tfzoo.models.lxmert.answers import AnswersMixin
+from tfzoo.models.lxmert.config import LxmertConfig
+from tfzoo.models.lxmert.heads import AnswerHead, LanguageModelHead, ObjectHead, PreTrainingHeads
+from tfzoo.models.lxmert.inputs import INPUTS, check_classes, class_labels, read_object_labels
+from tfzoo.models.lxmert.losses import index_loss, object_loss, total
+from tfzoo.models.lxmert.model import TFLxmertModel, TFLxmertPreTrainedModel
+from tfzoo.models.lxmert.outputs import TFLxmertForPreTrainingOutput
+from tfzoo.models.lxmert.question_answering import encoder_outputs
+
+__all__ = ["TFLxmertForPreTraining"]
+
+_WORDS = Input(
+    "masked_lm_labels",
+    "int64",
+    ("batch", "sequence"),
+    "Ids of the masked words, -100 elsewhere.",
+    optional=True,
+)
+_OBJECTS = Input(
+    "obj_labels",
+    "structure",
+    None,
+    "Labels of the objects, see `TFLxmertForPreTraining.call`.",
+    optional=True,
+)
+
+
+class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
+    """LXMERT with the heads of its pretraining: words, matching, objects, answers.
+
+    Training: `compile(optimizer)` and `fit`, with the labels inside the inputs, or as `y`, an
+    array (the masked words) or a dict of labels. Each part of the loss is logged by name.
+
+    Args:
+        config: The configuration; its `task_...` and `visual_..._loss` choose the heads.
+        **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
+
+    Raises:
+        ConfigError: The configuration is invalid.
+
+    Source: the reference's LxmertForPreTraining.
+
+    Example:
+        >>> from tfzoo import LxmertConfig, TFLxmertForPreTraining
+        >>> sizes = {"hidden_size": 24, "l_layers": 1, "x_layers": 1, "r_layers": 1}
+        >>> model = TFLxmertForPreTraining(LxmertConfig(vocab_size=120, **sizes))
+        >>> outputs = model(
+        ...     input_ids=np.array([[101, 7, 103, 102]]),
+        ...     visual_feats=np.zeros((1, 36, 2048), "float32"),
+        ...     visual_pos=np.zeros((1, 36, 4), "float32"),
+        ...     masked_lm_labels=np.array([[-100, -100, 9, -100]]),
+        ...     matched_label=np.array([1]))
+        >>> outputs.prediction_logits.shape, outputs.loss.shape
+        (TensorShape([1, 4, 120]), TensorShape([]))
+    """
+
+    inputs_table = (
+        *INPUTS,
+        _WORDS,
+        _OBJECTS,
+        class_labels("matched_label", "(batch,) 1 where text and image match, else 0."),
+        class_labels("ans", "(batch,) index of the right answer."),
+    )
+    main_output = "prediction_logits"
+    labels_input = "masked_lm_labels"
+
+    def setup(self, config: LxmertConfig) -> None:
+        """Make the sublayers."""
+        self.lxmert = TFLxmertModel(config, name="lxmert")
+        self.cls = PreTrainingHeads(config, self.lxmert.embeddings, name="cls")
+        if config.task_obj_predict:
+            self.obj_predict_head = ObjectHead(config, name="obj_predict_head")
+        if config.task_qa:
+            self.answer_head = AnswerHead(config, name="answer_head")
+
+    def build_layers(self) -> None:
+        """Create the weights of the heads; the base has its own already."""
+        self.cls.build()
+        if self.config.task_obj_predict:
+            self.obj_predict_head.build()
+        if self.config.task_qa:
+            self.answer_head.build()
+
+    # ---- inputs
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
+        args = tuple(_renamed(a) if hasattr(a, "keys") else a for a in args)
+        return_dict, inputs = super()._bind(args, _renamed(kwargs))
+        labels = inputs.get("obj_labels")
+        if labels is not None:
+            boxes = tuple(inputs["visual_feats"].shape[:2])
+            inputs["obj_labels"] = read_object_labels(
+                type(self).__name__, labels, self.config, boxes
+            )
+        return return_dict, inputs
+
+    def check_inputs(self, inputs: Mapping[str, Any]) -> None:
+        """Refuse wrong inputs, see the base class, and labels that do not fit.
+
+        Raises:
+            ValueError: Wrong inputs or labels.
+        """
+        super().check_inputs(inputs)
+        config, owner = self.config, type(self).__name__
+        given = inputs.get("input_ids")
+        text = (inputs["inputs_embeds"] if given is None else given).shape[:2]
+        for name, is_on, classes, shape in (
+            ("masked_lm_labels", config.task_mask_lm, config.vocab_size, text),
+            ("matched_label", config.task_matched, 2, None),
+            ("ans", config.task_qa, config.num_qa_labels, None),
+        ):
+            if is_on and inputs.get(name) is not None:
+                check_classes(owner, name, inputs[name], classes, shape)
+
+    def call(
+        self,
+        input_ids: Any = None,
+        visual_feats: Any = None,
+        visual_pos: Any = None,
+        attention_mask: Any = None,
+        visual_attention_mask: Any = None,
+        token_type_ids: Any = None,
+        inputs_embeds: Any = None,
+        masked_lm_labels: Any = None,
+        obj_labels: Any = None,
+        matched_label: Any = None,
+        ans: Any = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        training: bool = False,
+    ) -> TFLxmertForPreTrainingOutput:
+        """Predict words, match and answers, and compute the loss of the labels that are given.
+
+        Labels of a task that the config switches off are ignored, as in the reference.
+
+        Args:
+            input_ids: (B, T), token ids; or give `inputs_embeds`.
+            visual_feats: (B, N, F), features of the objects.
+            visual_pos: (B, N, 4) with default sizes, their boxes in parts of the image.
+            attention_mask: (B, T), 1 for tokens and 0 for padding; no padding where None.
+            visual_attention_mask: (B, N), 1 for objects and 0 for padding; no padding where None.
+            token_type_ids: (B, T), 0 for the first text and 1 for the second; 0 where None.
+            inputs_embeds: (B, T, D), vectors of the words.
+            masked_lm_labels: (B, T), ids of the masked words, -100 elsewhere; the keyword or key
+                `labels` means the same.
+            obj_labels: `{"obj": (label, confidence), "attr": ..., "feat": ...}`, one for each
+                visual task that is on: label (B, N), class indices where -100 is ignored, but for
+                `feat` (B, N, F), the features; confidence (B, N), the weight of each object.
+            matched_label: (B,), 1 where text and image match, else 0.
+            ans: (B,), index of the right answer; -100 is ignored.
+            output_attentions: Return the attention maps; the config's choice where None.
+            output_hidden_states: Return all hidden states; the config's choice where None.
+            return_dict: Return an output object rather than a tuple; the config's where None.
+            training: Whether dropout acts.
+
+        Returns:
+            See `TFLxmertForPreTrainingOutput`.
+
+        Raises:
+            ValueError: Wrong inputs or labels.
+        """
+        base = self.lxmert(
+            input_ids,
+            visual_feats,
+            visual_pos,
+            attention_mask,
+            visual_attention_mask,
+            token_type_ids,
+            inputs_embeds,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        pooled = base.pooled_output
+        words, match = self.cls(base.language_output, pooled)
+        outputs = TFLxmertForPreTrainingOutput(
+            prediction_logits=words,
+            cross_relationship_score=match,
+            question_answering_score=(
+                self.answer_head(pooled) if self.config.task_qa else pooled[0, 0]
+            ),
+            **encoder_outputs(base),
+        )
+        labels = {
+            "loss_masked_lm": masked_lm_labels,
+            "loss_matched": matched_label,
+            "loss_ans": ans,
+        }
+        if obj_labels is None and all(value is None for value in labels.values()):
+            return outputs
+        parts = self._losses_of(labels, outputs)
+        if obj_labels:
+            scores = self.obj_predict_head(base.vision_output)
+            factor = self.config.visual_loss_normalizer
+            for task, pair in obj_labels.items():
+                parts[f"loss_{task}"] = factor * object_loss(task, pair, scores[task])
+        # The parts are for the log of `fit` alone: the reference's output does not have them.
+        shown = {"loss_dict": parts} if self._in_step else {}
+        return TFLxmertForPreTrainingOutput(loss=total(parts), **outputs, **shown)
+
+    # ---- training
+    def idle_layers(self) -> list[keras.layers.Layer]:
+        """The layers of the tasks that the config switches off."""
+        config = self.config
+        sees_objects = config.task_obj_predict and config.visual_losses
+        reads_pooled = config.task_matched or config.task_qa
+        idle = [] if sees_objects else self.last_layers("visn")
+        if not (config.task_mask_lm or reads_pooled):
+            idle += self.last_layers("lang")
+        if config.task_obj_predict and not sees_objects:
+            idle.append(self.obj_predict_head)
+        if not config.task_mask_lm:
+            idle.append(self.cls.predictions)
+        if not config.task_matched:
+            idle.append(self.cls.seq_relationship)
+        if not reads_pooled:
+            idle.append(self.base_model().pooler)
+        return idle
+
+    @property
+    def component_losses(self) -> tuple[str, ...]:
+        """Names of the parts of the loss, those of the tasks that are on."""
+        config = self.config
+        tasks = {
+            "masked_lm": config.task_mask_lm,
+            "matched": config.task_matched,
+            **dict.fromkeys(config.visual_losses, config.task_obj_predict),
+            "ans": config.task_qa,
+        }
+        return tuple(f"loss_{task}" for task, is_on in tasks.items() if is_on)
+
+    def _losses_of(
+        self, labels: Mapping[str, Any], outputs: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """The losses of words, match and answers, of the tasks that are on."""
+        logits = {
+            "loss_masked_lm": outputs["prediction_logits"],
+            "loss_matched": outputs["cross_relationship_score"],
+            "loss_ans": outputs["question_answering_score"],
+        }
+        return {
+            name: index_loss(labels[name], logits[name], sample_weight)
+            for name in logits
+            if name in self.component_losses and labels[name] is not None
+        }
+
+    def compute_output_loss(self, labels: Any, outputs: Any, sample_weight: Any) -> Any:
+        """The loss under sample weights, which are defined for a single label for each sample.
+
+        Raises:
+            ValueError: Always: the parts of the loss count words, samples and objects.
+        """
+        raise ValueError(
+            f"{type(self).__name__} takes no sample_weight: its loss counts words, samples and "
+            "objects. Use the confidences of obj_labels and -100, or compile(loss=...)."
+        )
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One training step, see `keras.Model.train_step`."""
+        return super().train_step(*args[:-1], self._joined(args[-1]), **kwargs)
+
+    def test_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One evaluation step, see `keras.Model.test_step`."""
+        return super().test_step(*args[:-1], self._joined(args[-1]), **kwargs)
+
+    def _joined(self, data: Any) -> Any:
+        """A batch whose labels have moved from `y` into the inputs, where all losses need them."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if y is None or self._compile_loss is not None:
+            return data
+        x = self._table.bind((_renamed(x) if hasattr(x, "keys") else x,), {})
+        y = _renamed(y) if isinstance(y, Mapping) else {self.labels_input: y}
+        joined = {**x, **y}
+        return joined if sample_weight is None else (joined, None, sample_weight)
+
+    def _pair(self, x: Any, y: Any, outputs: Any) -> tuple[Any, Any]:
+        x = _renamed(x) if isinstance(x, Mapping) else x
+        if isinstance(y, Mapping) and not any(name in outputs for name in y):
+            x, y = None, _renamed(y).get(self.labels_input)  # labels that are yet to be joined
+        return super()._pair(x, y, outputs)
+
+    def _without_loss(self, outputs: Any) -> Any:
+        outputs = super()._without_loss(outputs)
+        if isinstance(outputs, Mapping) and not self.config.task_qa:  # a scalar, as a loss is
+            kept = {k: v for k, v in outputs.items() if k != "question_answering_score"}
+            return type(outputs)(kept)
+        return outputs
+
+    # ---- the vocabulary
+    def _resize_scores(self, count: int) -> None:
+        head = self.get_lm_head()
+        bias = ops.convert_to_numpy(head.bias)
+        fresh = np.zeros(max(count - len(bias), 0), bias.dtype)
+        head.set_bias({"bias": np.concatenate([bias[:count], fresh])})
+
+    def get_lm_head(self) -> LanguageModelHead:
+        """The head that scores words."""
+        return self.cls.predictions
+
+    def get_prefix_bias_name(self) -> str:
+        """Path of the bias of the words' scores, in the manner of older versions (deprecated)."""
+        warnings.warn(
+            "get_prefix_bias_name is deprecated: use get_bias.", FutureWarning, stacklevel=2
+        )
+        return f"{self.name}/{self.cls.name}/{self.cls.predictions.name}"
+
+    def get_output_embeddings(self) -> keras.layers.Embedding:
+        """The layer whose table scores the words: the word embeddings."""
+        return self.get_lm_head().get_output_embeddings()
+
+    def set_output_embeddings(self, value: Any) -> None:
+        """Use another table; it is that of the words that come in, too, see `get_lm_head`."""
+        self.set_input_embeddings(value)
+
+    def get_bias(self) -> dict[str, Any]:
+        """The bias of the words' scores, `{"bias": (vocabulary,)}`."""
+        return self.get_lm_head().get_bias()
+
+    def set_bias(self, value: Mapping[str, Any]) -> None:
+        """Set what `get_bias` gives."""
+        self.get_lm_head().set_bias(value)
+
+
+def _renamed(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs with PyTorch's name of the masked words replaced by TensorFlow's.
+
+    Raises:
+        ValueError: Both are given.
+    """
+    values = {name: inputs[name] for name in inputs.keys()}  # noqa: SIM118 - not only dicts
+    labels = values.pop("labels", None)
+    if labels is not None:
+        if values.get("masked_lm_labels") is not None:
+            raise ValueError("masked_lm_labels and labels are two names of one: give one of them.")
+        values["masked_lm_labels"] = labels
+    return values

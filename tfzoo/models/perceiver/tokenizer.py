@@ -1,0 +1,306 @@
+"""Perceiver's tokenizer: the bytes of a text, no vocabulary to learn or to load."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tokenizers import AddedToken
+
+from tfzoo.hub import resolve
+from tfzoo.preprocessing.text import files
+from tfzoo.preprocessing.text.batch_encoding import columns_of
+from tfzoo.preprocessing.text.byte_level import ByteEncoding, ByteVocabulary, truncate
+from tfzoo.preprocessing.text.lengths import Lengths
+from tfzoo.preprocessing.tokenizers import BaseTokenizer, BatchEncoding, TokenizerError
+
+__all__ = ["PerceiverTokenizer"]
+
+_ROLES = ("pad_token", "bos_token", "eos_token", "mask_token", "cls_token", "sep_token")
+
+
+class PerceiverTokenizer(BaseTokenizer):
+    """The bytes of a text in UTF-8: `[CLS]` text `[SEP]`, or `[CLS]` text `[SEP]` text `[SEP]`.
+
+    The six special tokens have the ids 0 to 5, the byte b has the id b + 6. A special token in a
+    text, such as `[MASK]`, becomes its one id. As a token, a byte is the character of its number.
+
+    Args:
+        pad_token: Fills up shorter sequences; its id is 0.
+        bos_token: Has the id 1 and is not used.
+        eos_token: Has the id 2 and is not used.
+        mask_token: Stands for a byte that is to be guessed; its id is 3.
+        cls_token: Begins each sequence; its id is 4.
+        sep_token: Ends each text; its id is 5.
+        model_max_length: Tokens that the model takes.
+        **kwargs: Further arguments of `BaseTokenizer`, such as `truncation_side="left"`.
+
+    Raises:
+        TokenizerError: One of the six is None, or two are the same.
+        TypeError: An argument that is not known.
+
+    Source: the reference's `PerceiverTokenizer`.
+
+    Example:
+        >>> tokenizer = PerceiverTokenizer()
+        >>> tokenizer("hello [MASK]").input_ids
+        [4, 110, 107, 114, 114, 117, 38, 3, 5]
+        >>> tokenizer.decode([4, 110, 107, 114, 114, 117, 38, 3, 5])
+        '[CLS]hello [MASK][SEP]'
+        >>> tokenizer(["hi", "hello"], padding=True, return_tensors="np").attention_mask
+        array([[1, 1, 1, 1, 0, 0, 0],
+               [1, 1, 1, 1, 1, 1, 1]])
+    """
+
+    default_input_names: ClassVar[tuple[str, ...]] = ("input_ids", "attention_mask")
+    _empty_is_none = False
+    backend_tokenizer: ByteVocabulary
+
+    def __init__(
+        self,
+        pad_token: str | AddedToken = "[PAD]",
+        bos_token: str | AddedToken = "[BOS]",
+        eos_token: str | AddedToken = "[EOS]",
+        mask_token: str | AddedToken = "[MASK]",
+        cls_token: str | AddedToken = "[CLS]",
+        sep_token: str | AddedToken = "[SEP]",
+        model_max_length: int = 2048,
+        **kwargs: Any,
+    ):
+        given = (pad_token, bos_token, eos_token, mask_token, cls_token, sep_token)
+        special = dict(zip(_ROLES, given, strict=True))
+        if None in given or len({str(token) for token in given}) < len(given):
+            raise TokenizerError(
+                "A Perceiver tokenizer needs six different special tokens, got "
+                f"{ {role: token and str(token) for role, token in special.items()} }."
+            )
+        backend = ByteVocabulary([_special(token) for token in given])
+        super().__init__(backend, model_max_length=model_max_length, **special, **kwargs)
+
+    @property
+    def is_fast(self) -> bool:
+        """False: the work is not done by the `tokenizers` library."""
+        return False
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    def __call__(
+        self,
+        text: str | Sequence[Any] | None = None,
+        text_pair: str | Sequence[Any] | None = None,
+        text_target: str | Sequence[Any] | None = None,
+        text_pair_target: str | Sequence[Any] | None = None,
+        add_special_tokens: bool = True,
+        padding: bool | str = False,
+        truncation: bool | str | None = None,
+        max_length: int | None = None,
+        stride: int = 0,
+        is_split_into_words: bool = False,
+        pad_to_multiple_of: int | None = None,
+        return_tensors: str | None = None,
+        return_token_type_ids: bool | None = None,
+        return_attention_mask: bool | None = None,
+        return_overflowing_tokens: bool = False,
+        return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False,
+        return_length: bool = False,
+        verbose: bool = True,
+        padding_side: str | None = None,
+        split_special_tokens: bool | None = None,
+    ) -> BatchEncoding:
+        """Turn texts into ids of N tokens each.
+
+        Args:
+            text: A text; a list of B texts or of B pairs (text, text).
+            text_pair: The second text of each pair, in the form of `text`.
+            text_target: Texts whose ids become the `labels`; without `text`, the result is theirs.
+            text_pair_target: Their second texts.
+            add_special_tokens: Whether `[CLS]` and `[SEP]` are added.
+            padding: As in `BaseTokenizer`; "max_length" alone pads to `model_max_length`.
+            truncation: As in `BaseTokenizer`. "longest_first" takes the tokens one by one from the
+                longer text of a pair, from the second if both are equally long.
+            max_length: As in `BaseTokenizer`.
+            stride: Tokens before the cut that `overflowing_tokens` repeats.
+            is_split_into_words: Whether each text is a list of words; they are joined without
+                spaces.
+            pad_to_multiple_of: Pad on to a multiple of this.
+            return_tensors: None for lists, "np" for int64 arrays (B, N), "tf" for tensors.
+            return_token_type_ids: Whether there are `token_type_ids` (0: first text, 1: second).
+            return_attention_mask: Whether there is an `attention_mask` (0: padding).
+            return_overflowing_tokens: Whether there are `overflowing_tokens`, what was cut off one
+                text (nothing where both of a pair were cut), and `num_truncated_tokens`.
+            return_special_tokens_mask: Whether there is a `special_tokens_mask`.
+            return_offsets_mapping: False: bytes have no place among the characters of a text.
+            return_length: Whether there is the `length` of each sequence.
+            verbose: Accepted and of no effect; use the filters of `warnings`.
+            padding_side: "right" or "left", by default the tokenizer's.
+            split_special_tokens: Whether `[MASK]` and so on in the text are bytes like other text.
+
+        Returns:
+            The lists or arrays by name. For a single text without `return_tensors`, the batch's
+            axis is left out.
+
+        Raises:
+            ValueError: No text, texts of another form, contradicting or impossible lengths,
+                sequences of unequal lengths with `return_tensors`, or `return_offsets_mapping`.
+
+        Example:
+            >>> PerceiverTokenizer()("ab", text_target="b").labels
+            [4, 104, 5]
+        """
+        options = {k: v for k, v in locals().items() if k in _OPTIONS}
+        if return_offsets_mapping:
+            raise ValueError(
+                "A Perceiver tokenizer has no offsets: expected return_offsets_mapping=False. Its "
+                "tokens are the bytes of text.encode(), in order."
+            )
+        if text is None and text_target is not None:
+            return super().__call__(text_target, text_pair_target, **options)
+        encoding = super().__call__(text, text_pair, **options)
+        if text_target is not None:
+            target = super().__call__(text_target, text_pair_target, **options)
+            encoding["labels"] = target["input_ids"]
+        return encoding
+
+    def _encode(
+        self, items: list[Any], lengths: Lengths, special: bool, is_words: bool, split: bool
+    ) -> list[ByteEncoding]:
+        encodings = []
+        for item in items:
+            texts = item if isinstance(item, tuple) else (item,)
+            words = texts if is_words else [[text] for text in texts]
+            with self._lock:
+                parts = [self._ids_of(text, split) for text in words]
+            encodings.append(self._sequence(parts, lengths, special))
+        target = (lengths.max_length or 0) if lengths.padding == "max_length" else 0
+        if lengths.padding == "longest":
+            target = max(map(len, encodings))
+        if lengths.multiple and lengths.pads:
+            target = -(-target // lengths.multiple) * lengths.multiple
+        pad = self.pad_token_id, self.pad_token, lengths.side
+        return [e.padded(max(target - len(e), 0), *pad) for e in encodings]
+
+    def _ids_of(self, words: Sequence[str], split: bool) -> list[int]:
+        return [index for word in words for index in self.backend_tokenizer.encode(word, split)]
+
+    def _sequence(self, parts: list[list[int]], lengths: Lengths, special: bool) -> ByteEncoding:
+        """One sequence of one or two texts, cut as it must be."""
+        added = self.num_special_tokens_to_add(len(parts) > 1) if special else 0
+        surplus, overflow = 0, []
+        if lengths.truncates:
+            lengths.check_room(added)
+            surplus = max(sum(map(len, parts)) + added - lengths.max_length, 0)
+        if surplus:
+            parts, overflow = truncate(parts, surplus, lengths, self.truncation_side)
+        if special:
+            ids = self.build_inputs_with_special_tokens(*parts)
+            mask = self.get_special_tokens_mask(*parts)
+            types = self.create_token_type_ids_from_sequences(*parts)
+        else:
+            ids = [index for part in parts for index in part]
+            mask = [0] * len(ids)
+            types = [number for number, part in enumerate(parts) for _ in part]
+        owners = [None if m else t for m, t in zip(mask, types, strict=True)]
+        tokens = [self.backend_tokenizer.id_to_token(index) for index in ids]
+        return ByteEncoding(ids, types, mask, [1] * len(ids), tokens, owners, overflow, surplus)
+
+    def _columns(
+        self, encodings: list[Any], wanted: Mapping[str, bool], overflow: bool, length: bool
+    ) -> tuple[dict[str, list[Any]], list[Any]]:
+        data, encodings = columns_of(encodings, wanted, False, length)
+        if overflow:
+            data["overflowing_tokens"] = [e.overflow for e in encodings]
+            data["num_truncated_tokens"] = [e.truncated for e in encodings]
+        return data, encodings
+
+    def _without_batch(self, data: dict[str, Any], overflow: bool) -> dict[str, Any]:
+        return {name: values[0] for name, values in data.items()}
+
+    # -- the form of a sequence -------------------------------------------------------------------
+
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
+    ) -> list[int]:
+        """`[CLS] ids [SEP]`; a second text follows as `ids [SEP]`."""
+        ids = [self.cls_token_id, *token_ids_0, self.sep_token_id]
+        return ids if token_ids_1 is None else [*ids, *token_ids_1, self.sep_token_id]
+
+    def get_special_tokens_mask(
+        self,
+        token_ids_0: Sequence[int],
+        token_ids_1: Sequence[int] | None = None,
+        already_has_special_tokens: bool = False,
+    ) -> list[int]:
+        """1 for each special token of a sequence, 0 for the others.
+
+        Args:
+            token_ids_0: The ids of the first text, or of a whole sequence.
+            token_ids_1: Those of the second text.
+            already_has_special_tokens: Whether `token_ids_0` is a whole sequence.
+
+        Raises:
+            ValueError: A whole sequence together with a second text.
+        """
+        if already_has_special_tokens:
+            return super().get_special_tokens_mask(token_ids_0, token_ids_1, True)
+        mask = [1, *[0] * len(token_ids_0), 1]
+        return mask if token_ids_1 is None else [*mask, *[0] * len(token_ids_1), 1]
+
+    # -- text -------------------------------------------------------------------------------------
+
+    def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
+        """The text of tokens: bytes in UTF-8, special tokens as they are written.
+
+        Bytes that are no UTF-8 become U+FFFD, also those of one character that a special token
+        tears apart.
+
+        Raises:
+            ValueError: A token that is not in the vocabulary.
+        """
+        return self.backend_tokenizer.bytes_of(tokens).decode("utf-8", errors="replace")
+
+    def _text_of(self, ids: list[int], skip_special_tokens: bool) -> str:
+        # tokens that were added later stand apart, with spaces around them, as in the reference
+        special = set(self.all_special_tokens)
+        apart = set(self.get_added_vocab()) - special
+        parts: list[list[str]] = [[]]
+        for token in self.convert_ids_to_tokens(ids, skip_special_tokens):
+            if token in apart:
+                parts += [[token], []]
+            else:
+                parts[-1].append(token)
+        return " ".join(filter(None, map(self.convert_tokens_to_string, parts)))
+
+    # -- files ------------------------------------------------------------------------------------
+
+    @classmethod
+    def _locate(
+        cls, name_or_path: str | os.PathLike[str], **where: Any
+    ) -> tuple[Path, dict[str, Path]]:
+        others = (files.SPECIAL_FILE, files.ADDED_FILE)
+        return resolve(name_or_path, files.CONFIG_FILE, optional=others, **where), {}
+
+    def save_vocabulary(
+        self, folder: str | os.PathLike[str], filename_prefix: str | None = None
+    ) -> tuple[str, ...]:
+        """Nothing: bytes need no vocabulary file."""
+        return ()
+
+    def _save_backend(self, folder: Path) -> tuple[str, ...]:
+        return ()
+
+
+_OPTIONS = frozenset(inspect.signature(BaseTokenizer.__call__).parameters) - {
+    "self",
+    "text",
+    "text_pair",
+}
+
+
+def _special(token: str | AddedToken) -> AddedToken:
+    if isinstance(token, AddedToken):
+        return token
+    return AddedToken(token, normalized=False, special=True)

@@ -1,0 +1,172 @@
+"""What the files of all formats have in common: tensors by name, read one by one.
+
+A memory map would crash the process when the file is truncated under it; a plain read only comes
+back short, which is an error that can be reported. Opening a file reads and validates its table
+of contents; a tensor's bytes are read when it is asked for, and no others.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import numpy as np
+
+from weights_convert.errors import CheckpointError
+from weights_convert.tensors import TensorInfo
+
+__all__ = ["TensorFile", "aligned"]
+
+_ALIGNMENT = 64  # of addresses; past it the kernels use their widest loads
+
+
+class TensorFile(ABC):
+    """One open file of a checkpoint; reads of several threads take turns.
+
+    Args:
+        path: path of the file.
+
+    Attributes:
+        path: the same.
+        size: bytes in the file when it was opened.
+        tensors: name -> dtype and shape, in PyTorch's layout.
+        metadata: free text entries.
+
+    Raises:
+        CheckpointError: there is no such file, it is malformed or unreadable.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tensors: dict[str, TensorInfo] = {}
+        self.metadata: dict[str, str] = {}
+        self._lock = threading.Lock()
+        if not os.path.exists(path):
+            raise CheckpointError(f"{path}: no such file or folder")
+        if not os.path.isfile(path):  # opening a pipe would wait for its other end
+            raise CheckpointError(f"{path}: expected a regular file")
+        try:
+            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be read: {error}") from error
+        try:
+            self.size = os.fstat(self._file.fileno()).st_size
+            self.load_contents()
+        except OSError as error:
+            self.close()
+            raise CheckpointError(f"{path}: cannot be read: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    @abstractmethod
+    def load_contents(self) -> None:
+        """Fill ``tensors`` and ``metadata``, believing nothing that the file says.
+
+        Raises:
+            CheckpointError: the file is malformed.
+        """
+
+    @abstractmethod
+    def read(self, name: str) -> np.ndarray:
+        """Read one tensor as it is stored; bfloat16 comes as ``uint16`` bits.
+
+        Args:
+            name: the tensor's name.
+
+        Returns:
+            A new array of the stored shape.
+
+        Raises:
+            KeyError: there is no such tensor.
+            CheckpointError: the file has been truncated, or cannot be read.
+        """
+
+    def array_at(
+        self, offset: int, shape: tuple[int, ...], dtype: np.dtype, name: str
+    ) -> np.ndarray:
+        """Read consecutive items.
+
+        Args:
+            offset: position of the first in the file, in bytes.
+            shape: shape of the array.
+            dtype: type of its items.
+            name: the tensor, for the message.
+
+        Returns:
+            A new array whose address TensorFlow and JAX take without a copy.
+
+        Raises:
+            CheckpointError: the file has been truncated, or cannot be read.
+        """
+        array = aligned(shape, dtype)
+        buffer = memoryview(array.reshape(-1).view(np.uint8))
+        found = self._fill(buffer, offset)
+        if found < len(buffer):
+            raise CheckpointError(
+                f"{self.path}: {name!r}: expected {len(buffer)} bytes, found {found}; "
+                "the file has been truncated since it was opened"
+            )
+        return array
+
+    def bytes_at(self, offset: int, size: int) -> bytes:
+        """Read bytes that must be there.
+
+        Args:
+            offset: position of the first in the file.
+            size: how many.
+
+        Returns:
+            That many bytes.
+
+        Raises:
+            CheckpointError: they reach beyond the end of the file.
+        """
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise CheckpointError(
+                f"{self.path}: expected {size} bytes at {offset}, the file has {self.size}; it is "
+                "truncated or damaged"
+            )
+        return self.array_at(offset, (size,), np.dtype(np.uint8), "its header").tobytes()
+
+    def _fill(self, buffer: memoryview, offset: int) -> int:
+        """Read into the buffer, and return how many bytes came."""
+        done = 0
+        try:
+            with self._lock:
+                self._file.seek(offset)
+                while done < len(buffer):  # one call reads at most 2 GiB
+                    count = self._file.readinto(buffer[done:])
+                    if not count:
+                        break
+                    done += count
+        except OSError as error:
+            raise CheckpointError(f"{self.path}: cannot be read: {error}") from error
+        return done
+
+    def close(self) -> None:
+        """Close the file; what has been read stays valid."""
+        self._file.close()
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return an empty array whose address TensorFlow and JAX take without a copy.
+
+    Args:
+        shape: shape of the array.
+        dtype: type of its items.
+
+    Returns:
+        The array.
+
+    Example:
+        >>> aligned((2, 3), np.dtype("f4")).ctypes.data % 64
+        0
+    """
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
