@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,11 +11,11 @@ import pytest
 import tensorflow as tf
 
 import tfzoo
-from tests.families.tvp_cases import CASES, config, queries, videos
+from tests.families.tvp_cases import GROUNDING, config, queries, videos
+from tests.support.processes import run_python
 from tfzoo.layers.resnet import BatchNorm
 from tfzoo.variables import slots
 
-GROUNDING = CASES[0]
 STATISTICS = (".moving_mean", ".moving_variance", ".num_batches_tracked")
 
 
@@ -112,6 +113,42 @@ def test_live_statistics_move_as_in_pytorch() -> None:
         setattr(norm, frozen, True)
 
 
+_STEP = """
+import sys, numpy as np, tensorflow as tf
+(device,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+import keras
+from tests.families.tvp_cases import GROUNDING
+from tfzoo.variables import slots
+rng = np.random.default_rng(0)
+whole = {name: np.concatenate([value] * 2) for name, value in GROUNDING.make_inputs().items()}
+whole["pixel_values"] = rng.normal(size=whole["pixel_values"].shape).astype("float32")
+def step(name, strategy, inputs):
+    with strategy.scope():
+        model = GROUNDING.load()
+        model.compile(keras.optimizers.SGD(0.05))
+    data = tf.data.Dataset.from_tensor_slices(inputs).batch(len(inputs["input_ids"]))
+    model.fit(data, shuffle=False, verbose=0)
+    np.savez(name, **{path: slot.variable.numpy() for path, slot in slots(model).items()})
+one = tf.distribute.get_strategy()
+for name, part in (("first", slice(0, 2)), ("second", slice(2, 4))):
+    step(sys.argv[1] + f"/{name}.npz", one, {key: value[part] for key, value in whole.items()})
+step(sys.argv[1] + "/both.npz", tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), whole)
+"""
+
+
+def test_live_statistics_on_two_devices(tmp_path: Path) -> None:
+    """Each norms by its own half of the batch, and the moving statistics take the mean."""
+    run_python(_STEP, tmp_path)
+    first, second, both = (np.load(tmp_path / f"{n}.npz") for n in ("first", "second", "both"))
+    names = [path for path in both if path.endswith(STATISTICS)]
+    assert len(names) == 3 * len(GROUNDING.load().model.vision_model.backbone.batch_norms())
+    assert any(not np.allclose(first[path], second[path], rtol=1e-3) for path in names)
+    for path in both:
+        expected = (first[path].astype("float64") + second[path]) / 2
+        np.testing.assert_allclose(both[path], expected, rtol=1e-4, atol=1e-5, err_msg=path)
+
+
 def test_folded_norms_are_never_stale() -> None:
     """A function that was traced before training computes with what training left."""
     model, given = GROUNDING.load(), GROUNDING.make_inputs(with_labels=False)
@@ -130,6 +167,18 @@ def test_folded_norms_are_never_stale() -> None:
     np.testing.assert_allclose(
         np.asarray(stem(image)), np.maximum(np.asarray(plain)[:, :16, :16], 0), atol=1e-4
     )
+
+
+@pytest.mark.parametrize("span", [[20.0, 9.0, 4.0], [20.0, 9.0, 20.5]], ids=["reversed", "beyond"])
+def test_wrong_spans_end_a_training(span: list[float]) -> None:
+    model, given = GROUNDING.load(), GROUNDING.make_inputs()
+    given["labels"][1] = span
+    before = arrays(model)
+    model.compile(keras.optimizers.SGD(0.1))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="0 <= start <= end <= duration"):
+        model.fit(tf.data.Dataset.from_tensors(given), shuffle=False, verbose=0)
+    weights = {path for path in moved(model, before) if not path.endswith(STATISTICS)}
+    assert not weights
 
 
 def test_padding_does_not_learn() -> None:

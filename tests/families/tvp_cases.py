@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import tfzoo
 from tests.support.cases import Case
 
 # Every width and every number of heads differs, so that none can stand in for another.
@@ -129,3 +130,17 @@ CASES = (
         for mode in ("replace", "add", "remove")
     ),
 )
+
+BY_NAME = {case.name.split("/")[1]: case for case in CASES}
+GROUNDING, BARE = BY_NAME["grounding"], BY_NAME["bare"]
+
+
+def tiny(backbone: Mapping[str, Any] = {}, **fields: Any) -> Any:
+    """A fresh model with some fields changed."""
+    return tfzoo.TFTvpForVideoGrounding(tfzoo.TvpConfig(**config(backbone, **fields)))
+
+
+def inputs(batch: int = 1, frames: int = 3, side: int = 32, seed: int = 0) -> dict[str, np.ndarray]:
+    """Texts and videos that all cases with three frames take."""
+    rng = np.random.default_rng(seed)
+    return {**queries(rng, batch), **videos(rng, batch, frames, 3, side, side)}
