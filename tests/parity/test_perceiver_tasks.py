@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 import tfzoo
-from tests.support.reference import random_model, torch, transformers
+from tests.support import reference
 from tfzoo.models.perceiver.flow import flow_patches
 
+torch, transformers = reference.torch, reference.transformers
 FLOW = Path(__file__).parents[1] / "data" / "flow"
 FRAMES = [np.array(Image.open(FLOW / f"sintel_{i}.png")) for i in (16, 17)]
 TINY: dict[str, Any] = {
@@ -25,11 +26,9 @@ TINY: dict[str, Any] = {
 }
 
 
-def both(name: str, folder: Path, **fields: Any) -> tuple[Any, Any]:
-    """A random model of the reference, and the same in tfzoo."""
-    expected = random_model(f"PerceiverFor{name}", {**TINY, **fields})
-    expected.save_pretrained(folder)
-    return expected, getattr(tfzoo, f"TFPerceiverFor{name}").from_pretrained(folder)
+def both(task: str, folder: Path, **fields: Any) -> tuple[Any, Any]:
+    """A small random model on both sides."""
+    return reference.both(f"PerceiverFor{task}", {**TINY, **fields}, folder)
 
 
 def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
@@ -52,7 +51,7 @@ def test_patches() -> None:
 
 @pytest.mark.parametrize("size", [(16, 24), (30, 55)])
 def test_flow(size: tuple[int, int], tmp_path: Path) -> None:
-    reference, model = both("OpticalFlow", tmp_path, train_size=[16, 24])
+    oracle, model = both("OpticalFlow", tmp_path, train_size=[16, 24])
     pair = np.stack(FRAMES)[:, : size[0], : size[1]]
     total, weights = torch.zeros(*size, 2), torch.zeros(*size, 1)
     rows, columns = torch.arange(16), torch.arange(24)
@@ -63,7 +62,7 @@ def test_flow(size: tuple[int, int], tmp_path: Path) -> None:
         for x in sorted({*range(0, size[1] - 24, 20), size[1] - 24}):
             with torch.no_grad():
                 tile = patches_of(pair[:, y : y + 16, x : x + 24])[None]
-                flow = reference(inputs=tile).logits[0]
+                flow = oracle(inputs=tile).logits[0]
             total[y : y + 16, x : x + 24] += nearest * flow
             weights[y : y + 16, x : x + 24] += nearest
     found = tfzoo.compute_flow(model, *pair, min_overlap=4, batch_size=2)
@@ -71,12 +70,12 @@ def test_flow(size: tuple[int, int], tmp_path: Path) -> None:
 
 
 def test_masked_bytes(tmp_path: Path) -> None:
-    reference, model = both("MaskedLM", tmp_path, max_position_embeddings=32)
+    oracle, model = both("MaskedLM", tmp_path, max_position_embeddings=32)
     text = "some w[MASK]rds m[MASK]ssing"
     tokenizer = transformers.PerceiverTokenizer(model_max_length=32)
     inputs = tokenizer(text, padding="max_length", return_tensors="pt")
     with torch.no_grad():
-        logits = reference(**inputs).logits[0]
+        logits = oracle(**inputs).logits[0]
     places = (inputs.input_ids[0] == tokenizer.mask_token_id).nonzero()[:, 0]
     expected = torch.softmax(logits[places], -1)[:, 6:].topk(4)
     filled = tfzoo.fill_mask(model, tfzoo.PerceiverTokenizer(), text, top_k=4)
@@ -86,22 +85,22 @@ def test_masked_bytes(tmp_path: Path) -> None:
 
 
 def test_photos(tmp_path: Path) -> None:
-    reference, model = both("ImageClassificationConvProcessing", tmp_path, num_labels=4)
+    oracle, model = both("ImageClassificationConvProcessing", tmp_path, num_labels=4)
     images = {"size": 40, "crop_size": 44}
     pixels = transformers.PerceiverImageProcessor(**images)(FRAMES[0], return_tensors="pt")
     with torch.no_grad():
-        odds = torch.softmax(reference(**pixels).logits[0], -1)
+        odds = torch.softmax(oracle(**pixels).logits[0], -1)
     expected = odds.sort(descending=True)
     processor = tfzoo.PerceiverImageProcessor(**images)
     ranking = tfzoo.classify_image(model, FRAMES[0], processor)
-    names = [reference.config.id2label[int(i)] for i in expected.indices]
+    names = [oracle.config.id2label[int(i)] for i in expected.indices]
     assert [label for label, _ in ranking] == names
     np.testing.assert_allclose([p for _, p in ranking], expected.values, rtol=1e-4)
 
 
 def test_videos(tmp_path: Path) -> None:
     """The documented loop over chunks."""
-    reference, model = both(
+    oracle, model = both(
         "MultimodalAutoencoding",
         tmp_path,
         num_frames=2,
@@ -128,7 +127,7 @@ def test_videos(tmp_path: Path) -> None:
             "label": None,
         }
         with torch.no_grad():
-            parts.append(reference(inputs=inputs, subsampled_output_points=points).logits)
+            parts.append(oracle(inputs=inputs, subsampled_output_points=points).logits)
     decoded = tfzoo.autoencode_video(model, FRAMES, audio.numpy(), num_chunks=8)
     image = torch.cat([part["image"] for part in parts], 1).numpy().reshape(2, 8, 12, 3)
     assert_close(decoded.frames, image)

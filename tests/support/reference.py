@@ -14,6 +14,7 @@ import torch
 import transformers
 from transformers.models.tvp.modeling_tvp import TvpFrameDownPadPrompter
 
+import tfzoo
 from tests.support.cases import Case
 from tests.support.compare import flatten
 
@@ -70,6 +71,13 @@ def random_model(torch_class: str, config: dict[str, Any], seed: int = 0) -> Any
             if tensor.is_floating_point():
                 _randomise(name, tensor, generator)
     return model
+
+
+def both(torch_class: str, config: dict[str, Any], folder: Path, seed: int = 0) -> tuple[Any, Any]:
+    """A random reference model, and the same checkpoint in tfzoo."""
+    oracle = random_model(torch_class, config, seed)
+    oracle.save_pretrained(folder)
+    return oracle, getattr(tfzoo, f"TF{torch_class}").from_pretrained(folder)
 
 
 def _randomise(name: str, tensor: torch.Tensor, generator: torch.Generator) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfzoo.layers.batch_norm import BatchNorm
 from tfzoo.layers.linear import Linear
 from tfzoo.layers.positions import resize_grid_bicubic
 from tfzoo.models.perceiver.config import PerceiverConfig
@@ -14,49 +15,9 @@ from tfzoo.models.perceiver.layers import initializer
 from tfzoo.models.perceiver.preprocessor_base import PositionedPreprocessor, split_options
 from tfzoo.models.perceiver.queries import TrainablePositions
 
-__all__ = ["BatchNorm", "ConvDownsample", "TFPerceiverImagePreprocessor", "space_to_depth"]
+__all__ = ["ConvDownsample", "TFPerceiverImagePreprocessor", "space_to_depth"]
 
 PREP_TYPES = ("conv", "conv1x1", "patches", "pixels")
-
-
-class BatchNorm(keras.layers.BatchNormalization):
-    """Batch normalisation as in PyTorch: it stores the unbiased variance, Keras the biased one.
-
-    It counts the steps of training as well, a number that checkpoints hold.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"momentum": 0.9, "epsilon": 1e-5, **kwargs})
-
-    def build(self, input_shape: Any) -> None:
-        """Create the weights."""
-        super().build(input_shape)
-        self.num_batches_tracked = self.add_weight(
-            shape=(),
-            initializer="zeros",
-            dtype="int64",
-            trainable=False,
-            autocast=False,
-            name="num_batches_tracked",
-        )
-
-    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
-        """Normalise (B, height, width, C) over all but the channels."""
-        x = ops.cast(inputs, "float32")
-        if training and self.trainable:
-            mean, variance = ops.moments(x, axes=(0, 1, 2))
-            count = ops.cast(ops.size(x) // x.shape[-1], "float32")
-            unbiased = variance * count / ops.maximum(count - 1, 1)
-            for stored, new in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
-                stored.assign(stored * self.momentum + new * (1 - self.momentum))
-            self.num_batches_tracked.assign(self.num_batches_tracked + 1)
-        else:
-            mean, variance = self.moving_mean, self.moving_variance
-        mean, variance, beta, gamma = (
-            ops.cast(v, "float32") for v in (mean, variance, self.beta, self.gamma)
-        )
-        scale = gamma / ops.sqrt(variance + self.epsilon)
-        return ops.cast(x * scale + (beta - mean * scale), self.compute_dtype)
 
 
 class ConvDownsample(keras.layers.Layer):
