@@ -13,7 +13,6 @@ import tensorflow as tf
 import tfzoo
 from tests.families.tvp_cases import GROUNDING, config, queries, videos
 from tests.support.processes import run_python
-from tfzoo.layers.resnet import BatchNorm
 from tfzoo.variables import slots
 
 STATISTICS = (".moving_mean", ".moving_variance", ".num_batches_tracked")
@@ -84,33 +83,6 @@ def test_losses_are_logged_without_their_weights() -> None:
             continue
         total = expected["loss_iou"] + expected["loss_distance"] + 0.1 * expected["loss_duration"]
         assert results == pytest.approx({"loss": total, **expected}, rel=1e-5)
-
-
-def test_live_statistics_move_as_in_pytorch() -> None:
-    """A tenth of the way, to a variance with the divisor n - 1."""
-    norm = BatchNorm()
-    norm.build((None, None, None, 4))
-    rng = np.random.default_rng(0)
-    for weight in norm.weights:
-        weight.assign(rng.uniform(0.5, 2.0, size=weight.shape))
-    x = rng.normal(1.0, 3.0, size=(2, 3, 1, 4)).astype("float32")
-    gamma, beta, mean, variance, count = (weight.numpy() for weight in norm.weights)
-    out = norm(x, training=True)
-    rows = x.reshape(6, 4)
-    normed = (rows - rows.mean(0)) / np.sqrt(rows.var(0) + 1e-5)
-    np.testing.assert_allclose(np.reshape(out, (6, 4)), normed * gamma + beta, atol=1e-5)
-    np.testing.assert_allclose(norm.moving_mean, 0.9 * mean + 0.1 * rows.mean(0), rtol=1e-5)
-    expected = 0.9 * variance + 0.1 * rows.var(0, ddof=1)
-    np.testing.assert_allclose(norm.moving_variance, expected, rtol=1e-5)
-    assert norm.num_batches_tracked == count + 1
-    for frozen in ("live", "trainable"):
-        setattr(norm, frozen, False)
-        mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()
-        out = np.reshape(norm(x, training=True), (6, 4))
-        expected = (rows - mean) / np.sqrt(variance + 1e-5) * gamma + beta
-        np.testing.assert_allclose(out, expected, atol=1e-5)
-        np.testing.assert_array_equal(norm.moving_variance, variance)
-        setattr(norm, frozen, True)
 
 
 _STEP = """

@@ -17,8 +17,9 @@ from keras import ops
 
 from tfzoo.keras_compat import tensorflow
 from tfzoo.layers.activations import get_activation
+from tfzoo.layers.batch_norm import BatchNorm
 
-__all__ = ["BatchNorm", "ConvNorm", "ResNet", "ResNetSizes", "conv_initializer"]
+__all__ = ["ConvNorm", "ResNet", "ResNetSizes", "conv_initializer"]
 
 _REDUCTION = 4  # of the channels inside a bottleneck
 
@@ -74,84 +75,6 @@ class ResNetSizes:
         """
         halvings = 2 + sum(self.stride(stage) == 2 for stage in range(index))
         return -(-size // 2**halvings)
-
-
-class BatchNorm(keras.layers.BatchNormalization):
-    """Batch norm of channels-last images with PyTorch's rules.
-
-    Epsilon is 1e-5, and a step of training moves the statistics by a tenth. The moving variance
-    takes the batch's with the divisor n - 1, the normalisation with n; Keras takes n in both.
-
-    In training the batch's own statistics are used and the moving ones move, unless the layer is
-    frozen (`trainable = False`) or its statistics are (`live = False`).
-
-    Attributes:
-        live: Whether training uses the batch's statistics, and moves its own. Default True.
-        num_batches_tracked: How often the statistics moved; checkpoints hold it.
-
-    Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(momentum=0.9, epsilon=1e-5, **kwargs)
-        self.live = True
-
-    def build(self, input_shape: Any) -> None:
-        """Create the weights; on several devices the statistics move by the mean of all."""
-        shape = (input_shape[-1],)
-        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
-        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
-        own = {"trainable": False, "autocast": False, "aggregation": "mean"}
-        self.moving_mean = self.add_weight(
-            shape=shape, initializer="zeros", name="moving_mean", **own
-        )
-        self.moving_variance = self.add_weight(
-            shape=shape, initializer="ones", name="moving_variance", **own
-        )
-        self.num_batches_tracked = self.add_weight(
-            shape=(),
-            initializer="zeros",
-            dtype="int64",
-            name="num_batches_tracked",
-            **{**own, "aggregation": "only_first_replica"},
-        )
-        self.built = True
-
-    def uses_batch(self, training: bool | None) -> bool:
-        """Whether the batch's statistics are used rather than the moving ones."""
-        return bool(training and self.live and self.trainable)
-
-    def affine(self) -> tuple[Any, Any]:
-        """Scale and shift (C,) of the norm with its moving statistics, float32."""
-        gamma, beta, mean, variance = (
-            ops.cast(v, "float32")
-            for v in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
-        )
-        scale = gamma * ops.rsqrt(variance + self.epsilon)
-        return scale, beta - mean * scale
-
-    def call(self, x: Any, training: bool | None = None) -> Any:
-        """Normalise (B, height, width, C)."""
-        pixels = ops.cast(x, "float32")
-        if not self.uses_batch(training):
-            scale, shift = self.affine()
-            return ops.cast(pixels * scale + shift, self.compute_dtype)
-        mean, variance = ops.moments(pixels, axes=(0, 1, 2))
-        self._move(mean, variance, ops.shape(pixels)[:3])
-        gamma, beta = (ops.cast(v, "float32") for v in (self.gamma, self.beta))
-        pixels = ops.batch_normalization(pixels, mean, variance, -1, beta, gamma, self.epsilon)
-        return ops.cast(pixels, self.compute_dtype)
-
-    def _move(self, mean: Any, variance: Any, sizes: tuple[Any, ...]) -> None:
-        count = 1.0
-        for size in sizes:  # floats: the product may pass the largest int32
-            count = count * ops.cast(size, "float32")
-        unbiased = variance * (count / ops.maximum(count - 1.0, 1.0))
-        for moving, new in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
-            old = ops.cast(moving, "float32")
-            step = (ops.stop_gradient(new) - old) * (1.0 - self.momentum)
-            moving.assign(ops.cast(old + step, moving.dtype))
-        self.num_batches_tracked.assign(self.num_batches_tracked + 1)
 
 
 class ConvNorm(keras.layers.Layer):

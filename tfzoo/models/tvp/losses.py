@@ -149,7 +149,9 @@ def _checked(labels: Any) -> Any:
             raise ValueError(f"{message}; got (duration, start, end) = {wrong[0].tolist()}.")
         return labels
     if (tf := tensorflow()) is not None and not isinstance(labels, keras.KerasTensor):
-        tf.debugging.Assert(tf.reduce_all(_are_inside(labels)), [message, labels])
+        check = tf.debugging.Assert(tf.reduce_all(_are_inside(labels)), [message, labels])
+        with tf.control_dependencies([check]):  # no step is taken before the check is passed
+            return tf.identity(labels)
     return labels
 
 
