@@ -5,9 +5,12 @@ Names and axis orders come from `weights_convert`; this module only moves values
 
 from __future__ import annotations
 
+import os
+import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +24,16 @@ from tfzoo.keras_compat import adopt, build_filled
 from tfzoo.variables import slots
 from weights_convert.checkpoint import (
     WEIGHT_FILES,
+    Checkpoint,
     open_checkpoint,
     shard_names,
     write_checkpoint,
 )
 from weights_convert.errors import WeightMismatchError
+from weights_convert.memory import Arena, Scratch, aligned, transposed
 from weights_convert.plan import Entry, make_plan, save_plan
 from weights_convert.rules import family_map
+from weights_convert.tensors import DTYPES
 
 if TYPE_CHECKING:
     from tfzoo.modeling import TFPreTrainedModel
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["SAFETENSORS_NAME", "check_weights_file", "load_model_from", "locate", "write_weights"]
 
 SAFETENSORS_NAME = "model.safetensors"
+_THREADS = min(os.cpu_count() or 1, 4)  # more would wait for the memory
 
 
 def locate(name_or_path: str | Path, **where: Any) -> Path:
@@ -67,7 +74,7 @@ def load_model_from(
     *,
     ignore_mismatched_sizes: bool = False,
 ) -> TFPreTrainedModel:
-    """Construct a model with the weights of a checkpoint, one tensor in memory at a time.
+    """Construct a model with the weights of a checkpoint, a few tensors in memory beside them.
 
     Args:
         path: File or folder of the checkpoint.
@@ -92,24 +99,36 @@ def load_model_from(
                     "they keep their random initial values. Train the model before you use it.",
                     stacklevel=7,
                 )
-            return [(places[e.path].variable, _reader(tensors, e)) for e in plan.entries]
+            variables = [places[entry.path].variable for entry in plan.entries]
+            return [
+                (variable, lambda *_, value=value, **__: value)
+                for variable, value in zip(
+                    variables, _read_all(tensors, plan.entries, variables), strict=True
+                )
+            ]
 
         return build_filled(make, values)
 
 
-def _reader(tensors: Any, entry: Entry) -> Callable:
-    """An initialiser that reads the entry's tensor instead of drawing numbers."""
+def _read_all(tensors: Checkpoint, entries: Sequence[Entry], variables: Sequence[Any]) -> list[Any]:
+    """The values of variables, read, turned and converted by as many threads as help."""
+    arena, own = Arena(), threading.local()
 
-    def initializer(shape: tuple[int, ...], dtype: Any = None) -> Any:
-        array = tensors.read(entry.name)
-        turned = entry.from_checkpoint(array)
-        if entry.axes is None or turned.flags.c_contiguous:  # an h5 kernel is turned already
-            value = adopt(turned)
-        else:  # the backend's transpose uses all cores, NumPy's does not
-            value = ops.transpose(adopt(array), entry.axes)
-        return ops.cast(value, dtype)
+    def value(entry: Entry, variable: Any) -> Any:
+        if not hasattr(own, "scratch"):
+            own.scratch = Scratch()
+        stored = tensors[entry.name].dtype
+        stays = ("float32" if stored == "BF16" else DTYPES[stored].name) == variable.dtype
+        keep = arena.empty if stays else aligned
+        if entry.axes is None:
+            found = adopt(tensors.read(entry.name, keep))
+        else:
+            array = entry.from_checkpoint(tensors.read(entry.name, own.scratch.empty))
+            found = adopt(transposed(array, keep))
+        return found if stays else ops.cast(found, variable.dtype)
 
-    return initializer
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(value, entries, variables))
 
 
 _DTYPES = {

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import CheckpointError
+from weights_convert.memory import Empty, aligned
 from weights_convert.safetensors_header import unique_object
 from weights_convert.safetensors_io import SafetensorsFile
 from weights_convert.safetensors_write import INDEX_NAME, SINGLE_NAME, write_checkpoint
@@ -108,22 +109,24 @@ class Checkpoint(Mapping[str, TensorInfo]):
         """Return the file that holds a tensor."""
         return self._home[name].path
 
-    def read(self, name: str) -> np.ndarray:
+    def read(self, name: str, empty: Empty = aligned) -> np.ndarray:
         """Read one tensor; bfloat16 becomes float32, exactly.
 
         Args:
             name: the tensor's name.
+            empty: makes the array that is returned, see ``memory.py``.
 
         Returns:
-            A new array of the stored shape.
+            An array of the stored shape.
 
         Raises:
             KeyError: there is no such tensor.
             CheckpointError: the file has been truncated, or cannot be read.
             ValueError: the checkpoint is closed.
         """
-        raw = self.read_raw(name)
-        return bfloat16_to_float32(raw) if self[name].dtype == "BF16" else raw
+        if self[name].dtype != "BF16":
+            return self._home[name].read(name, empty)
+        return bfloat16_to_float32(self.read_raw(name), empty)
 
     def read_raw(self, name: str) -> np.ndarray:
         """Read one tensor as it is stored; bfloat16 comes as ``uint16`` bits.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from weights_convert.memory import Empty, aligned
 from weights_convert.safetensors_header import read_header
 from weights_convert.tensor_file import TensorFile
 from weights_convert.tensors import DTYPES
@@ -42,7 +43,8 @@ class SafetensorsFile(TensorFile):
         self.tensors, self.metadata = header.tensors, header.metadata
         self._offsets = header.offsets
 
-    def read(self, name: str) -> np.ndarray:
+    def read(self, name: str, empty: Empty = aligned) -> np.ndarray:
         """Read one tensor as it is stored, see ``TensorFile.read``."""
         info = self.tensors[name]
-        return self.array_at(self._offsets[name], info.shape, np.dtype(DTYPES[info.dtype]), name)
+        dtype = np.dtype(DTYPES[info.dtype])
+        return self.array_at(self._offsets[name], info.shape, dtype, name, empty)

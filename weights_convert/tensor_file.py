@@ -7,7 +7,6 @@ of contents; a tensor's bytes are read when it is asked for, and no others.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -16,11 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from weights_convert.errors import CheckpointError
+from weights_convert.memory import Empty, aligned
 from weights_convert.tensors import TensorInfo
 
-__all__ = ["TensorFile", "aligned"]
-
-_ALIGNMENT = 64  # of addresses; past it the kernels use their widest loads
+__all__ = ["TensorFile"]
 
 
 class TensorFile(ABC):
@@ -71,14 +69,15 @@ class TensorFile(ABC):
         """
 
     @abstractmethod
-    def read(self, name: str) -> np.ndarray:
+    def read(self, name: str, empty: Empty = aligned) -> np.ndarray:
         """Read one tensor as it is stored; bfloat16 comes as ``uint16`` bits.
 
         Args:
             name: the tensor's name.
+            empty: makes the array that is returned.
 
         Returns:
-            A new array of the stored shape.
+            An array of the stored shape.
 
         Raises:
             KeyError: there is no such tensor.
@@ -86,7 +85,12 @@ class TensorFile(ABC):
         """
 
     def array_at(
-        self, offset: int, shape: tuple[int, ...], dtype: np.dtype, name: str
+        self,
+        offset: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        name: str,
+        empty: Empty = aligned,
     ) -> np.ndarray:
         """Read consecutive items.
 
@@ -95,14 +99,15 @@ class TensorFile(ABC):
             shape: shape of the array.
             dtype: type of its items.
             name: the tensor, for the message.
+            empty: makes the array that is returned.
 
         Returns:
-            A new array whose address TensorFlow and JAX take without a copy.
+            The array.
 
         Raises:
             CheckpointError: the file has been truncated, or cannot be read.
         """
-        array = aligned(shape, dtype)
+        array = empty(shape, dtype)
         buffer = memoryview(array.reshape(-1).view(np.uint8))
         found = self._fill(buffer, offset)
         if found < len(buffer):
@@ -150,23 +155,3 @@ class TensorFile(ABC):
     def close(self) -> None:
         """Close the file; what has been read stays valid."""
         self._file.close()
-
-
-def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Return an empty array whose address TensorFlow and JAX take without a copy.
-
-    Args:
-        shape: shape of the array.
-        dtype: type of its items.
-
-    Returns:
-        The array.
-
-    Example:
-        >>> aligned((2, 3), np.dtype("f4")).ctypes.data % 64
-        0
-    """
-    size = math.prod(shape) * dtype.itemsize
-    raw = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % _ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(shape)

@@ -11,6 +11,8 @@ from math import prod
 
 import numpy as np
 
+from weights_convert.memory import Empty, aligned
+
 __all__ = ["DTYPES", "TensorInfo", "bfloat16_to_float32", "float32_to_bfloat16"]
 
 #: Dtype code -> the little-endian NumPy dtype of the stored bits.
@@ -53,11 +55,12 @@ class TensorInfo:
         return prod(self.shape) * DTYPES[self.dtype].itemsize
 
 
-def bfloat16_to_float32(bits: np.ndarray) -> np.ndarray:
+def bfloat16_to_float32(bits: np.ndarray, empty: Empty = aligned) -> np.ndarray:
     """Return the exact float32 values of bfloat16 bits.
 
     Args:
         bits: uint16 array of any shape.
+        empty: makes the array that is returned, see ``memory.py``.
 
     Returns:
         float32 array of that shape.
@@ -66,7 +69,7 @@ def bfloat16_to_float32(bits: np.ndarray) -> np.ndarray:
         >>> bfloat16_to_float32(np.array([0x3F80, 0xC000], np.uint16))
         array([ 1., -2.], dtype=float32)
     """
-    wide = np.empty(bits.shape, np.uint32)
+    wide = empty(bits.shape, np.dtype(np.uint32))
     np.left_shift(bits, 16, out=wide, dtype=np.uint32)
     return wide.view(np.float32)
 

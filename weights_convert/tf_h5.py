@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import CheckpointError
+from weights_convert.memory import Empty, aligned
 from weights_convert.tensor_file import TensorFile
 from weights_convert.tensors import DTYPES, TensorInfo
 
@@ -91,10 +92,10 @@ class H5File(TensorFile):
         }
         self.metadata = {"format": "tf"}
 
-    def read(self, name: str) -> np.ndarray:
+    def read(self, name: str, empty: Empty = aligned) -> np.ndarray:
         """Read one tensor in PyTorch's layout, see ``TensorFile.read``; a kernel as a view."""
         place = self._places[name]
-        array = self.array_at(place.offset, place.shape, DTYPES[place.dtype], name)
+        array = self.array_at(place.offset, place.shape, DTYPES[place.dtype], name, empty)
         return array.T if place.is_kernel else array
 
     def _check_layers(self, file: Any) -> None:

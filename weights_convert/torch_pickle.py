@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import CheckpointError
+from weights_convert.memory import Empty, aligned
 from weights_convert.pickle_reader import ByteSource, Constructor, Global, run, scan
-from weights_convert.tensor_file import TensorFile, aligned
+from weights_convert.tensor_file import TensorFile
 from weights_convert.tensors import DTYPES, TensorInfo
 from weights_convert.zip_index import Members, read_members
 
@@ -127,16 +128,16 @@ class TorchFile(TensorFile):
             raise CheckpointError(f"{self.path}: {text}") from error
         self.tensors = {name: tensor.info for name, tensor in self._tensors.items()}
 
-    def read(self, name: str) -> np.ndarray:
+    def read(self, name: str, empty: Empty = aligned) -> np.ndarray:
         """Read one tensor as it is stored, see ``TensorFile.read``."""
         tensor = self._tensors[name]
         dtype, shape = DTYPES[tensor.info.dtype], tensor.info.shape
         begin = self._places[tensor.storage.key][0] + tensor.offset * dtype.itemsize
         if tensor.is_contiguous or 0 in shape:
-            return self.array_at(begin, shape, dtype, name)
+            return self.array_at(begin, shape, dtype, name, empty)
         flat = self.array_at(begin, (tensor.extent,), dtype, name)
         steps = [stride * dtype.itemsize for stride in tensor.strides]
-        array = aligned(shape, dtype)
+        array = empty(shape, dtype)
         array[...] = np.lib.stride_tricks.as_strided(flat, shape, steps, writeable=False)
         return array
 
