@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -18,3 +19,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cases = getattr(metafunc.cls, "cases", None)
     if cases and "case" in metafunc.fixturenames:
         metafunc.parametrize("case", cases, ids=lambda case: case.name, scope="class")
+
+
+@pytest.fixture(scope="class")
+def shared(case: Any) -> Any:
+    """A case's model, loaded once for all checks that leave it as it is."""
+    return case.load()

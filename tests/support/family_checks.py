@@ -76,12 +76,7 @@ class FamilyChecks:
 
     @pytest.fixture
     def model(self, case: Case) -> Any:
-        """The recorded checkpoint in tfzoo, for checks that change it."""
-        return case.load()
-
-    @pytest.fixture(scope="class")
-    def shared(self, case: Case) -> Any:
-        """The same, loaded once for all checks of a case that leave it as it is."""
+        """The recorded checkpoint in tfzoo, for checks that change it: the others take `shared`."""
         return case.load()
 
     # ---- numbers
