@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # numbers are compared on the CPU
+if "PYTEST_XDIST_WORKER" in os.environ:  # one core for each worker and what it starts
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A class of checks runs each of them on each of its `cases`."""
+    """A class of checks runs each of them on each of its `cases`, case after case."""
     cases = getattr(metafunc.cls, "cases", None)
     if cases and "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", cases, ids=lambda case: case.name)
+        metafunc.parametrize("case", cases, ids=lambda case: case.name, scope="class")
+
+
+@pytest.fixture(scope="class")
+def shared(case: Any) -> Any:
+    """A case's model, loaded once for all checks that leave it as it is."""
+    return case.load()

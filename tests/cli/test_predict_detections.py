@@ -188,9 +188,10 @@ def test_draw_replaces_an_older_picture(
 
 
 def test_a_picture_that_cannot_be_written_leaves_the_older_one(
-    owl: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    photo, picture = tmp_path / "long.png", tmp_path / "out.webp"
+    owl = write_owlv2_checkpoint(tmp_path_factory.mktemp("owlvit"), kind="OwlViT")
+    photo, picture = tmp_path / "long.png", tmp_path / "out.webp"  # OWLv2 would make it a square
     Image.new("RGB", (17_000, 4)).save(photo)  # WebP ends at 16,383
     picture.write_text("older")
     args = ("predict", photo, "--model", owl, "--labels", "cat", "--draw", picture)

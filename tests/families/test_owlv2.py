@@ -279,7 +279,7 @@ def test_objectness_does_not_train_the_features() -> None:
 
 def test_fit_on_pairs() -> None:
     model, inputs = PAIRS.load(), PAIRS.make_inputs()
-    model.compile(keras.optimizers.SGD(0.3))
+    model.compile(keras.optimizers.SGD(0.3), jit_compile=False)
     history = model.fit(inputs, batch_size=3, epochs=10, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
 

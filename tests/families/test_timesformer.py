@@ -231,14 +231,16 @@ def test_compiled_loss_and_metrics() -> None:
     own, compiled = case.load(), case.load()
     own.compile(keras.optimizers.SGD(0.05))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    compiled.compile(keras.optimizers.SGD(0.05), loss=loss, metrics=["accuracy"])
+    how = {"loss": loss, "metrics": ["accuracy"], "jit_compile": False}
+    compiled.compile(keras.optimizers.SGD(0.05), **how)
     mine, theirs = own.fit(x, y, verbose=0).history, compiled.fit(x, y, verbose=0).history
     assert mine["loss"] == pytest.approx(theirs["loss"], rel=1e-6)
     assert "accuracy" in theirs
     results = compiled.evaluate(x, y, verbose=0, return_dict=True)
     assert set(results) == {"loss", "accuracy"}
     assert compiled.train_on_batch({**x, "labels": y}) is not None
-    compiled.compile("sgd", loss={"logits": loss}, metrics={"logits": ["accuracy"]})
+    how = {"loss": {"logits": loss}, "metrics": {"logits": ["accuracy"]}, "jit_compile": False}
+    compiled.compile("sgd", **how)
     assert np.isfinite(compiled.fit(x, y, verbose=0).history["loss"][0])
 
 
@@ -246,7 +248,7 @@ def test_sample_weights_and_tuples_in_training() -> None:
     case = BY_NAME["divided"]
     x, y = case.make_inputs(with_labels=False), case.make_inputs()["labels"]
     model = case.load(return_dict=False)
-    model.compile(keras.optimizers.SGD(0.0))
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
     weighted = model.evaluate(x, y, sample_weight=np.array([1.0, 0.0]), verbose=0)
     first = case.load()(x["pixel_values"][:1], labels=y[:1]).loss
     assert weighted * 2 == pytest.approx(float(first), rel=1e-5)

@@ -352,7 +352,7 @@ def test_fit_needs_no_labels() -> None:
 
 def test_sample_weights_count_pairs() -> None:
     model, inputs = PAIRS.load(), PAIRS.make_inputs()
-    model.compile(keras.optimizers.SGD(0.0))
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
     weights = np.array([1.0, 0.0, 2.0], "float32")
     batch = tf.data.Dataset.from_tensors((inputs, None, weights))
     loss = model.evaluate(batch, verbose=0)
@@ -365,7 +365,7 @@ def test_a_frozen_text_tower_stays() -> None:
     model, inputs = PAIRS.load(), PAIRS.make_inputs()
     model.text_model.trainable = model.text_projection.trainable = False
     before = {path: slot.variable.numpy() for path, slot in slots(model).items()}
-    model.compile(keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
     model.fit(inputs, batch_size=3, verbose=0)
     for path, slot in slots(model).items():
         is_text = path.startswith(("text_model.", "text_projection."))
