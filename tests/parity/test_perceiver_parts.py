@@ -232,3 +232,21 @@ def test_other_preprocessors(make: Callable[..., Any]) -> None:
     have = part(x)
     for i in (0, 2):
         assert_same(np.asarray(have[i]), {"": want[i].numpy()})
+
+
+@pytest.mark.parametrize("size", [(8, 8), (12, 5), (3, 4), (21, 17)])
+def test_interpolated_positions(size: tuple[int, int]) -> None:
+    """Trainable positions of an image of another size: PyTorch's bicubic resize of the table."""
+    options, _ = IMAGE_WAYS["conv1x1 in steps"]
+    options = {**options, "spatial_downsample": 1}
+    part = tfzoo.TFPerceiverImagePreprocessor(tfzoo.PerceiverConfig(), **options)
+    part.build()
+    table = np.random.default_rng(1).normal(size=(64, 10)).astype("float32")
+    part.position_embeddings.position_embeddings.assign(table)
+    grid = torch.as_tensor(table).T.reshape(1, 10, 8, 8)
+    want = torch.nn.functional.interpolate(grid, size, mode="bicubic", align_corners=False)
+    want = want[0].permute(1, 2, 0).reshape(-1, 10).numpy()
+    images = np.zeros((2, 3, *size), "float32")
+    have = np.asarray(part(images, interpolate_pos_encoding=True)[0])[..., 10:]
+    for one in have:
+        assert np.abs(one - want).max() <= 1e-5 * np.abs(want).max()

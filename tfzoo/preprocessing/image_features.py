@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from tfzoo.preprocessing.image_batch import flatten_images, open_image
 from tfzoo.preprocessing.processor import BatchFeature
 from tfzoo.preprocessing.single_steps import SingleSteps, check_formats, in_layout, layout_of
 
-__all__ = ["ImageFeatures", "warn_if_rescaled"]
+__all__ = ["ImageFeatures", "last_step", "warn_if_rescaled"]
 
 
 class ImageFeatures(SingleSteps):
@@ -37,6 +38,17 @@ class ImageFeatures(SingleSteps):
             result = in_layout(one(image), layout)
             pixels.append(result.copy() if np.may_share_memory(result, image) else result)
         return BatchFeature({"pixel_values": pixels}, return_tensors)
+
+
+def last_step(steps: Mapping[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
+    """What rescales and normalises an image, channels last, as a processor's settings say."""
+    return partial(
+        im.rescale_and_normalize,
+        factor=steps["rescale_factor"] if steps["do_rescale"] else None,
+        mean=steps["image_mean"] if steps["do_normalize"] else None,
+        std=steps["image_std"],
+        data_format=im.CHANNELS_LAST,
+    )
 
 
 def warn_if_rescaled(image: np.ndarray, do_rescale: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfzoo.preprocessing import image as im
+from tfzoo.preprocessing.image_features import last_step
 from tfzoo.preprocessing.owl_postprocess import Detections
 from tfzoo.preprocessing.owl_steps import (
     CLIP_MEAN,
@@ -126,18 +127,13 @@ class OwlViTImageProcessor(OwlImageProcessor):
         steps = self._merge(locals())
         size = tuple(height_and_width(steps["size"]).values())
         crop = tuple(height_and_width(steps["crop_size"], "crop_size").values())
-        arguments = {
-            "factor": steps["rescale_factor"] if steps["do_rescale"] else None,
-            "mean": steps["image_mean"] if steps["do_normalize"] else None,
-            "std": steps["image_std"],
-            "data_format": im.CHANNELS_LAST,
-        }
+        finish = last_step(steps)
 
         def one(image: np.ndarray) -> np.ndarray:
             warn_if_rescaled(image, steps["do_rescale"])
             image = im.resize(image, size, steps["resample"]) if steps["do_resize"] else image
             image = im.center_crop(image, crop) if steps["do_center_crop"] else image
-            return im.rescale_and_normalize(image, **arguments)
+            return finish(image)
 
         return self._features(images, one, return_tensors, data_format, input_data_format)
 

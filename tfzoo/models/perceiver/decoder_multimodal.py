@@ -61,7 +61,6 @@ class TFPerceiverBasicVideoAutoencodingDecoder(WrappingDecoder):
         }
         super().__init__(config, {**own, **arguments}, **options)
         self.video_shape = tuple(output_shape)[1:]
-        self.output_num_channels = arguments["output_num_channels"]
         self.decoder = TFPerceiverBasicDecoder(
             config,
             output_index_dims=self.video_shape,
@@ -69,6 +68,7 @@ class TFPerceiverBasicVideoAutoencodingDecoder(WrappingDecoder):
             **arguments,
             name="decoder",
         )
+        self.output_num_channels = self.decoder.output_num_channels
 
     def call(
         self, query: Any, z: Any = None, query_mask: Any = None, output_attentions: bool = False

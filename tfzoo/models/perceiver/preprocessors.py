@@ -116,7 +116,7 @@ class TFPerceiverOneHotPreprocessor(Preprocessor):
         (3, 1, 3)
     """
 
-    takes = "numbers of shape (batch, num_labels)"
+    takes = "floats of shape (batch, num_labels)"
     ranks = (2,)
 
     def __init__(self, config: PerceiverConfig, **kwargs: Any) -> None:

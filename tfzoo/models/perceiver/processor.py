@@ -10,7 +10,7 @@ import numpy as np
 
 from tfzoo.models.perceiver.tokenizer import PerceiverTokenizer
 from tfzoo.preprocessing import image as im
-from tfzoo.preprocessing.image_features import ImageFeatures, warn_if_rescaled
+from tfzoo.preprocessing.image_features import ImageFeatures, last_step, warn_if_rescaled
 from tfzoo.preprocessing.processor import BatchFeature
 from tfzoo.preprocessing.single_steps import Size, height_and_width, step
 
@@ -124,18 +124,13 @@ class PerceiverImageProcessor(ImageFeatures):
         steps = self._merge(locals())
         size = tuple(height_and_width(steps["size"]).values())
         crop = tuple(height_and_width(steps["crop_size"], "crop_size").values())
-        arguments = {
-            "factor": steps["rescale_factor"] if steps["do_rescale"] else None,
-            "mean": steps["image_mean"] if steps["do_normalize"] else None,
-            "std": steps["image_std"],
-            "data_format": im.CHANNELS_LAST,
-        }
+        finish = last_step(steps)
 
         def one(image: np.ndarray) -> np.ndarray:
             warn_if_rescaled(image, steps["do_rescale"])
             image = _crop(image, crop, size) if steps["do_center_crop"] else image
             image = im.resize(image, size, steps["resample"]) if steps["do_resize"] else image
-            return im.rescale_and_normalize(image, **arguments)
+            return finish(image)
 
         return self._features(images, one, return_tensors, data_format, input_data_format)
 

@@ -14,6 +14,7 @@ from tfzoo.hub import resolve
 from tfzoo.preprocessing.text import files
 from tfzoo.preprocessing.text.batch_encoding import columns_of
 from tfzoo.preprocessing.text.byte_level import ByteEncoding, ByteVocabulary, truncate
+from tfzoo.preprocessing.text.cls_sep import ClsSepForm
 from tfzoo.preprocessing.text.lengths import Lengths
 from tfzoo.preprocessing.tokenizers import BaseTokenizer, BatchEncoding, TokenizerError
 
@@ -22,7 +23,7 @@ __all__ = ["PerceiverTokenizer"]
 _ROLES = ("pad_token", "bos_token", "eos_token", "mask_token", "cls_token", "sep_token")
 
 
-class PerceiverTokenizer(BaseTokenizer):
+class PerceiverTokenizer(ClsSepForm, BaseTokenizer):
     """The bytes of a text in UTF-8: `[CLS]` text `[SEP]`, or `[CLS]` text `[SEP]` text `[SEP]`.
 
     The six special tokens have the ids 0 to 5, the byte b has the id b + 6. A special token in a
@@ -218,36 +219,6 @@ class PerceiverTokenizer(BaseTokenizer):
 
     def _without_batch(self, data: dict[str, Any], overflow: bool) -> dict[str, Any]:
         return {name: values[0] for name, values in data.items()}
-
-    # -- the form of a sequence -------------------------------------------------------------------
-
-    def build_inputs_with_special_tokens(
-        self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
-    ) -> list[int]:
-        """`[CLS] ids [SEP]`; a second text follows as `ids [SEP]`."""
-        ids = [self.cls_token_id, *token_ids_0, self.sep_token_id]
-        return ids if token_ids_1 is None else [*ids, *token_ids_1, self.sep_token_id]
-
-    def get_special_tokens_mask(
-        self,
-        token_ids_0: Sequence[int],
-        token_ids_1: Sequence[int] | None = None,
-        already_has_special_tokens: bool = False,
-    ) -> list[int]:
-        """1 for each special token of a sequence, 0 for the others.
-
-        Args:
-            token_ids_0: The ids of the first text, or of a whole sequence.
-            token_ids_1: Those of the second text.
-            already_has_special_tokens: Whether `token_ids_0` is a whole sequence.
-
-        Raises:
-            ValueError: A whole sequence together with a second text.
-        """
-        if already_has_special_tokens:
-            return super().get_special_tokens_mask(token_ids_0, token_ids_1, True)
-        mask = [1, *[0] * len(token_ids_0), 1]
-        return mask if token_ids_1 is None else [*mask, *[0] * len(token_ids_1), 1]
 
     # -- text -------------------------------------------------------------------------------------
 
