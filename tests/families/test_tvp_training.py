@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import tensorflow as tf
 
 import tfzoo
 from tests.families.tvp_cases import GROUNDING, config, queries, videos
+from tests.io.synthetic import make_video
 from tests.support.processes import run_python
+from tests.support.tvp_checkpoint import write_tvp_checkpoint
 from tfzoo.variables import slots
 
 STATISTICS = (".moving_mean", ".moving_variance", ".num_batches_tracked")
@@ -198,3 +201,32 @@ def test_dropout_acts_in_training_only() -> None:
     np.testing.assert_array_equal(one, two)
     one, two = (np.asarray(model(given, training=True).logits) for _ in range(2))
     assert np.abs(one - two).max() > 0
+
+
+def test_videos_sentences_and_spans(tmp_path: Path) -> None:
+    """Files of videos through the processor, as a set that Keras asks for one batch at a time."""
+    folder = write_tvp_checkpoint(tmp_path / "checkpoint")
+    processor = tfzoo.TvpProcessor.from_pretrained(folder)
+    model = tfzoo.TFTvpForVideoGrounding.from_pretrained(folder)
+    videos = [make_video(tmp_path / f"{i}.mp4", frames) for i, frames in enumerate((50, 75, 25))]
+    spans = [(0.5, 1.5), (1.0, 3.0), (0.0, 0.25)]
+    rows = list(
+        zip(videos, ("the dog runs", "a person is sitting", "a rocket"), spans, strict=True)
+    )
+
+    def batches() -> Iterator[dict[str, np.ndarray]]:
+        for video, sentence, span in rows:
+            clip = tfzoo.read_video(video, num_frames=4, sampling="spread")
+            inputs = processor(sentence, clip.frames, "np", max_text_length=12)
+            yield {**inputs, "labels": np.array([[clip.duration, *span]], "float32")}
+
+    one = next(batches())
+    assert one["labels"].tolist() == [[2.0, 0.5, 1.5]]
+    specs = {name: tf.TensorSpec(value.shape, value.dtype) for name, value in one.items()}
+    data = tf.data.Dataset.from_generator(batches, output_signature=specs)
+    data = data.apply(tf.data.experimental.assert_cardinality(len(rows)))
+    model.freeze(statistics=True)
+    model.compile(keras.optimizers.Adam(1e-2), metrics=tfzoo.metrics.grounding_metrics())
+    history = model.fit(data.unbatch().batch(2), shuffle=False, epochs=8, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    assert {metric.name for metric in tfzoo.metrics.grounding_metrics()} < set(history)

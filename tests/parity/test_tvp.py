@@ -21,11 +21,11 @@ from tfzoo.variables import slots
 from weights_convert.rules import family_map
 
 torch, transformers = reference.torch, reference.transformers
-GROUNDING = CASES[0]
 
 
 class TestTvp(ParityChecks):
     cases = CASES
+    is_deep = True  # 53 convolutions, then 12 blocks
     full_size = (
         Case(  # tvp-base: 48 frames, a text padded to 100 tokens
             name="tvp/full",
