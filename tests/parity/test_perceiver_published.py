@@ -32,7 +32,7 @@ def _full_inputs(task: str) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("task", PUBLISHED)
-def test_published_sizes_agree(task: str, tmp_path: Path) -> None:
+def test_full_size_as_published_agrees(task: str, tmp_path: Path) -> None:
     """Outputs of the six published configurations with random weights, inside a graph."""
     inputs = _full_inputs(task)
     oracle, model = reference.both(f"PerceiverFor{task}", PUBLISHED[task][0], tmp_path)
