@@ -39,7 +39,7 @@ TIERS = (
         "tfzoo.assets",
     ),
     ("tfzoo.models",),
-    ("tfzoo.auto", "tfzoo.export", "tfzoo.data", "tfzoo.viz"),
+    ("tfzoo.auto", "tfzoo.export", "tfzoo.data", "tfzoo.viz", "tfzoo.published"),
     ("tfzoo.beam", "tfzoo.commands", "tfzoo.cli"),
 )
 # Packages that only the named parts may import.
@@ -170,6 +170,7 @@ def test_each_family_has_its_map_its_tests_and_its_benchmark(family: object) -> 
         f"tfzoo/models/{name}/config.py",
         f"tfzoo/models/{name}/model.py",
         f"tfzoo/models/{name}/processor.py",
+        f"tfzoo/published/{name}.py",
         f"weights_convert/families/{name}.py",
         f"tests/families/{name}_cases.py",
         f"tests/families/test_{name}.py",

@@ -74,6 +74,7 @@ class _Repository:
     cache_dir: str | None
     offline: str | None  # what forbids the network, in words; None: nothing does
     token: str | bool | None = field(repr=False)
+    kind: str = "model"
 
     def __str__(self) -> str:
         return f"{self.name!r}" + (f" at revision {self.revision!r}" if self.revision else "")
@@ -103,6 +104,7 @@ def resolve(
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
     token: str | bool | None = None,
+    kind: str = "model",
 ) -> Path:
     """The local folder that holds the files of a checkpoint, downloaded where needed.
 
@@ -119,6 +121,7 @@ def resolve(
         cache_dir: Folder of the download cache; the hub's own default if None.
         local_files_only: Use the cache only, as if offline.
         token: Access token; by default the one in `HF_TOKEN` or of the last login.
+        kind: "model", or "dataset" for a repository of data.
 
     Returns:
         The folder.
@@ -154,7 +157,7 @@ def resolve(
     offline = "local_files_only=True" if local_files_only else _offline_variable()
     cache = None if cache_dir is None else os.fspath(Path(cache_dir).expanduser())
     return _download(
-        _Repository(text, revision, cache, offline, token), required, _file_names(optional)
+        _Repository(text, revision, cache, offline, token, kind), required, _file_names(optional)
     )
 
 
@@ -236,6 +239,7 @@ def _fetch(repository: _Repository, filename: str, revision: str | None) -> Path
             hf_hub_download(
                 repo_id=repository.name,
                 filename=filename,
+                repo_type=repository.kind,
                 revision=revision,
                 cache_dir=repository.cache_dir,
                 local_files_only=repository.offline is not None,
@@ -249,7 +253,11 @@ def _known_absent(repository: _Repository, filename: str, commit: str) -> bool:
     from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
 
     found = try_to_load_from_cache(
-        repository.name, filename, cache_dir=repository.cache_dir, revision=commit
+        repository.name,
+        filename,
+        cache_dir=repository.cache_dir,
+        revision=commit,
+        repo_type=repository.kind,
     )
     return found is _CACHED_NO_EXIST
 
