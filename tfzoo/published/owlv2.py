@@ -19,32 +19,36 @@ Size = tuple[int, int]
 
 
 def _encoded(
-    load: Callable[..., Any], photo: np.ndarray, size: Size | None, **what: Any
+    kind: str, load: Callable[..., Any], photo: np.ndarray, size: Size | None, **what: Any
 ) -> dict[str, Any]:
-    """A photo through OWL-ViT's processor, which pads nothing, whichever the checkpoint."""
-    changes = {} if size is None else {"size": {"height": size[0], "width": size[1]}}
-    processor = load("OwlViTProcessor", **changes)
+    """A photo as OWL-ViT prepares it, without padding, by the settings of either checkpoint."""
+    settings = load(f"{kind}ImageProcessor").to_dict()
+    if size is not None:
+        settings["size"] = {"height": size[0], "width": size[1]}
+    images_class = import_name("OwlViTImageProcessor")
+    shared = {k: v for k, v in settings.items() if k in images_class.field_names()}
+    processor = import_name("OwlViTProcessor")(images_class(**shared), load("CLIPTokenizerFast"))
     return processor(images=photo, return_tensors="np", **what)
 
 
 def _pairs(
     kind: str, size: Size | None, load: Callable[..., Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    encoded = _encoded(load, inputs["cats"], size, text=[_TEXTS], max_length=16)
+    encoded = _encoded(kind, load, inputs["cats"], size, text=[_TEXTS], max_length=16)
     return load(f"TF{kind}Model")(**encoded, interpolate_pos_encoding=size is not None)
 
 
 def _found(
     kind: str, size: Size | None, load: Callable[..., Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    encoded = _encoded(load, inputs["cats"], size, text=[_TEXTS], max_length=16)
+    encoded = _encoded(kind, load, inputs["cats"], size, text=[_TEXTS], max_length=16)
     model = load(f"TF{kind}ForObjectDetection")
     return model(**encoded, interpolate_pos_encoding=size is not None)
 
 
 def _shown(load: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The photo is looked for in itself."""
-    encoded = _encoded(load, inputs["cats"], None, query_images=inputs["cats"])
+    encoded = _encoded("Owlv2", load, inputs["cats"], None, query_images=inputs["cats"])
     return load("TFOwlv2ForObjectDetection").image_guided_detection(**encoded)
 
 
