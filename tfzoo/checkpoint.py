@@ -32,7 +32,14 @@ from weights_convert.rules import family_map
 if TYPE_CHECKING:
     from tfzoo.modeling import TFPreTrainedModel
 
-__all__ = ["SAFETENSORS_NAME", "check_weights_file", "load_model_from", "locate", "write_weights"]
+__all__ = [
+    "SAFETENSORS_NAME",
+    "check_weights_file",
+    "checkpoint_sources",
+    "load_model_from",
+    "locate",
+    "write_weights",
+]
 
 SAFETENSORS_NAME = "model.safetensors"
 
@@ -156,9 +163,21 @@ def write_weights(model: TFPreTrainedModel, folder: Path, max_shard_bytes: int) 
     Raises:
         OSError: The folder cannot be written.
     """
+    tensors = checkpoint_sources(model)
+    write_checkpoint(folder, tensors, max_shard_bytes=max_shard_bytes, metadata={"format": "pt"})
+
+
+def checkpoint_sources(
+    model: TFPreTrainedModel,
+) -> list[tuple[str, str, tuple[int, ...], Callable[[], np.ndarray]]]:
+    """A model's weights as its checkpoint holds them.
+
+    Returns:
+        Name, dtype code and shape of each tensor, and a callable that fetches its values.
+    """
     places = slots(model)
     entries = save_plan(places, family_map(model.base_model_type))
-    tensors = [
+    return [
         (
             entry.name,
             _DTYPES[keras.backend.standardize_dtype(places[entry.path].variable.dtype)],
@@ -167,7 +186,6 @@ def write_weights(model: TFPreTrainedModel, folder: Path, max_shard_bytes: int) 
         )
         for entry in entries
     ]
-    write_checkpoint(folder, tensors, max_shard_bytes=max_shard_bytes, metadata={"format": "pt"})
 
 
 def _writer(variable: Any, entry: Entry) -> Callable[[], np.ndarray]:
