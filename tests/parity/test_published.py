@@ -106,7 +106,7 @@ def owl_pixels(folder: Path, files: Files) -> dict[str, Any]:
     picture = photo(files)
     encoded = processor(text=[["cat"]], images=[picture], return_tensors="pt")
     outputs = part("Owlv2ForObjectDetection", folder)(**encoded)
-    found = processor.post_process_object_detection(
+    found = processor.image_processor.post_process_object_detection(
         outputs, threshold=0.2, target_sizes=[picture.size[::-1]]
     )
     return {"boxes": found[0]["boxes"]}
