@@ -123,13 +123,19 @@ def test_what_is_there_is_not_measured_again(
     assert measured == [first, second, first, second]
     kept = json.loads(results.read_text())
     kept[first]["fingerprint"] = "of another config"
-    kept[second].update(changed=["a.weight"], problems={"missing_keys": ["b"]}, difference=1.0)
+    kept[second].update(
+        changed=["a.weight", "b", "c", "d", "e"], problems={"missing_keys": ["b"]}, difference=1.0
+    )
     results.write_text(json.dumps(kept))
     capsys.readouterr()
     assert main([first, "--busy", *given]) == 1
     assert measured[4:] == [first]
     errors = capsys.readouterr().err
-    for part in ("a.weight is not bit-equal", "missing_keys: ['b']", "differ by 1.0e+00"):
+    for part in (
+        "not bit-equal: a.weight, b, c and 2 more",
+        "missing_keys: b",
+        "differ by 1.0e+00",
+    ):
         assert part in errors
     assert docs.read_text() == page(json.loads(results.read_text()))
 
