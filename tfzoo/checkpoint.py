@@ -19,7 +19,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfzoo.hub import HubFileNotFoundError, resolve
+from tfzoo.hub import HubError, HubFileNotFoundError, resolve
+from tfzoo.hub.conversion import converted_revision
 from tfzoo.keras_compat import adopt, build_filled
 from tfzoo.variables import slots
 from weights_convert.checkpoint import (
@@ -38,7 +39,14 @@ from weights_convert.tensors import DTYPES
 if TYPE_CHECKING:
     from tfzoo.modeling import TFPreTrainedModel
 
-__all__ = ["SAFETENSORS_NAME", "check_weights_file", "load_model_from", "locate", "write_weights"]
+__all__ = [
+    "SAFETENSORS_NAME",
+    "check_weights_file",
+    "checkpoint_sources",
+    "load_model_from",
+    "locate",
+    "write_weights",
+]
 
 SAFETENSORS_NAME = "model.safetensors"
 _THREADS = min(os.cpu_count() or 1, 4)  # more would wait for the memory
@@ -48,24 +56,66 @@ def locate(name_or_path: str | Path, **where: Any) -> Path:
     """The local file, index file or folder that holds the weights.
 
     Safetensors are preferred to PyTorch's `pytorch_model.bin`, and that to TensorFlow's h5 file.
+    Of a repository that has pickles alone, those safetensors are taken that the hub's own converter
+    has made of them, where it has: a pickle is fetched only where there is nothing else.
 
     Raises:
         HubError: There are none.
     """
     if Path(name_or_path).is_file():
         return Path(name_or_path)
-    first_error = None
-    for name in WEIGHT_FILES:
+    errors: list[HubError] = []
+    path = (
+        _first_of(WEIGHT_FILES[:2], name_or_path, where, errors)
+        or _converted(name_or_path, where, errors)
+        or _first_of(WEIGHT_FILES[2:], name_or_path, where, errors)
+    )
+    if path is not None:
+        return path
+    for error in errors:  # the hub out of reach, or no access: that is it
+        if not isinstance(error, HubFileNotFoundError):
+            raise error
+    others = ", ".join(WEIGHT_FILES[1:])
+    raise HubFileNotFoundError(f"{errors[0]} Neither is there {others}.") from errors[0]
+
+
+def _first_of(
+    names: tuple[str, ...], name_or_path: str | Path, where: dict[str, Any], errors: list[HubError]
+) -> Path | None:
+    """The first of these files that there is, with its shards; what was wrong with the others.
+
+    Once the hub has failed only the cache is looked at: a pickle that a network which comes and
+    goes lets through must not stand for the safetensors that it did not.
+    """
+    for name in names:
+        if any(not isinstance(error, HubFileNotFoundError) for error in errors):
+            where = {**where, "local_files_only": True}
         try:
             folder = resolve(name_or_path, name, **where)
-        except HubFileNotFoundError as error:
-            first_error = first_error or error
+        except HubError as error:
+            errors.append(error)
             continue
         if name.endswith(".json"):
             resolve(name_or_path, shard_names(folder / name), **where)
         return folder / name
-    others = ", ".join(WEIGHT_FILES[1:])
-    raise HubFileNotFoundError(f"{first_error} Neither is there {others}.") from first_error
+    return None
+
+
+def _converted(
+    name_or_path: str | Path, where: dict[str, Any], errors: list[HubError]
+) -> Path | None:
+    """The safetensors that the hub has made of a repository's pickles."""
+    pickle, index = WEIGHT_FILES[2:4]
+    found = converted_revision(name_or_path, [pickle], **where)
+    if found is None and not isinstance(name_or_path, Path):
+        try:
+            folder = resolve(name_or_path, index, **where)
+        except HubError:  # the usual case; the caller looks for both again
+            return None
+        found = converted_revision(name_or_path, [index, *shard_names(folder / index)], **where)
+    if found is None:
+        return None
+    return _first_of(WEIGHT_FILES[:2], name_or_path, {**where, "revision": found}, errors)
 
 
 def load_model_from(
@@ -175,9 +225,21 @@ def write_weights(model: TFPreTrainedModel, folder: Path, max_shard_bytes: int) 
     Raises:
         OSError: The folder cannot be written.
     """
+    tensors = checkpoint_sources(model)
+    write_checkpoint(folder, tensors, max_shard_bytes=max_shard_bytes, metadata={"format": "pt"})
+
+
+def checkpoint_sources(
+    model: TFPreTrainedModel,
+) -> list[tuple[str, str, tuple[int, ...], Callable[[], np.ndarray]]]:
+    """A model's weights as its checkpoint holds them.
+
+    Returns:
+        Name, dtype code and shape of each tensor, and a callable that fetches its values.
+    """
     places = slots(model)
     entries = save_plan(places, family_map(model.base_model_type))
-    tensors = [
+    return [
         (
             entry.name,
             _DTYPES[keras.backend.standardize_dtype(places[entry.path].variable.dtype)],
@@ -186,7 +248,6 @@ def write_weights(model: TFPreTrainedModel, folder: Path, max_shard_bytes: int) 
         )
         for entry in entries
     ]
-    write_checkpoint(folder, tensors, max_shard_bytes=max_shard_bytes, metadata={"format": "pt"})
 
 
 def _writer(variable: Any, entry: Entry) -> Callable[[], np.ndarray]:

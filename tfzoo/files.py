@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 __all__ = ["read_json", "replacing", "write_json"]
+
+_MARK = ".unfinished"
 
 
 def read_json(path: Path, error: type[Exception] = ValueError) -> dict[str, Any]:
@@ -56,15 +59,21 @@ def replacing(target: Path, force: bool) -> Iterator[Path]:
         target: File or folder to write; folders above it are made.
         force: Whether it may exist, and then be replaced.
 
+    What an earlier process that was killed left beside `target` is removed.
+
     Raises:
         FileExistsError: It exists, and `force` is not given.
         OSError: It cannot be written.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        workshop = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        _remove_abandoned(target)
+        workshop = Path(
+            tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=_MARK)
+        )
     except OSError as error:
         raise OSError(f"{target.parent} is no folder to write to: {error.strerror}.") from error
+    lock = _lock(workshop)
     try:
         yield workshop / target.name
         if os.path.lexists(target):
@@ -79,3 +88,33 @@ def replacing(target: Path, force: bool) -> Iterator[Path]:
             raise
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove the workshops of processes that live no more: nobody holds their locks."""
+    pattern = f".{glob.escape(target.name)}.*{_MARK}"
+    for workshop in target.parent.glob(pattern):
+        lock = _lock(workshop)
+        if lock is not None:
+            shutil.rmtree(workshop, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder until the descriptor is closed or the process ends; None if another has."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on Windows: nothing is ever thought abandoned
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

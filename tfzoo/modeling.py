@@ -224,10 +224,14 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         write_weights(self, folder, parse_size(max_shard_size))
+        self.saved_config().save_pretrained(folder)
+
+    def saved_config(self) -> PretrainedConfig:
+        """The configuration as `save_pretrained` writes it: with the class and the dtype."""
         config = type(self.config).from_dict(self.config.to_dict())
         config.architectures = [self.torch_class]
         config.torch_dtype = self.dtype_policy.variable_dtype
-        config.save_pretrained(folder)
+        return config
 
     # ---- Keras's own formats
     def load_weights(

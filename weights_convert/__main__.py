@@ -1,7 +1,7 @@
-"""The command line: ``python -m weights_convert inspect SRC`` and ``... plan SRC``.
+"""The command line: ``python -m weights_convert inspect|plan|convert|verify``.
 
 SRC is a folder, a weights file or its index, or the name of a repository on the hub. Exit codes:
-0 all is well, 1 the checkpoint is malformed or does not fit, 2 the command was misspelt.
+0 all is well, 1 a checkpoint is malformed, does not fit or differs, 2 the usage is wrong.
 """
 
 from __future__ import annotations
@@ -9,21 +9,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from weights_convert.checkpoint import Checkpoint, open_checkpoint
-from weights_convert.errors import CheckpointError
+from weights_convert.arguments import add_convert_arguments, add_hub_options
+from weights_convert.checkpoint import open_checkpoint
+from weights_convert.compare import CODES
+from weights_convert.errors import UsageError
+from weights_convert.inspection import groups, read_config
 from weights_convert.plan import Entry, Match, match_tensors
 from weights_convert.rules import FamilyMap, SlotLike, family_map
+from weights_convert.tables import cell, megabytes, print_table, shape_text
 from weights_convert.tensors import TensorInfo
 
 __all__ = ["main"]
 
 Row = dict[str, Any]
+
+_TOLERANCE = 1e-4  # of an output's largest magnitude; deep models round by some 1e-5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words of the command line, ``sys.argv``'s if None.
 
     Returns:
-        0, or 1 after a message on stderr.
+        0, or 1 or 2 after a message on stderr; 1 also where ``verify`` finds a difference.
 
     Raises:
         SystemExit: 2 for a misspelt command, 0 for ``--help``.
@@ -47,80 +52,96 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.run(options)
     except (OSError, ValueError) as error:  # CheckpointError, ConfigError and HubError are these
         print(f"weights_convert: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m weights_convert", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run, about in (
-        (_inspect, "list the tensors of a checkpoint, indices folded to *"),
-        (_plan, "show where each tensor goes in its tfzoo model, unmatched ones first"),
+    for run, about, add_arguments in (
+        (_inspect, "list the tensors of a checkpoint, indices folded to *", _add_source),
+        (
+            _plan,
+            "show where each tensor goes in its tfzoo model, unmatched ones first",
+            _add_source,
+        ),
+        (_convert, "write a checkpoint in another format", add_convert_arguments),
+        (_verify, "compare two checkpoints of any form bit by bit", _add_both),
     ):
         command = commands.add_parser(run.__name__.strip("_"), help=about, description=about)
-        command.add_argument("source", metavar="SRC", help="folder, file or hub name")
-        command.add_argument("--json", action="store_true", help="print JSON")
+        add_arguments(command)
         command.set_defaults(run=run)
     return parser
 
 
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SRC", help="folder, file or hub name")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_hub_options(parser)
+
+
+def _add_both(parser: argparse.ArgumentParser) -> None:
+    about = "folder, file or hub name; .keras and .weights.h5 files, too"
+    _add_source(parser)
+    parser.add_argument("target", metavar="DST", help=about)
+    parser.add_argument("--dtype", choices=tuple(CODES), help="that DST has been converted to")
+    parser.add_argument(
+        "--weights-only", action="store_true", help="leave out the outputs, which need PyTorch"
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=_TOLERANCE,
+        help="allowed difference of the outputs, in parts of the largest magnitude (%(default)s)",
+    )
+
+
 def _inspect(options: argparse.Namespace) -> int:
-    path = _locate(options.source)
+    path = _locate(options)
+    config = read_config(path)
     with open_checkpoint(path) as checkpoint:
-        groups = _groups(checkpoint)
+        rows = groups(checkpoint)
         report = {
             "source": options.source,
-            "model_type": _model_type(path),
+            "model_type": None if config is None else config.get("model_type"),
+            "config": config,
             "metadata": checkpoint.metadata,
             "tensors": len(checkpoint),
             "bytes": sum(info.nbytes for info in checkpoint.values()),
-            "groups": groups,
+            "groups": rows,
         }
     if options.json:
         print(json.dumps(report, indent=2))
         return 0
-    print(f"{report['source']}: {report['tensors']} tensors, {_megabytes(report['bytes'])} MB")
-    print(f"model_type: {report['model_type'] or 'unknown, there is no config.json beside it'}")
+    print(f"{report['source']}: {report['tensors']} tensors, {megabytes(report['bytes'])} MB")
+    print(f"model_type: {report['model_type'] or 'unknown, no config.json beside it names one'}")
     print(f"metadata: {json.dumps(report['metadata'], sort_keys=True)}")
-    _print_table(("count", "dtype", "shape", "MB", "name"), [_group_cells(row) for row in groups])
+    print(f"config: {_summary(config)}")
+    print_table(("count", "dtype", "shape", "MB", "name"), [_group_cells(row) for row in rows])
     return 0
 
 
-def _groups(checkpoint: Checkpoint) -> list[Row]:
-    """Fold names that differ in their indices alone."""
-    groups: dict[str, Row] = {}
-    for name in sorted(checkpoint, key=_natural):
-        info = checkpoint[name]
-        folded = re.sub(r"(?<![^.])\d+(?![^.])", "*", name)
-        empty = {"name": folded, "count": 0, "dtypes": [], "shapes": [], "bytes": 0}
-        row = groups.setdefault(folded, empty)
-        row["count"] += 1
-        row["bytes"] += info.nbytes
-        for key, value in (("dtypes", info.dtype), ("shapes", list(info.shape))):
-            if value not in row[key]:
-                row[key].append(value)
-    return list(groups.values())
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key that puts layer 2 before layer 10."""
-    return [(int(part) if part.isdecimal() else -1, part) for part in name.split(".")]
+def _summary(config: Row | None) -> str:
+    """Return the plain entries of a config in one line; long lists and labels are counted."""
+    entries = []
+    for key, value in sorted((config or {}).items()):
+        if isinstance(value, (dict, list)):
+            text = json.dumps(value)
+            value = value if len(text) <= 40 else f"{len(value)} entries"
+        if key != "model_type":
+            entries.append(f"{key}={value}")
+    return ", ".join(entries) or "none"
 
 
 def _group_cells(row: Row) -> tuple[str, ...]:
-    shapes = " ".join(_shape(shape) for shape in row["shapes"])
-    return (
-        str(row["count"]),
-        " ".join(row["dtypes"]),
-        shapes,
-        _megabytes(row["bytes"]),
-        row["name"],
-    )
+    shapes = " ".join(shape_text(shape) for shape in row["shapes"])
+    dtypes = " ".join(row["dtypes"])
+    return str(row["count"]), dtypes, shapes, megabytes(row["bytes"]), row["name"]
 
 
 def _plan(options: argparse.Namespace) -> int:
-    path = _locate(options.source)
-    slots, family = _model(options.source)
+    path = _locate(options)
+    slots, family = _model(options)
     with open_checkpoint(path) as checkpoint:
         match = match_tensors(slots, checkpoint, family)
         rows = _rows(match, checkpoint)
@@ -129,11 +150,11 @@ def _plan(options: argparse.Namespace) -> int:
         print(json.dumps({"source": options.source, "fits": fits, "rows": rows}, indent=2))
     else:
         keys = ("status", "tensor", "found", "variable", "expected", "transform")
-        _print_table(keys, [tuple(_cell(row[key]) for key in keys) for row in rows])
+        print_table(keys, [tuple(cell(row[key]) for key in keys) for row in rows])
     return 0 if fits else 1
 
 
-def _rows(match: Match, checkpoint: Checkpoint) -> list[Row]:
+def _rows(match: Match, checkpoint: Mapping[str, TensorInfo]) -> list[Row]:
     """One row for each variable and each tensor, what does not fit first."""
     pairs: list[tuple[str, str, Entry | None]] = [
         *(("missing", entry.name, entry) for entry in match.missing),
@@ -160,60 +181,46 @@ def _row(status: str, name: str, entry: Entry | None, info: TensorInfo | None) -
 
 
 def _transform(entry: Entry) -> str:
-    return "as is" if entry.axes is None else f"transpose {_shape(entry.axes)}"
+    return "as is" if entry.axes is None else f"transpose {shape_text(entry.axes)}"
 
 
-def _model(source: str) -> tuple[Mapping[str, SlotLike], FamilyMap]:
+def _model(options: argparse.Namespace) -> tuple[Mapping[str, SlotLike], FamilyMap]:
     """Build the model that a checkpoint is for, and return its variables and its family's map."""
     from tfzoo.auto import AutoConfig, model_class_for
     from tfzoo.variables import slots
 
-    config = AutoConfig.from_pretrained(source)
+    config = AutoConfig.from_pretrained(options.source, **_where(options))
     model = model_class_for(config)(config)
     return slots(model), family_map(model.base_model_type)
 
 
-def _locate(source: str) -> Path:
+def _convert(options: argparse.Namespace) -> int:
+    from tfzoo.commands import convert
+
+    convert.run(options)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from tfzoo.commands import compare
+
+    return compare.run(options)
+
+
+def _locate(options: argparse.Namespace) -> Path:
     """Return the local file or folder; a name that is neither is asked for on the hub."""
-    if os.path.exists(source):
-        return Path(source)
+    if os.path.exists(options.source):
+        return Path(options.source)
     from tfzoo.checkpoint import locate
 
-    return locate(source)
+    return locate(options.source, **_where(options))
 
 
-def _model_type(path: Path) -> str | None:
-    """Return what the config beside the weights says, if there is one."""
-    config = (path if path.is_dir() else path.parent) / "config.json"
-    if not config.is_file():
-        return None
-    try:
-        values = json.loads(config.read_bytes())
-    except ValueError as error:
-        raise CheckpointError(f"{config}: no valid JSON: {error}") from error
-    model_type = values.get("model_type") if isinstance(values, dict) else None
-    return None if model_type is None else str(model_type)
+def _where(options: argparse.Namespace) -> Row:
+    """Return the keywords that say where a repository is looked for."""
+    from tfzoo.commands.console import hub_options
 
-
-def _print_table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    for row in (titles, *rows):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
-
-
-def _cell(value: str | list[int] | None) -> str:
-    if value is None:
-        return "-"
-    return value if isinstance(value, str) else _shape(value)
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return f"({', '.join(map(str, shape))})"
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.2f}"
+    return hub_options(options)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,25 @@
-"""The two errors of this package: a file that cannot be trusted, and weights that do not fit."""
+"""The errors of this package: a file not to be trusted, weights that do not fit, wrong usage."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["CheckpointError", "WeightMismatchError"]
+__all__ = ["CheckpointError", "UsageError", "WeightMismatchError"]
 
 Mismatch = tuple[str, tuple[int, ...], tuple[int, ...]]
 
 _SHOWN = 20  # rows of one section; the attributes of the error hold them all
+
+
+class UsageError(ValueError):
+    """Arguments of a command that parse but make no sense together; exit code 2.
+
+    Example:
+        >>> raise UsageError("DST must end in .keras")
+        Traceback (most recent call last):
+        ...
+        weights_convert.errors.UsageError: DST must end in .keras
+    """
 
 
 class CheckpointError(ValueError):

@@ -12,7 +12,16 @@ from weights_convert.rules import FamilyMap, SlotLike, checkpoint_names
 from weights_convert.tensors import TensorInfo
 from weights_convert.transforms import Axes, inverse, permutation
 
-__all__ = ["Entry", "Match", "Plan", "TensorInfo", "make_plan", "match_tensors", "save_plan"]
+__all__ = [
+    "Entry",
+    "Match",
+    "Plan",
+    "TensorInfo",
+    "canonical_names",
+    "make_plan",
+    "match_tensors",
+    "save_plan",
+]
 
 
 @dataclass(frozen=True)
@@ -216,11 +225,11 @@ def match_tensors(
         >>> match_tensors(slots, {}, FamilyMap("net")).missing[0].name
         'norm.weight'
     """
-    wanted, stored = _full_paths(slots, family), _full_names(tensors, family)
+    wanted, stored = _full_paths(slots, family), canonical_names(tensors, family)
     place = family.place_of_tower(slots)
     if place and not any(name.startswith(place) for name in stored):
         # The file leaves the tower's own name out.
-        stored = _full_names(tensors, replace(family, base_prefix=place.removesuffix(".")))
+        stored = canonical_names(tensors, replace(family, base_prefix=place.removesuffix(".")))
     given_heads = {family.head_of(name) for name in stored} | {None}
     wanted_heads = {family.head_of(name) for name in wanted} | {None}
     has_base = family.has_base(tensors)
@@ -248,8 +257,24 @@ def _full_paths(slots: Mapping[str, SlotLike], family: FamilyMap) -> dict[str, s
     return {family.full_name(name, has_base): path for path, name in names.items()}
 
 
-def _full_names(tensors: Mapping[str, TensorInfo], family: FamilyMap) -> dict[str, str]:
-    """Return full name -> name in the file, of the tensors that are weights of their own."""
+def canonical_names(tensors: Mapping[str, TensorInfo], family: FamilyMap) -> dict[str, str]:
+    """Name the weights of a checkpoint in one way, however old the file is.
+
+    Args:
+        tensors: name -> dtype and shape in the checkpoint.
+        family: the family's map.
+
+    Returns:
+        Name in full form -> name in the file. Buffers are left out, tied copies count once.
+
+    Raises:
+        CheckpointError: two tensors are old and new names of one.
+
+    Example:
+        >>> family = FamilyMap("net", aliases=(("norm.gamma", "norm.weight"),))
+        >>> canonical_names({"norm.gamma": TensorInfo("F32", (4,))}, family)
+        {'net.norm.weight': 'norm.gamma'}
+    """
     has_base = family.has_base(tensors)
     stored: dict[str, str] = {}
     for original in sorted(tensors):

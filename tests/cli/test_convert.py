@@ -172,7 +172,7 @@ def test_failed_conversion_leaves_no_trace(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def write_half(model: Any, path: Path, args: Any) -> None:
+    def write_half(model: Any, path: Path, *_: Any) -> None:
         path.mkdir()
         (path / "model.safetensors").write_text("half")
         raise OSError("No space left on device")
@@ -196,7 +196,7 @@ def test_target_that_appears_meanwhile_is_kept(
 ) -> None:
     target = tmp_path / "out.keras"
 
-    def write_slowly(model: Any, path: Path, args: Any) -> None:
+    def write_slowly(model: Any, path: Path, *_: Any) -> None:
         path.write_text("ours")
         target.write_text("theirs")
 

@@ -96,4 +96,16 @@ CASES = (
         inputs=lambda rng: {**queries(rng, 2), **images(rng, 2, 3, 16, 16)},
         loss_flags={"return_loss": True},
     ),
+    Case(  # the towers' epsilons and activations of their own
+        name="owlv2/owlvit_text",
+        model="TFOwlViTTextModel",
+        config={**TEXT, "layer_norm_eps": 1e-2, "hidden_act": "gelu"},
+        inputs=lambda rng: queries(rng, 3, padded=(1,)),
+    ),
+    Case(
+        name="owlv2/owlvit_vision",
+        model="TFOwlViTVisionModel",
+        config={**VISION, "layer_norm_eps": 1e-2, "patch_size": 8},
+        inputs=lambda rng: images(rng, 2, 3, 16, 16),
+    ),
 )

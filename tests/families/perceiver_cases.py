@@ -135,4 +135,10 @@ CASES = (
         config={**VIDEO, "num_labels": 5},
         inputs=lambda rng: videos(rng, 2),
     ),
+    Case(  # no parts: tokens in, latents out
+        name="perceiver/bare",
+        model="TFPerceiverModel",
+        config={**TINY, "num_blocks": 1},
+        inputs=lambda rng: {"inputs": rng.normal(size=(2, 7, 16)).astype("float32")},
+    ),
 )

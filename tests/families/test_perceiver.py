@@ -29,7 +29,8 @@ class TestPerceiver(FamilyChecks):
 
     def test_one_fit_step_equals_the_reference(self, case: Case, model: Any) -> None:
         """The recorded step is that of a model in evaluation mode, with stored statistics."""
-        convnet = getattr(model.perceiver.input_preprocessor, "convnet", None)
+        engine = getattr(model, "perceiver", model)
+        convnet = getattr(engine.input_preprocessor, "convnet", None)
         if convnet is not None:
             convnet.batchnorm.live = False
         super().test_one_fit_step_equals_the_reference(case, model)

@@ -18,6 +18,7 @@ from tests.support.cases import Case
 from tests.support.compare import assert_same
 from tests.support.processes import run_python
 from tfzoo.variables import slots
+from weights_convert.checkpoint import open_checkpoint
 
 _BACKEND = """
 import sys, numpy as np, keras, tfzoo
@@ -82,6 +83,22 @@ class ParityChecks:
         assert_same(
             model(inputs, **case.all_flags), reference.run(oracle, inputs, **case.all_flags)
         )
+
+    def test_pytorch_gives_back_the_same_bits(self, case: Case, tmp_path: Path) -> None:
+        """Written in shards by tfzoo, loaded and written by PyTorch, loaded and written again."""
+        with open_checkpoint(case.folder) as tensors:
+            limit = max(tensors.read(name).nbytes for name in tensors)
+        case.load().save_pretrained(tmp_path / "ours", max_shard_size=limit)
+        oracle = reference.load_strictly(case.torch_class, tmp_path / "ours")
+        oracle.save_pretrained(tmp_path / "theirs")
+        case.tf_class.from_pretrained(tmp_path / "theirs").save_pretrained(tmp_path / "back")
+        with open_checkpoint(case.folder) as before:
+            for stage in ("ours", "theirs", "back"):
+                with open_checkpoint(tmp_path / stage) as after:
+                    assert sorted(after) == sorted(before), stage
+                    for name in before:
+                        same = before.read(name).tobytes() == after.read(name).tobytes()
+                        assert same, f"{stage}: {name}"
 
     @pytest.mark.parametrize("backend", ["jax", "torch"])
     def test_other_backends_agree(self, case: Case, backend: str, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ def folder(tmp_path):
         source("conv1.weight", np.zeros(4, np.float32)),
     ]
     write_checkpoint(tmp_path, arrays, metadata={"format": "pt"})
-    (tmp_path / "config.json").write_text('{"model_type": "toy"}')
+    config = {"model_type": "toy", "width": 500, "id2label": {str(i): "name" for i in range(9)}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
     return tmp_path
 
 
@@ -32,6 +33,7 @@ def test_inspect_folds_indices(folder, capsys):
     report = json.loads(capsys.readouterr().out)
     assert report["model_type"] == "toy"
     assert report["metadata"] == {"format": "pt"}
+    assert report["config"]["width"] == 500
     assert (report["tensors"], report["bytes"]) == (7, 5 * 4000 + 3000 + 16)
     conv, layers = report["groups"]
     assert conv["name"] == "conv1.weight"
@@ -49,6 +51,7 @@ def test_inspect_prints_a_table(folder, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("7 tensors, 0.02 MB")
     assert lines[1:3] == ["model_type: toy", 'metadata: {"format": "pt"}']
+    assert lines[3] == "config: id2label=9 entries, width=500"
     assert lines[-1].split() == [
         "6",
         "F32",
@@ -97,14 +100,42 @@ def test_a_malformed_checkpoint_is_one_message(folder, capsys):
 def test_a_malformed_config_is_one_message(folder, capsys):
     (folder / "config.json").write_text("{")
     assert "no valid JSON" in fault(["inspect", str(folder)], capsys)
+    (folder / "config.json").write_text("[]")
+    assert "expected a JSON object" in fault(["inspect", str(folder)], capsys)
 
 
-@pytest.mark.parametrize("command", ["inspect", "plan"])
-def test_what_does_not_exist_is_one_message(command, tmp_path, capsys):
-    assert "no-such-folder" in fault([command, str(tmp_path / "no-such-folder")], capsys)
+def test_inspect_without_a_config_says_so(folder, capsys):
+    (folder / "config.json").unlink()
+    assert main(["inspect", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "model_type: unknown, no config.json beside it names one"
+    assert lines[3] == "config: none"
 
 
-@pytest.mark.parametrize("words", [[], ["inspect"], ["paint", "x"], ["inspect", "x", "--xml"]])
+@pytest.mark.parametrize(
+    "words",
+    [["inspect"], ["plan"], ["convert", "out.keras", "--to", "keras"], ["verify", "no-other"]],
+    ids=lambda words: words[0],
+)
+def test_what_does_not_exist_is_one_message(words, tmp_path, capsys):
+    command, *rest = words
+    assert "no-such-folder" in fault([command, str(tmp_path / "no-such-folder"), *rest], capsys)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["inspect"],
+        ["paint", "x"],
+        ["inspect", "x", "--xml"],
+        ["convert", "a", "b"],
+        ["convert", "a", "b", "--to", "onnx"],
+        ["convert", "a", "b", "--to", "keras", "--dtype", "int8"],
+        ["verify", "a"],
+        ["verify", "a", "b", "--tolerance", "small"],
+    ],
+)
 def test_misspelt_commands_exit_with_2(words, capsys):
     with pytest.raises(SystemExit) as caught:
         main(words)

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
+from weights_convert.arguments import add_hub_options
+from weights_convert.errors import UsageError
+
 __all__ = [
     "Progress",
     "UsageError",
@@ -22,10 +25,6 @@ __all__ = [
     "probability",
     "start_keras",
 ]
-
-
-class UsageError(ValueError):
-    """Arguments that parse but make no sense together; exit code 2."""
 
 
 def note(message: str) -> None:
@@ -109,14 +108,6 @@ class Progress:
         now = time.perf_counter()
         self.seconds[list(self._steps)[len(self.seconds)]] = round(now - self._last, 3)
         self._last = now
-
-
-def add_hub_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that say where a checkpoint is looked for."""
-    group = parser.add_argument_group("checkpoints from the model hub")
-    group.add_argument("--revision", metavar="NAME", help="branch, tag or commit")
-    group.add_argument("--cache-dir", metavar="DIR", help="folder of the download cache")
-    group.add_argument("--offline", action="store_true", help="use the cache only")
 
 
 def hub_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -13,7 +13,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-__all__ = ["HubError", "HubFileNotFoundError", "is_offline", "resolve"]
+__all__ = [
+    "HubError",
+    "HubFileNotFoundError",
+    "Repository",
+    "cache_folder",
+    "explain",
+    "file_names",
+    "is_offline",
+    "is_path",
+    "repository_of",
+    "resolve",
+]
 
 _OFFLINE_VARIABLES = ("TFZOO_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 _TRUE = {"1", "on", "yes", "true"}
@@ -66,7 +77,7 @@ _REASONS = (
 
 
 @dataclass(frozen=True)
-class _Repository:
+class Repository:
     """A repository of the hub and how to get at it."""
 
     name: str
@@ -74,6 +85,7 @@ class _Repository:
     cache_dir: str | None
     offline: str | None  # what forbids the network, in words; None: nothing does
     token: str | bool | None = field(repr=False)
+    kind: str = "model"
 
     def __str__(self) -> str:
         return f"{self.name!r}" + (f" at revision {self.revision!r}" if self.revision else "")
@@ -103,6 +115,7 @@ def resolve(
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
     token: str | bool | None = None,
+    kind: str = "model",
 ) -> Path:
     """The local folder that holds the files of a checkpoint, downloaded where needed.
 
@@ -119,6 +132,7 @@ def resolve(
         cache_dir: Folder of the download cache; the hub's own default if None.
         local_files_only: Use the cache only, as if offline.
         token: Access token; by default the one in `HF_TOKEN` or of the last login.
+        kind: "model", or "dataset" for a repository of data.
 
     Returns:
         The folder.
@@ -136,7 +150,7 @@ def resolve(
         >>> resolve(folder, "config.json") == folder
         True
     """
-    required = _file_names(filenames)
+    required = file_names(filenames)
     if not required:
         raise ValueError(
             "filenames is empty: name at least one file that the checkpoint must have."
@@ -145,17 +159,32 @@ def resolve(
     path = Path(text).expanduser()
     if path.exists():
         return _local_folder(path, required)
-    if isinstance(name_or_path, os.PathLike) or _looks_like_path(text):
+    if isinstance(name_or_path, os.PathLike) or is_path(text):
         raise HubFileNotFoundError(
             f"There is no file or folder {str(path)!r} (looked from {os.getcwd()!r}). Check the "
             "path, or name a repository of the model hub as 'org/name'."
         )
-    _check_repository_name(text)
+    repository = repository_of(text, revision, cache_dir, local_files_only, token, kind)
+    return _download(repository, required, file_names(optional))
+
+
+def repository_of(
+    name: str,
+    revision: str | None,
+    cache_dir: str | os.PathLike[str] | None,
+    local_files_only: bool,
+    token: str | bool | None,
+    kind: str = "model",
+) -> Repository:
+    """A repository and how to get at it, see `resolve`.
+
+    Raises:
+        HubError: The name has a wrong form.
+    """
+    _check_repository_name(name)
     offline = "local_files_only=True" if local_files_only else _offline_variable()
     cache = None if cache_dir is None else os.fspath(Path(cache_dir).expanduser())
-    return _download(
-        _Repository(text, revision, cache, offline, token), required, _file_names(optional)
-    )
+    return Repository(name, revision, cache, offline, token, kind)
 
 
 def _offline_variable() -> str | None:
@@ -166,7 +195,7 @@ def _offline_variable() -> str | None:
     return None
 
 
-def _file_names(names: str | Sequence[str]) -> tuple[str, ...]:
+def file_names(names: str | Sequence[str]) -> tuple[str, ...]:
     """`names` as a tuple; a name (it may come from a downloaded index) must stay in its folder."""
     names = (names,) if isinstance(names, str) else tuple(names)
     for name in names:
@@ -192,12 +221,14 @@ def _local_folder(path: Path, required: tuple[str, ...]) -> Path:
     return folder
 
 
-def _looks_like_path(text: str) -> bool:
+def is_path(text: str) -> bool:
+    """Whether a name is that of a file or folder, there or not, and of no repository."""
     return (
         text.startswith((".", "~"))
         or text.count(os.sep) > 1
         or os.path.isabs(text)
         or Path(text).suffix in _WEIGHT_SUFFIXES
+        or Path(text).exists()
     )
 
 
@@ -210,9 +241,7 @@ def _check_repository_name(name: str) -> None:
         )
 
 
-def _download(
-    repository: _Repository, required: tuple[str, ...], optional: tuple[str, ...]
-) -> Path:
+def _download(repository: Repository, required: tuple[str, ...], optional: tuple[str, ...]) -> Path:
     """Fetch all files; the first fixes the commit, so the others need no look at the branch."""
     first = required[0]
     folder = _fetch(repository, first, repository.revision).parents[first.count("/")]
@@ -228,7 +257,7 @@ def _download(
     return folder
 
 
-def _fetch(repository: _Repository, filename: str, revision: str | None) -> Path:
+def _fetch(repository: Repository, filename: str, revision: str | None) -> Path:
     from huggingface_hub import hf_hub_download
 
     with _in_plain_words(repository, filename):
@@ -236,6 +265,7 @@ def _fetch(repository: _Repository, filename: str, revision: str | None) -> Path
             hf_hub_download(
                 repo_id=repository.name,
                 filename=filename,
+                repo_type=repository.kind,
                 revision=revision,
                 cache_dir=repository.cache_dir,
                 local_files_only=repository.offline is not None,
@@ -244,18 +274,22 @@ def _fetch(repository: _Repository, filename: str, revision: str | None) -> Path
         )
 
 
-def _known_absent(repository: _Repository, filename: str, commit: str) -> bool:
+def _known_absent(repository: Repository, filename: str, commit: str) -> bool:
     """Whether the cache remembers that this commit has no such file."""
     from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
 
     found = try_to_load_from_cache(
-        repository.name, filename, cache_dir=repository.cache_dir, revision=commit
+        repository.name,
+        filename,
+        cache_dir=repository.cache_dir,
+        revision=commit,
+        repo_type=repository.kind,
     )
     return found is _CACHED_NO_EXIST
 
 
 @contextmanager
-def _in_plain_words(repository: _Repository, filename: str) -> Iterator[None]:
+def _in_plain_words(repository: Repository, filename: str) -> Iterator[None]:
     """Turn whatever the hub's client raises into a HubError."""
     from huggingface_hub.utils import EntryNotFoundError, HfHubHTTPError, HFValidationError
 
@@ -265,10 +299,11 @@ def _in_plain_words(repository: _Repository, filename: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, EntryNotFoundError, HFValidationError, *http) as error:
-        raise _explain(error, repository, filename) from error
+        raise explain(error, repository, filename) from error
 
 
-def _explain(error: Exception, repository: _Repository, filename: str) -> HubError:
+def explain(error: Exception, repository: Repository, filename: str) -> HubError:
+    """The HubError for what the hub's client raised while it looked for a file."""
     from huggingface_hub import utils
 
     if isinstance(error, utils.LocalEntryNotFoundError):  # before EntryNotFoundError, its base
@@ -279,14 +314,14 @@ def _explain(error: Exception, repository: _Repository, filename: str) -> HubErr
     return HubError(
         f"{filename!r} of {repository} could not be fetched: {_summary(error)}. Check the "
         "connection, the access token, and the space and rights of the cache folder "
-        f"{_cache_folder(repository)!r}, then try again."
+        f"{cache_folder(repository)!r}, then try again."
     )
 
 
-def _not_in_cache(error: Exception, repository: _Repository, filename: str) -> HubError:
+def _not_in_cache(error: Exception, repository: Repository, filename: str) -> HubError:
     from huggingface_hub import constants
 
-    place = f"{filename!r} of {repository} is not in the cache {_cache_folder(repository)!r}"
+    place = f"{filename!r} of {repository} is not in the cache {cache_folder(repository)!r}"
     if repository.offline:
         return HubFileNotFoundError(
             f"{place}, and {repository.offline} forbids the download. Allow the network once, give "
@@ -307,7 +342,8 @@ def _summary(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _cache_folder(repository: _Repository) -> str:
+def cache_folder(repository: Repository) -> str:
+    """The folder of the download cache."""
     from huggingface_hub import constants
 
     return repository.cache_dir or constants.HF_HUB_CACHE

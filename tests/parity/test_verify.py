@@ -1,0 +1,50 @@
+"""`verify` with PyTorch installed: every class, its outputs on random input beside the reference's.
+
+The frames of TVP's down-padding prompter are left out: the reference fails on it, and the command
+says so.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.cases import Case
+from weights_convert.__main__ import main
+
+FAMILIES = ("timesformer", "xclip", "owlv2", "lxmert", "perceiver", "tvp")
+CASES = [
+    case
+    for family in FAMILIES
+    for case in importlib.import_module(f"tests.families.{family}_cases").CASES
+    if "/down_" not in case.name
+]
+
+
+@pytest.mark.parametrize("checked", CASES, ids=lambda case: case.name)
+def test_outputs_are_the_references(
+    checked: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "x.keras"
+    assert main(["convert", str(checked.folder), str(target), "--to", "keras"]) == 0
+    capsys.readouterr()
+    words = ["verify", str(checked.folder), str(target), "--json", "--tolerance", "1e-5"]
+    assert main(words) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["same"]
+    assert report["equal"] == report["tensors"]
+    assert report["outputs"], "nothing was compared"
+    assert max(row["relative"] for row in report["outputs"]) <= 1e-5
+    assert max(row["magnitude"] for row in report["outputs"]) > 0
+    assert main(["verify", str(target), str(checked.folder)]) == 0
+    assert "outputs in PyTorch and in tfzoo" in capsys.readouterr().out
+
+
+def test_a_failing_reference_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = CASES[-1].folder.parent / "down_add"
+    assert main(["verify", str(folder), str(folder)]) == 1
+    assert "TvpForVideoGrounding of transformers fails on" in capsys.readouterr().err
+    assert main(["verify", str(folder), str(folder), "--weights-only"]) == 0
