@@ -160,13 +160,18 @@ def load_model_from(
         return build_filled(make, values)
 
 
+class _OfThread(threading.local):
+    """What each thread has for itself: memory for what is turned, one tensor after the other."""
+
+    def __init__(self) -> None:
+        self.scratch = Scratch()
+
+
 def _read_all(tensors: Checkpoint, entries: Sequence[Entry], variables: Sequence[Any]) -> list[Any]:
     """The values of variables, read, turned and converted by as many threads as help."""
-    arena, own = Arena(), threading.local()
+    arena, own = Arena(), _OfThread()
 
     def value(entry: Entry, variable: Any) -> Any:
-        if not hasattr(own, "scratch"):
-            own.scratch = Scratch()
         stored = tensors[entry.name].dtype
         stays = ("float32" if stored == "BF16" else DTYPES[stored].name) == variable.dtype
         keep = arena.empty if stays else aligned

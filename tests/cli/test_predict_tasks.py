@@ -144,7 +144,7 @@ def test_what_does_not_fit_is_refused(
     assert "--top-k is of no use here" in refusal(*FRAMES, "--model", motion, "--top-k", "2")
     draw = ("--draw", tmp_path / "out.png")
     assert "--draw is of no use here" in refusal(PHOTO, "--model", photos, *draw)
-    assert "is the photo itself" in refusal(*FRAMES, "--model", motion, "--draw", FRAMES[1])
+    assert "is the input itself" in refusal(*FRAMES, "--model", motion, "--draw", FRAMES[1])
     assert "takes one video or image, got 2 files" in refusal(*FRAMES, "--model", tiny)
     assert "takes one video or image, got --text" in refusal("--text", TEXT, "--model", tiny)
     missing = fails(capsys, "predict", FRAMES[0], tmp_path / "absent.png", "--model", motion)

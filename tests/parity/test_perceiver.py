@@ -21,6 +21,7 @@ KV = {"qk_channels": None, "v_channels": None}  # keys as wide as the inputs, as
 
 class TestPerceiver(ParityChecks):
     cases = CASES
+    test_full_size_agrees_everywhere = None  # six of them, in test_perceiver_published.py
 
 
 def compare(pair: tuple[Any, Any], inputs: dict[str, Any], **flags: Any) -> None:
