@@ -44,6 +44,8 @@ _SHARED = {
     "ModelOutput": "outputs",
     "TFPreTrainedModel": "modeling",
     "default_checkpoint": "assets",
+    "ServingError": "export",
+    "export_serving": "export",
 }
 
 _MODULES = ("metrics", "viz")  # found after `import tfzoo` alone

@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from tfzoo.export.endpoint import Endpoint, ServingError
 from tfzoo.export.options import ServingOptions
+from tfzoo.export.serving import export_serving
 
-__all__ = ["Endpoint", "ServingError", "ServingOptions"]
+__all__ = ["Endpoint", "ServingError", "ServingOptions", "export_serving"]

@@ -1,0 +1,201 @@
+"""The entrance: a model and its processor become a version that TensorFlow Serving can load."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfzoo.export.batching import write_batching
+from tfzoo.export.endpoint import Endpoint, ServingError
+from tfzoo.export.options import ServingOptions
+from tfzoo.export.plain import DEFAULT, default_endpoint
+from tfzoo.export.trial import Trial, try_out
+from tfzoo.export.warmup import write_warmup
+from tfzoo.files import replacing
+from tfzoo.modeling import TFPreTrainedModel
+
+__all__ = ["export_serving"]
+
+_GRAPHS = 2**25  # bytes that the graphs take beside the weights, at most
+
+
+def export_serving(
+    model: TFPreTrainedModel,
+    processor: Any,
+    path: str | Path,
+    version: int = 1,
+    labels: Sequence[str] | None = None,
+    warmup: bool = True,
+    *,
+    signatures: Sequence[str] | None = None,
+    **options: Any,
+) -> Path:
+    """Write a SavedModel that takes photos, clips or texts and answers in the user's terms.
+
+    Its signatures are those of the model's family, with the preprocessing inside, and
+    `serving_default`, the model's documented call. Every signature is run on an example first; the
+    version appears whole or not at all, so a server may watch `path` meanwhile.
+
+    Args:
+        model: A model with a head, e.g. `TFTimesformerForVideoClassification`.
+        processor: The checkpoint's processor.
+        path: Folder of the model, which holds one folder for each version; its name is the name
+            that the model is to be served under.
+        version: Number of the version to write.
+        labels: Name of each class where the config's are not wanted.
+        warmup: Write a request of each signature for the server to run before it answers others.
+        signatures: Names of the family's signatures to write; all where None.
+        **options: Further fields of `tfzoo.export.ServingOptions` that the family takes, e.g.
+            `queries` of a detector, or `top_k`.
+
+    Returns:
+        The folder of the version.
+
+    Raises:
+        ServingError: Model, processor and options do not go together.
+        TypeError: An option that does not exist, or something that is no model of tfzoo.
+        FileExistsError: The version exists.
+        OSError: There is no room, or the folder cannot be written. Nothing half-written stays.
+
+    Example:
+        >>> import tempfile, tfzoo
+        >>> model = tfzoo.TFAutoModelForVideoClassification.from_pretrained("checkpoint")
+        >>> processor = tfzoo.AutoImageProcessor.from_pretrained("checkpoint")
+        >>> tfzoo.export_serving(model, processor, tempfile.mkdtemp() + "/camera", top_k=3).name
+        '1'
+    """
+    folder = _version_folder(path, version)
+    family = _family(model)
+    chosen = _options(family, type(model).__name__, {"labels": labels, **options})
+    _check_space(model, folder)
+    offered = family.endpoints(model, processor, chosen)
+    endpoints = [default_endpoint(model), *_selected(offered, signatures)]
+    archive = keras.export.ExportArchive()
+    trials = [_add(archive, endpoint) for endpoint in endpoints]
+    _publish(archive, folder, trials, warmup)
+    return folder
+
+
+def _version_folder(path: str | Path, version: Any) -> Path:
+    """Where the version is to be, which must be free."""
+    if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version < 2**63:
+        raise ServingError(
+            f"version must be a whole number from 0, as TensorFlow Serving counts; got {version!r}."
+        )
+    base = Path(path)
+    folder = base / str(version)
+    if os.path.lexists(folder):
+        there = sorted(int(item.name) for item in base.iterdir() if item.name.isdecimal())
+        raise FileExistsError(
+            f"{folder} exists, and a version is never changed: the next free one is "
+            f"{there[-1] + 1}."
+        )
+    if (base / "saved_model.pb").is_file():
+        raise FileExistsError(
+            f"{base} is a SavedModel itself: name the folder that is to hold its versions."
+        )
+    return folder
+
+
+def _family(model: Any) -> ModuleType:
+    """The file of what the model's family serves."""
+    if not isinstance(model, TFPreTrainedModel):
+        raise TypeError(f"export_serving takes a model of tfzoo, got {type(model).__name__}.")
+    if keras.backend.backend() != "tensorflow":
+        raise ServingError(
+            "A SavedModel is written by Keras's TensorFlow backend, this is "
+            f"{keras.backend.backend()}: save the model, and export it where KERAS_BACKEND is "
+            "tensorflow."
+        )
+    name = f"tfzoo.export.families.{model.base_model_type}"
+    if importlib.util.find_spec(name) is None:
+        raise ServingError(
+            f"{type(model).__name__} has no signatures of its own: model.export(path) serves it "
+            "as it is."
+        )
+    return importlib.import_module(name)
+
+
+def _options(family: ModuleType, owner: str, given: Mapping[str, Any]) -> ServingOptions:
+    """The options, of which the family must take each one that is given."""
+    given = {name: value for name, value in given.items() if value is not None}
+    every = ServingOptions.names()
+    taken = [name for name in every if name in family.OPTIONS]
+    for name in given:
+        if name not in every:
+            near = difflib.get_close_matches(name, [*taken, "signatures", "warmup", "version"], 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"{owner} takes {', '.join(taken)}."
+            raise TypeError(f"export_serving got an unknown option {name!r}; {hint}")
+        if name not in taken:
+            raise ServingError(f"{owner} takes no {name}; its options: {', '.join(taken)}.")
+    return ServingOptions(**given)
+
+
+def _check_space(model: TFPreTrainedModel, folder: Path) -> None:
+    """Refuse what would not fit before anything is computed."""
+    sizes = [
+        tf.TensorShape(w.shape).num_elements() * tf.as_dtype(w.dtype).size for w in model.weights
+    ]
+    needed = sum(sizes) + _GRAPHS
+    place = next(parent for parent in folder.absolute().parents if parent.is_dir())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise OSError(
+            f"{folder} needs up to {needed / 1e6:,.0f} MB, and {place} has {free / 1e6:,.0f} MB "
+            "left: make room, or choose another place."
+        )
+
+
+def _selected(offered: Sequence[Endpoint], names: Sequence[str] | None) -> list[Endpoint]:
+    """The endpoints of the given names."""
+    if names is None:
+        return list(offered)
+    if isinstance(names, str):
+        raise ServingError(f"signatures must be a list of names, got the one text {names!r}.")
+    by_name = {endpoint.name: endpoint for endpoint in offered}
+    for name in names:
+        if name not in by_name and name != DEFAULT:
+            near = difflib.get_close_matches(name, by_name, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ServingError(
+                f"There is no signature {name!r} here; {hint}There are {', '.join(by_name)}."
+            )
+    return [endpoint for name, endpoint in by_name.items() if name in names]
+
+
+def _add(archive: Any, endpoint: Endpoint) -> Trial:
+    """Trace an endpoint into the archive, and run it."""
+    signature = {
+        name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in endpoint.inputs.items()
+    }
+    function = archive.add_endpoint(
+        endpoint.name, lambda inputs: endpoint.function(**inputs), input_signature=[signature]
+    )
+    trial = try_out(endpoint, function)
+    if endpoint.name != DEFAULT and not trial.keeps_rows:
+        raise ServingError(f"{endpoint.name} does not give one answer for each row of a request.")
+    return trial
+
+
+def _publish(archive: Any, folder: Path, trials: Iterable[Trial], warmup: bool) -> None:
+    """Write the version beside its place, under a name that is no number, and move it there."""
+    trials = list(trials)
+    with replacing(folder, force=False) as unfinished:
+        try:
+            archive.write_out(str(unfinished), verbose=False)
+            if warmup:
+                write_warmup(unfinished, folder.parent.name, [t.endpoint for t in trials])
+            if all(trial.survives_batching for trial in trials):
+                write_batching(unfinished, [t.endpoint.name for t in trials if not t.keeps_rows])
+        except tf.errors.OpError as error:
+            raise OSError(f"{folder} could not be written: {error.message}") from error

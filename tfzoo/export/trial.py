@@ -1,0 +1,67 @@
+"""Every signature is run on its example before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfzoo.export.endpoint import Endpoint, ServingError
+
+__all__ = ["Trial", "try_out"]
+
+
+class Trial:
+    """What running a signature's example has shown.
+
+    Attributes:
+        endpoint: The signature.
+        keeps_rows: Whether every output has a row for each row of the inputs.
+        survives_batching: Whether a server that batches could run the example as it is.
+    """
+
+    def __init__(self, endpoint: Endpoint, once: Mapping[str, Any], twice: Mapping[str, Any]):
+        self.endpoint = endpoint
+        rows = {len(value) for value in endpoint.example.values()}
+        self.survives_batching = len(rows) == 1 and all(_rows(v) in rows for v in once.values())
+        self.keeps_rows = self.survives_batching and all(
+            _rows(v) == 2 * max(rows) for v in twice.values()
+        )
+
+
+def try_out(endpoint: Endpoint, function: Callable[[Mapping[str, Any]], Any]) -> Trial:
+    """Run a signature on its example, and on the example twice in one batch.
+
+    Args:
+        endpoint: The signature.
+        function: The traced function, which takes the inputs as a dict.
+
+    Raises:
+        ServingError: The example does not run, or an answer is not finite.
+    """
+    double = {name: np.concatenate([value] * 2) for name, value in endpoint.example.items()}
+    once, twice = (_run(endpoint, function, inputs) for inputs in (endpoint.example, double))
+    return Trial(endpoint, once, twice)
+
+
+def _run(endpoint: Endpoint, function: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    tensors = {
+        name: tf.constant(value, endpoint.inputs[name].dtype) for name, value in inputs.items()
+    }
+    try:
+        outputs = function(tensors)
+    except tf.errors.OpError as error:
+        raise ServingError(f"{endpoint.name} does not run: {error.message}") from error
+    for name, value in outputs.items():
+        if value.dtype.is_floating and not np.isfinite(tf.cast(value, "float32")).all():
+            raise ServingError(
+                f"{endpoint.name}: {name} is not finite for a sound request: the model's weights "
+                "are damaged or overflow."
+            )
+    return outputs
+
+
+def _rows(value: tf.Tensor) -> int | None:
+    return value.shape[0] if value.shape.rank else None
