@@ -1,0 +1,69 @@
+"""The warm-up file, read with TensorFlow Serving's own messages and replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_serving.apis import prediction_log_pb2
+
+from tests.support.served import SERVED
+from tfzoo.export.batching import BATCHING_FILE
+from tfzoo.export.reading import read_signatures
+from tfzoo.export.warmup import WARMUP_FILE, prediction_log
+
+
+def requests(folder: Path) -> dict[str, prediction_log_pb2.PredictionLog]:
+    """The warm-up requests of a version by signature."""
+    records = tf.data.TFRecordDataset(str(folder / WARMUP_FILE))
+    logs = [prediction_log_pb2.PredictionLog.FromString(r) for r in records.as_numpy_iterator()]
+    by_name = {log.predict_log.request.model_spec.signature_name: log for log in logs}
+    assert len(by_name) == len(logs)
+    return by_name
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_requests_are_answered(name: str, saved: Callable[[str], Path]) -> None:
+    folder = saved(name)
+    logs, offered = requests(folder), read_signatures(folder)
+    assert set(logs) == set(offered)
+    assert len(logs) > 1
+    signatures = tf.saved_model.load(str(folder)).signatures
+    for signature, log in logs.items():
+        assert log.WhichOneof("log_type") == "predict_log"
+        request = log.predict_log.request
+        assert request.model_spec.name == folder.parent.name
+        inputs = {k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()}
+        assert set(inputs) == set(offered[signature][0])
+        outputs = signatures[signature](**inputs)
+        assert set(outputs) == set(offered[signature][1])
+        for key, value in outputs.items():
+            assert offered[signature][1][key].shape.is_compatible_with(value.shape), key
+            assert value.dtype == tf.string or np.isfinite(np.asarray(value, "float64")).all()
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_a_server_that_batches_could_run_them(name: str, saved: Callable[[str], Path]) -> None:
+    folder = saved(name)
+    if not (folder / BATCHING_FILE).exists():
+        assert name in ("perceiver_flow",), f"{name} has no file for batching"
+        return
+    for log in requests(folder).values():
+        inputs = log.predict_log.request.inputs.values()
+        assert {tensor.tensor_shape.dim[0].size for tensor in inputs} == {1}
+
+
+def test_messages_equal_those_of_the_package() -> None:
+    long = b"\x00\xff" * 40_000  # lengths of one, two and three bytes
+    inputs = {"text": np.array([long, b""], object), "ids": np.arange(200), "": np.float32(3)}
+    log = prediction_log_pb2.PredictionLog.FromString(prediction_log("a model", "ü", inputs))
+    expected = prediction_log_pb2.PredictionLog()
+    request = expected.predict_log.request
+    request.model_spec.name, request.model_spec.signature_name = "a model", "ü"
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    assert text_format.MessageToString(log) == text_format.MessageToString(expected)
