@@ -1,0 +1,1 @@
+"""Tests of `tfzoo.beam`, for an environment with Apache Beam (`pip install -e .[beam]`)."""

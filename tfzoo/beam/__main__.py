@@ -1,0 +1,169 @@
+"""`python -m tfzoo.beam`: an exported model over many files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["main"]
+
+_SAMPLING = ("uniform", "spread", "segment", "centre")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: Arguments; those of Beam's runners, such as `--runner`, are passed on.
+
+    Returns:
+        0, or 2 for arguments that cannot be meant.
+    """
+    parser = _parser()
+    args, runner_args = parser.parse_known_args(argv)
+    try:
+        import apache_beam  # noqa: F401
+    except ImportError:
+        return _refuse("Apache Beam is not installed: pip install 'tfzoo[beam]'")
+    try:
+        reading = _reading(args)
+        count = _matching(args.input)
+    except (OSError, ValueError) as error:
+        return _refuse(str(error))
+    print(f"{count} files, {reading.signature}", file=sys.stderr)
+    _run(args, reading, runner_args)
+    return 0
+
+
+def _refuse(words: str) -> int:
+    print(f"tfzoo.beam: {words}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tfzoo.beam",
+        description="Run an exported model over files with Apache Beam. Each result is a line of "
+        "JSON with the file's name; files that cannot be read or answered go to a file of their "
+        "own, each with the reason.",
+        epilog="Further options are those of Beam, e.g. --runner DirectRunner, --runner "
+        "DataflowRunner --project P --region R, or --runner FlinkRunner --flink_master HOST:PORT.",
+    )
+    parser.add_argument("--input", required=True, metavar="GLOB", help="e.g. 'videos/*.mp4'")
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="DIR",
+        help="a version that tfzoo.export_serving wrote, for labels of videos or photos, for "
+        "detections, or for moments",
+    )
+    parser.add_argument("--output", required=True, metavar="FILE", help="e.g. out.jsonl")
+    parser.add_argument(
+        "--failures", metavar="FILE", help="default: the output's name with .failed in it"
+    )
+    parser.add_argument(
+        "--shards",
+        type=int,
+        default=1,
+        metavar="N",
+        help="files to write; more than one are numbered; default: 1, named as asked for",
+    )
+    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="default: 8")
+    videos = parser.add_argument_group("videos")
+    videos.add_argument("--num-frames", type=int, metavar="T", help="default: the model's")
+    videos.add_argument(
+        "--sampling",
+        choices=_SAMPLING,
+        help="how frames are chosen; default: spread for moments, else uniform",
+    )
+    videos.add_argument("--frame-sample-rate", type=int, default=1, metavar="N")
+    videos.add_argument(
+        "--query", action="append", metavar="SENTENCE", help="what happens; may be repeated"
+    )
+    videos.add_argument(
+        "--tokenizer", metavar="DIR_OR_REPO", help="the checkpoint whose tokenizer reads queries"
+    )
+    return parser
+
+
+def _reading(args: argparse.Namespace) -> Any:
+    """How files are read, once the model and the options are seen to fit."""
+    import tensorflow as tf
+
+    from tfzoo.beam.reading import reading_for
+
+    for name in ("batch_size", "shards", "num_frames", "frame_sample_rate"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {value}.")
+    if not tf.saved_model.contains_saved_model(args.model):
+        raise ValueError(
+            f"{args.model} is no SavedModel: name the folder of a version, which holds "
+            "saved_model.pb."
+        )
+    signatures = tf.saved_model.load(args.model).signatures
+    inputs = {
+        name: {key: spec.shape.as_list() for key, spec in f.structured_input_signature[1].items()}
+        for name, f in signatures.items()
+    }
+    tokenizer = None
+    if args.tokenizer is not None:
+        from tfzoo.auto import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
+    return reading_for(
+        inputs,
+        num_frames=args.num_frames,
+        sampling=args.sampling,
+        frame_sample_rate=args.frame_sample_rate,
+        queries=args.query,
+        tokenizer=tokenizer,
+    )
+
+
+def _matching(pattern: str) -> int:
+    """How many files there are.
+
+    Raises:
+        ValueError: None.
+    """
+    from apache_beam.io.filesystems import FileSystems
+
+    (found,) = FileSystems.match([pattern])
+    if not found.metadata_list:
+        raise ValueError(f"No file matches {pattern!r}.")
+    return len(found.metadata_list)
+
+
+def _run(args: argparse.Namespace, reading: Any, runner_args: Sequence[str]) -> None:
+    import apache_beam as beam
+    from apache_beam.io import fileio
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from tfzoo.beam.pipeline import PredictFiles
+
+    failures = args.failures or ".failed".join(os.path.splitext(args.output))
+    with beam.Pipeline(options=PipelineOptions(list(runner_args))) as pipeline:
+        results, failed = (
+            pipeline
+            | "Match" >> fileio.MatchFiles(args.input)
+            | "Path" >> beam.Map(lambda found: found.path)
+            | "Deal out" >> beam.Reshuffle()
+            | "Predict" >> PredictFiles(args.model, reading, args.batch_size)
+        )
+        for name, rows, path in (("results", results, args.output), ("failed", failed, failures)):
+            template = "" if args.shards == 1 else None
+            _ = (
+                rows
+                | f"Format {name}" >> beam.Map(json.dumps, ensure_ascii=False)
+                | f"Write {name}"
+                >> beam.io.WriteToText(path, num_shards=args.shards, shard_name_template=template)
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""A SavedModel as a model handler of Apache Beam's `RunInference`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+
+__all__ = ["SavedModelHandler"]
+
+_REFUSED = (tf.errors.OpError, TypeError, ValueError)
+
+
+class SavedModelHandler(ModelHandler[Mapping[str, Any], PredictionResult, Any]):
+    """Runs a signature of a SavedModel on batches of requests.
+
+    A request is a dict of the signature's inputs without their first axis. Where a batch fails,
+    its requests are run one by one, so that a bad one spoils no other.
+
+    Args:
+        path: Folder of the SavedModel, local or of any file system that TensorFlow reads.
+        signature: Its signature.
+        min_batch_size: Fewest requests that Beam is to collect for a batch.
+        max_batch_size: Most of them.
+
+    Example:
+        >>> import tempfile, apache_beam as beam, tfzoo
+        >>> from apache_beam.ml.inference.base import RunInference
+        >>> model = tfzoo.TFTimesformerForVideoClassification.from_pretrained(
+        ...     tfzoo.default_checkpoint())
+        >>> folder = tempfile.mkdtemp() + "/1"
+        >>> model.export(folder, verbose=False)
+        >>> request = {"pixel_values": np.zeros((8, 3, 64, 64), "float32")}
+        >>> with beam.Pipeline() as pipeline:
+        ...     answers = (
+        ...         pipeline
+        ...         | beam.Create([request])
+        ...         | RunInference(SavedModelHandler(folder))
+        ...         | beam.Map(lambda result: print(result.inference["logits"].shape))
+        ...     )
+        (7,)
+    """
+
+    def __init__(
+        self,
+        path: str,
+        signature: str = "serving_default",
+        *,
+        min_batch_size: int = 1,
+        max_batch_size: int = 8,
+    ) -> None:
+        super().__init__()
+        self._path, self._signature = str(path), signature
+        self._sizes = {"min_batch_size": min_batch_size, "max_batch_size": max_batch_size}
+
+    def load_model(self) -> Any:
+        """Load the SavedModel; Beam does so once for each process.
+
+        Raises:
+            ValueError: It has no such signature.
+        """
+        model = tf.saved_model.load(self._path)
+        if self._signature not in model.signatures:
+            raise ValueError(
+                f"{self._path} has no signature {self._signature!r}, only "
+                f"{', '.join(sorted(model.signatures))}."
+            )
+        return model
+
+    def batch_elements_kwargs(self) -> Mapping[str, Any]:
+        """How Beam makes batches."""
+        return self._sizes
+
+    def run_inference(
+        self,
+        batch: Sequence[Mapping[str, Any]],
+        model: Any,
+        inference_args: Mapping[str, Any] | None = None,
+    ) -> Iterator[PredictionResult]:
+        """Run a batch.
+
+        Args:
+            batch: Requests.
+            model: Of `load_model`.
+            inference_args: Not used.
+
+        Yields:
+            For each request, `inference`: a dict of arrays without their first axis; or, if it
+            failed, the text of the reason.
+        """
+        function = model.signatures[self._signature]
+        try:
+            yield from self._answers(batch, function)
+        except _REFUSED as error:
+            if len(batch) == 1:
+                yield PredictionResult(batch[0], _reason(error), self._path)
+                return
+            for request in batch:
+                yield from self.run_inference([request], model)
+
+    def _answers(
+        self, batch: Sequence[Mapping[str, Any]], function: Any
+    ) -> Iterator[PredictionResult]:
+        specs = function.structured_input_signature[1]
+        feeds = {
+            name: tf.stack([tf.constant(request[name], spec.dtype) for request in batch])
+            for name, spec in specs.items()
+        }
+        outputs = {name: value.numpy() for name, value in function(**feeds).items()}
+        for number, request in enumerate(batch):
+            row = {name: value[number] for name, value in outputs.items()}
+            yield PredictionResult(request, row, self._path)
+
+    def get_metrics_namespace(self) -> str:
+        """Where Beam counts what this handler does."""
+        return "BeamML_tfzoo"
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the graph's traceback."""
+    text = getattr(error, "message", None) or str(error)
+    return text.split("\n\t [[")[0].strip() or type(error).__name__

@@ -1,0 +1,122 @@
+"""From files to rows of results, and the files that could not be read or answered."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.ml.inference.base import KeyedModelHandler, PredictionResult, RunInference
+from apache_beam.pvalue import TaggedOutput
+
+from tfzoo.beam.handler import SavedModelHandler
+from tfzoo.beam.reading import Reading
+
+__all__ = ["FAILED", "PredictFiles"]
+
+FAILED = "failed"  # the side output
+
+
+class PredictFiles(beam.PTransform):
+    """Paths of files -> results, and the files that failed.
+
+    Both are dicts with `file`. A result has what the model answered, one that failed a `reason`.
+    Each file is read where it is worked on, from any file system that Beam knows.
+
+    Args:
+        model: Folder of the SavedModel.
+        reading: How files become requests.
+        batch_size: Most requests that the model sees at a time.
+
+    Returns:
+        A tuple of the results and the failures, both collections.
+
+    Example:
+        >>> import tempfile, apache_beam as beam, tfzoo
+        >>> checkpoint = tfzoo.default_checkpoint()
+        >>> folder = tfzoo.export_serving(
+        ...     tfzoo.TFTimesformerForVideoClassification.from_pretrained(checkpoint),
+        ...     tfzoo.AutoImageProcessor.from_pretrained(checkpoint),
+        ...     tempfile.mkdtemp() + "/camera")
+        >>> with beam.Pipeline() as pipeline:
+        ...     results, failures = (
+        ...         pipeline
+        ...         | beam.Create(["clip.mp4", "photo.jpg.txt"])
+        ...         | PredictFiles(folder, Reading("classify_frames", num_frames=8)))
+        ...     _ = results | "good" >> beam.Map(lambda row: print(row["file"]))
+        clip.mp4
+    """
+
+    def __init__(self, model: Any, reading: Reading, batch_size: int = 8) -> None:
+        super().__init__()
+        self._reading = reading
+        self._handler = SavedModelHandler(str(model), reading.signature, max_batch_size=batch_size)
+
+    def expand(self, pcoll: beam.PCollection) -> tuple[beam.PCollection, beam.PCollection]:
+        """Build the pipeline."""
+        split = {"main": "done"}
+        requests = pcoll | "Read" >> beam.ParDo(_Read(self._reading)).with_outputs(FAILED, **split)
+        answers = (
+            requests.done
+            | "Spread" >> beam.Reshuffle()  # reading and computing need not be on one machine
+            | "Infer" >> RunInference(KeyedModelHandler(self._handler))
+            | "Sort" >> beam.ParDo(_Sort(self._reading)).with_outputs(FAILED, **split)
+        )
+        failures = (requests[FAILED], answers[FAILED]) | "Failures" >> beam.Flatten()
+        return answers.done, failures
+
+
+class _Read(beam.DoFn):
+    """A path -> requests, each with what it is about as JSON."""
+
+    def __init__(self, reading: Reading) -> None:
+        super().__init__()
+        self._reading = reading
+
+    def process(self, path: str) -> Iterator[Any]:
+        try:
+            with _local(path) as file:
+                requests = list(self._reading.requests(file, path))
+        except (OSError, ValueError) as error:  # of files; all else is no file's fault
+            yield TaggedOutput(FAILED, _failure({"file": path}, str(error)))
+            return
+        for about, request in requests:
+            yield json.dumps(about), request
+
+
+class _Sort(beam.DoFn):
+    """A prediction -> a result, or a failure."""
+
+    def __init__(self, reading: Reading) -> None:
+        super().__init__()
+        self._reading = reading
+
+    def process(self, keyed: tuple[str, PredictionResult]) -> Iterator[Any]:
+        about, answer = json.loads(keyed[0]), keyed[1].inference
+        if isinstance(answer, str):
+            yield TaggedOutput(FAILED, _failure(about, answer))
+        else:
+            yield self._reading.row(about, answer)
+
+
+def _failure(about: dict[str, Any], reason: str) -> dict[str, Any]:
+    return {**about, "reason": reason}
+
+
+@contextlib.contextmanager
+def _local(path: str) -> Iterator[str]:
+    """A path on this machine: the file's own, or that of a copy which lives as long as needed."""
+    if FileSystems.get_scheme(path) is None:
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(suffix=Path(path).suffix) as copy:
+        with FileSystems.open(path) as source:
+            shutil.copyfileobj(source, copy)
+        copy.flush()
+        yield copy.name

@@ -1,0 +1,210 @@
+"""Files to requests: frames of a video, the bytes of a photo, the words of a query."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+__all__ = ["Reading", "reading_for"]
+
+#: Signature -> how a file becomes its request, in the order in which a model's are looked for.
+_KINDS = {
+    "classify_frames": "classification",
+    "detect_image": "detection",
+    "ground": "grounding",
+    "classify_image": "classification",
+}
+_VIDEOS = ("classify_frames", "ground")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files become requests of a signature, and its answers rows of a result.
+
+    Args:
+        signature: `classify_frames`, `classify_image`, `detect_image` or `ground`.
+        num_frames: Frames to choose of a video.
+        sampling: How, see `tfzoo.io.choose_indices`.
+        frame_sample_rate: Distance of the frames, see there.
+        queries: Text and its inputs, for `ground`: a request for each.
+
+    Example:
+        >>> reading = Reading("classify_frames", num_frames=4)
+        >>> [(about, request)] = reading.requests("clip.mp4")
+        >>> about["file"], len(request["frames"])
+        ('clip.mp4', 4)
+    """
+
+    signature: str
+    num_frames: int = 0
+    sampling: str = "uniform"
+    frame_sample_rate: int = 1
+    queries: Sequence[tuple[str, dict[str, np.ndarray]]] = field(default_factory=tuple)
+
+    def requests(
+        self, path: str, name: str | None = None
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """The requests that a file makes.
+
+        Args:
+            path: The file, on this machine.
+            name: What it is called in results; `path` where None.
+
+        Yields:
+            What the request is about, and the request.
+
+        Raises:
+            OSError: The file cannot be read.
+            ValueError: It is no video or no image, or too short.
+        """
+        about = {"file": path if name is None else name}
+        if self.signature not in _VIDEOS:
+            yield about, {"image": _photo(path)}
+            return
+        from tfzoo.io import read_video
+
+        clip = read_video(
+            path,
+            num_frames=self.num_frames,
+            sampling=self.sampling,
+            frame_sample_rate=self.frame_sample_rate,
+        )
+        request = {"frames": [_png(frame) for frame in clip.frames]}
+        if self.signature == "classify_frames":
+            yield {**about, "frames": clip.indices.tolist()}, request
+            return
+        if clip.duration <= 0:
+            raise ValueError("The file does not say how long the video is.")
+        for text, inputs in self.queries:
+            duration = np.float32(clip.duration)
+            yield (
+                {**about, "query": text, "duration": clip.duration},
+                {**request, **inputs, "duration": duration},
+            )
+
+    def row(self, about: dict[str, Any], answer: dict[str, np.ndarray]) -> dict[str, Any]:
+        """A request's answer in words and numbers, for a line of JSON.
+
+        Args:
+            about: What the request is about.
+            answer: The signature's outputs for it.
+        """
+        values = {name: _plain(value) for name, value in answer.items()}
+        if self.signature == "ground":
+            start, end = values["seconds"]
+            return {**about, "start": start, "end": end}
+        if self.signature == "detect_image":
+            return {**about, "detections": _detections(values)}
+        ranking = zip(values["labels"], values["scores"], strict=True)
+        return {**about, "predictions": [{"label": n, "score": s} for n, s in ranking]}
+
+
+def reading_for(
+    inputs: dict[str, dict[str, Sequence[int | None]]],
+    *,
+    num_frames: int | None = None,
+    sampling: str | None = None,
+    frame_sample_rate: int = 1,
+    queries: Sequence[str] | None = None,
+    tokenizer: Any = None,
+) -> Reading:
+    """How files are to be read for an exported model.
+
+    Args:
+        inputs: Signature -> its inputs -> their shapes.
+        num_frames: Frames to choose of a video; where None, as many as the signature has.
+        sampling: How; where None, "spread" for grounding and "uniform" for others.
+        frame_sample_rate: Distance of the frames, for "centre".
+        queries: What to look for in videos.
+        tokenizer: Of the queries.
+
+    Raises:
+        ValueError: The model has no signature that takes files, or options are missing or of no
+            use.
+
+    Example:
+        >>> shapes = {"classify_frames": {"frames": (None, 8)}}
+        >>> reading_for(shapes)
+        Reading(signature='classify_frames', num_frames=8, sampling='uniform', ...)
+    """
+    signature = next((name for name in _KINDS if name in inputs), None)
+    if signature is None:
+        raise ValueError(
+            f"The model has the signatures {', '.join(sorted(inputs))}; expected one of "
+            f"{', '.join(_KINDS)}: export it with tfzoo.export_serving."
+        )
+    if signature not in _VIDEOS:
+        for option, value in {"num_frames": num_frames, "queries": queries}.items():
+            if value is not None:
+                raise ValueError(f"{option} is for models of videos, this one takes photos.")
+        return Reading(signature)
+    own = inputs[signature]["frames"][1]
+    if num_frames is None and own is None:
+        raise ValueError("The model takes any number of frames: say how many with num_frames.")
+    if None not in (num_frames, own) and num_frames != own:
+        raise ValueError(f"The model takes {own} frames, num_frames is {num_frames}.")
+    count = own if num_frames is None else num_frames
+    grounds = signature == "ground"
+    if grounds != (queries is not None) or (grounds and tokenizer is None):
+        raise ValueError(
+            "The model finds what queries name: give queries and the tokenizer."
+            if grounds
+            else "The model classifies: queries are of no use."
+        )
+    encoded = _encoded(queries, tokenizer) if grounds else ()
+    default = "spread" if grounds else "uniform"
+    return Reading(signature, count, sampling or default, frame_sample_rate, encoded)
+
+
+def _encoded(queries: Sequence[str], tokenizer: Any) -> list[tuple[str, dict[str, np.ndarray]]]:
+    """Each query with its ids, of one length for all."""
+    if not queries or not all(query.strip() for query in queries):
+        raise ValueError(f"queries: expected texts that are not empty, got {list(queries)}.")
+    tokens = tokenizer(list(queries), padding=True, return_token_type_ids=False)
+    names = ("input_ids", "attention_mask")
+    return [
+        (query, {name: np.array(tokens[name][number], "int64") for name in names})
+        for number, query in enumerate(queries)
+    ]
+
+
+def _png(frame: np.ndarray) -> bytes:
+    """A frame (height, width, 3) without any loss; hardly compressed, which would take longer."""
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _photo(path: str) -> bytes:
+    """The bytes of a JPEG or PNG; another kind of image as PNG."""
+    content = Path(path).read_bytes()
+    if content.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
+        return content
+    from tfzoo.io import read_image
+
+    return _png(read_image(content))
+
+
+def _plain(value: Any) -> Any:
+    """Lists, numbers and texts of an array of numbers or bytes."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _detections(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was found, without padding; boxes are ymin, xmin, ymax, xmax in pixels."""
+    count = int(values["num_detections"])
+    columns = (values[f"detection_{name}"][:count] for name in ("class_names", "scores", "boxes"))
+    return [
+        {"label": label, "score": score, "box": box}
+        for label, score, box in zip(*columns, strict=True)
+    ]
