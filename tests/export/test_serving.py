@@ -16,6 +16,7 @@ import tensorflow as tf
 
 import tfzoo
 from tests.cli.helpers import TINY
+from tests.families.xclip_cases import config as xclip_config
 from tests.support.processes import run_python
 from tfzoo.export import Endpoint, ServingError, ServingOptions, serving
 from tfzoo.export.batching import BATCHING_FILE
@@ -119,20 +120,22 @@ def test_chosen_signatures(model: Any, family: Any, tmp_path: Path) -> None:
 
 
 def test_batching_file_names_what_cannot_be_batched(family: Any, tmp_path: Path) -> None:
+    family.endpoints = lambda *_: []
+
     def batching(model: Any, version: int) -> str | None:
         file = export(model, tmp_path, version=version) / BATCHING_FILE
         return file.read_text() if file.exists() else None
 
-    pairs = tfzoo.TFXCLIPModel(tfzoo.XCLIPConfig())
-    family.endpoints = lambda *_: []
-    keeps = tfzoo.TFTimesformerForVideoClassification(tfzoo.TimesformerConfig(**TINY))
-    assert "#" in batching(keeps, 1)
-    assert "serving_default" not in batching(keeps, 1 + 1)
+    clips = tfzoo.TFTimesformerForVideoClassification
+    text = batching(clips(tfzoo.TimesformerConfig(**TINY)), 1)
+    assert "max_batch_size { value: 8 }" in text
+    assert "serving_default" not in text
+    pairs = tfzoo.TFXCLIPModel(tfzoo.XCLIPConfig(**xclip_config()))
+    assert "# serving_default compares all rows with all" in batching(pairs, 2)
     # All frames of a clip are classified on their own: four answers to one clip, so a server
     # that batches would not even get through the warm-up.
     config = tfzoo.TimesformerConfig(**TINY, attention_type="space_only")
-    assert batching(tfzoo.TFTimesformerForVideoClassification(config), 3) is None
-    assert pairs is not None
+    assert batching(clips(config), 3) is None
 
 
 # ---- versions

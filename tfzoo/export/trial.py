@@ -18,16 +18,22 @@ class Trial:
 
     Attributes:
         endpoint: The signature.
-        keeps_rows: Whether every output has a row for each row of the inputs.
         survives_batching: Whether a server that batches could run the example as it is.
+        keeps_rows: Whether each output has a row for each row of the inputs, of a shape that does
+            not depend on how many there are.
     """
 
-    def __init__(self, endpoint: Endpoint, once: Mapping[str, Any], twice: Mapping[str, Any]):
+    def __init__(
+        self, endpoint: Endpoint, once: Mapping[str, Any], twice: Mapping[str, Any]
+    ) -> None:
         self.endpoint = endpoint
         rows = {len(value) for value in endpoint.example.values()}
-        self.survives_batching = len(rows) == 1 and all(_rows(v) in rows for v in once.values())
+        self.survives_batching = len(rows) == 1 and all(
+            value.shape[:1] == list(rows) for value in once.values()
+        )
         self.keeps_rows = self.survives_batching and all(
-            _rows(v) == 2 * max(rows) for v in twice.values()
+            value.shape == [2 * len(once[name]), *once[name].shape[1:]]
+            for name, value in twice.items()
         )
 
 
@@ -61,7 +67,3 @@ def _run(endpoint: Endpoint, function: Any, inputs: Mapping[str, np.ndarray]) ->
                 "are damaged or overflow."
             )
     return outputs
-
-
-def _rows(value: tf.Tensor) -> int | None:
-    return value.shape[0] if value.shape.rank else None

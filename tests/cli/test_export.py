@@ -1,0 +1,146 @@
+"""`tfzoo export`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfzoo
+from tests.cli.helpers import LABELS, fails, run_json
+from tfzoo.cli import main
+from tfzoo.export import formats
+from tfzoo.export.reading import read_signatures
+from tfzoo.export.warmup import WARMUP_FILE
+
+
+def test_export_for_a_server(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(tiny), str(tmp_path / "clips"), "--top-k", "2"]) == 0
+    captured = capsys.readouterr()
+    folder = tmp_path / "clips" / "1"
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    assert captured.out == (
+        f"{folder}: TFTimesformerForVideoClassification, {size:,} bytes\n"
+        "  classify_frames: frames -> labels, scores\n"
+        "  serving_default: pixel_values -> logits\n"
+    )
+    assert captured.err == ""
+    assert (folder / WARMUP_FILE).is_file()
+
+
+def test_labels_come_from_a_file_or_the_line(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import tensorflow as tf
+
+    file = tmp_path / "labels.txt"
+    file.write_text("one, or first\ntwo\nthree\n", encoding="utf-8")
+    photo = (Path(__file__).parents[1] / "data" / "photos" / "coffee.jpg").read_bytes()
+    for version, labels in enumerate((str(file), "one,two,three")):
+        answer = run_json(
+            capsys,
+            *("export", tiny, tmp_path / "clips", "--labels", labels, "--version", str(version)),
+            *("--signature", "classify_frames", "--no-warmup"),
+        )
+        assert answer["target"] == str(tmp_path / "clips" / str(version))
+        assert sorted(answer["signatures"]) == ["classify_frames", "serving_default"]
+        assert not (Path(answer["target"]) / WARMUP_FILE).exists()
+        signature = tf.saved_model.load(answer["target"]).signatures["classify_frames"]
+        found = signature(frames=tf.constant([[photo] * 4]))["labels"].numpy()[0]
+        wanted = file.read_text().splitlines() if version == 0 else labels.split(",")
+        assert sorted(label.decode() for label in found) == sorted(wanted)
+
+
+def test_versions_are_kept(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "clips"
+    assert main(["export", str(tiny), str(folder)]) == 0
+    capsys.readouterr()
+    assert f"{folder / '1'} exists" in fails(capsys, "export", tiny, folder)
+    assert os.listdir(folder) == ["1"]
+
+
+def test_wrong_usage(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def refusal(*args: str | Path, code: int = 2) -> str:
+        message = fails(capsys, "export", *args, code=code)
+        assert not (tmp_path / "x").exists()
+        return message
+
+    target = tmp_path / "x"
+    assert "there is no file absent.txt" in refusal(tiny, target, "--labels", "absent.txt")
+    assert "text 2 of a,,b is empty" in refusal(tiny, target, "--labels", "a,,b")
+    lite = ("--format", "litert")
+    assert "--version is for --format savedmodel" in refusal(tiny, target, "--version", "3", *lite)
+    assert "--top-k is for --format" in refusal(tiny, target, "--top-k", "3", *lite)
+    assert "holds no processor" in refusal("model.keras", target)
+    assert "3 labels" in refusal(tiny, target, "--labels", "a,b", code=1)
+    assert "no queries" in refusal(tiny, target, "--queries", "a,b", code=1)
+    message = refusal(tiny, target, "--signature", "clasify_frames", code=1)
+    assert "did you mean 'classify_frames'" in message
+    assert main(["export", str(tiny), str(target), "--version", "one"]) == 2
+    assert "expected a whole number from 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format", ["litert", "onnx"])
+def test_other_formats(
+    format: str, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / f"clips{formats.SUFFIXES[format]}"
+    answer = run_json(capsys, "export", tiny, target, "--format", format)
+    assert answer["bytes"] == target.stat().st_size > 40_000
+    assert 0 < answer["differences"]["logits"] < 1e-4
+    assert "exists: choose another name" in fails(
+        capsys, "export", tiny, target, "--format", format
+    )
+    wrong = tmp_path / "clips.bin"
+    message = fails(capsys, "export", tiny, wrong, "--format", format)
+    assert f"ends in {formats.SUFFIXES[format]}, got 'clips.bin'" in message
+    assert os.listdir(tmp_path) == [target.name]
+
+
+def test_text_shows_the_differences(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "clips.tflite"
+    assert main(["export", str(tiny), str(target), "--format", "litert"]) == 0
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert first.startswith(f"{target}: TFTimesformerForVideoClassification, ")
+    assert second.startswith("  logits: differs by ")
+
+
+def test_operations_in_the_way_are_named(
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import tensorflow as tf
+
+    cls = tfzoo.TFTimesformerForVideoClassification
+    original = cls.serving_outputs
+
+    def with_strings(self: Any, **inputs: Any) -> dict[str, Any]:
+        outputs = original(self, **inputs)
+        hashed = tf.strings.to_hash_bucket_strong(
+            tf.strings.as_string(outputs["logits"]), 9, [1, 2]
+        )
+        return {"hashed": hashed}
+
+    monkeypatch.setattr(cls, "serving_outputs", with_strings)
+    target = tmp_path / "clips.onnx"
+    message = fails(capsys, "export", tiny, target, "--format", "onnx")
+    assert "StringToHashBucketStrong" in message
+    assert os.listdir(tmp_path) == []
+
+
+def test_names_come_from_the_checkpoint(tiny: Path, tmp_path: Path) -> None:
+    assert main(["export", str(tiny), str(tmp_path / "clips"), "--no-warmup"]) == 0
+    _, outputs = read_signatures(tmp_path / "clips" / "1")["classify_frames"]
+    assert outputs["scores"].shape.as_list()[-1] in (None, len(LABELS))
+    assert np.all([spec.shape[0] is None for spec in outputs.values()])
+    assert json.loads((tiny / "config.json").read_text())["id2label"]["0"] == LABELS[0]
