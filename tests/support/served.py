@@ -16,6 +16,7 @@ from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
 from tests.support.tvp_checkpoint import write_tvp_checkpoint
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.auto import model_class_for
+from tfzoo.commands.export import processor_for
 
 __all__ = ["SERVED", "Head", "export_head", "load_head"]
 
@@ -84,7 +85,7 @@ def load_head(name: str, folder: Path) -> tuple[Any, Any]:
 def _loaded(folder: Path) -> tuple[Any, Any]:
     config = tfzoo.AutoConfig.from_pretrained(folder)
     model = model_class_for(config).from_pretrained(folder)
-    return model, tfzoo.AutoProcessor.from_pretrained(folder)
+    return model, processor_for(model, folder)
 
 
 def export_head(name: str, folder: Path) -> Path:

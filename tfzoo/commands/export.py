@@ -21,7 +21,7 @@ from tfzoo.commands.console import (
 )
 from tfzoo.commands.forms import is_keras_file
 
-__all__ = ["add_to", "run"]
+__all__ = ["add_to", "processor_for", "run"]
 
 _FORMATS = ("savedmodel", "litert", "onnx")
 _SERVED = (  # what has a meaning for a SavedModel alone
@@ -163,15 +163,35 @@ def _load(args: argparse.Namespace) -> Any:
     return model_class_for(config).from_pretrained(args.model, dtype=args.dtype, **where)
 
 
+def processor_for(model: Any, name: str, **where: Any) -> Any:
+    """The processor of a checkpoint that makes what the model's head takes.
+
+    Args:
+        model: The model.
+        name: The checkpoint.
+        **where: Keywords that say where it is looked for.
+
+    Returns:
+        None where the checkpoint has no file of one: optical flow needs none.
+    """
+    from tfzoo.auto import AutoImageProcessor, AutoProcessor
+    from tfzoo.hub import HubFileNotFoundError
+
+    takes_text = any(row.name == "input_ids" for row in model.inputs_table)
+    try:
+        return (AutoProcessor if takes_text else AutoImageProcessor).from_pretrained(name, **where)
+    except HubFileNotFoundError:
+        return None
+
+
 def _write_version(
     args: argparse.Namespace, options: dict[str, Any], progress: Progress
 ) -> dict[str, Any]:
-    from tfzoo.auto import AutoProcessor
     from tfzoo.export import export_serving
     from tfzoo.export.reading import read_signatures
 
     model = _load(args)
-    processor = AutoProcessor.from_pretrained(args.model, **hub_options(args))
+    processor = processor_for(model, args.model, **hub_options(args))
     progress.next()
     folder = export_serving(model, processor, args.target, **options)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
