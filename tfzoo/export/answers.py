@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfzoo.export.endpoint import ServingError
 from tfzoo.export.options import ServingOptions
 
-__all__ = ["checked", "class_names", "probabilities", "ranked"]
+__all__ = ["checked", "checked_ids", "class_names", "probabilities", "ranked"]
 
 
 def checked(value: tf.Tensor, condition: tf.Tensor, message: str, *data: Any) -> tf.Tensor:
@@ -33,6 +33,29 @@ def checked(value: tf.Tensor, condition: tf.Tensor, message: str, *data: Any) ->
     """
     with tf.control_dependencies([tf.debugging.Assert(condition, [message, *data])]):
         return tf.identity(value)
+
+
+def checked_ids(ids: tf.Tensor, vocab_size: int, limit: int) -> tf.Tensor:
+    """Ids of a request that is refused unless a model can take them.
+
+    Args:
+        ids: (B, N) integers.
+        vocab_size: Number of ids that there are.
+        limit: Most tokens of a text.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> checked_ids(tf.constant([[101, 7, 102]]), 200, 16).shape
+        TensorShape([1, 3])
+    """
+    shape = tf.shape(ids)
+    message = "input_ids: expected at least one text of at least one token, got shape"
+    ids = checked(ids, tf.size(ids) > 0, message, shape)
+    message = f"input_ids: expected at most {limit} tokens, got"
+    ids = checked(ids, shape[1] <= limit, message, shape[1])
+    least, most = tf.reduce_min(ids), tf.reduce_max(ids)
+    message = f"input_ids: expected ids from 0 to {vocab_size - 1}, got from and to"
+    return checked(ids, (least >= 0) & (most < vocab_size), message, least, most)
 
 
 def class_names(

@@ -54,12 +54,14 @@ class ByteText:
         """Turn texts into ids.
 
         Args:
-            texts: String (B,).
+            texts: String (B,); an empty batch fails the request.
             truncate: Whether longer texts are cut; if not, one fails the request.
 
         Returns:
             Ids (B, N) int64, padded to the longest, and lengths (B,) int64.
         """
+        message = "text: expected at least one, got a batch of"
+        texts = checked(texts, tf.size(texts) > 0, message, tf.size(texts))
         texts, table = _valid(texts), self.alphabet.copy()
         for (token, index), sign in zip(self._special.items(), _FREE, strict=False):
             texts = tf.strings.regex_replace(texts, re.escape(token), bytes([sign]))
@@ -68,7 +70,7 @@ class ByteText:
         sizes = tf.cast(tf.strings.length(texts), tf.int64)
         room = self._limit - 2
         if not truncate:
-            longest = tf.reduce_max(tf.concat([[0], tf.strings.length(texts)], 0))
+            longest = tf.reduce_max(sizes)
             message = f"text: expected at most {room} bytes, a special token counted as one, got"
             sizes = checked(sizes, longest <= room, message, longest)
         rows = tf.RaggedTensor.from_row_lengths(tf.gather(table, numbers), sizes)

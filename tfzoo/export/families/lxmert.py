@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.export.answers import checked, class_names, probabilities, ranked
+from tfzoo.export.answers import checked_ids, class_names, probabilities, ranked
 from tfzoo.export.endpoint import Endpoint, ServingError
 from tfzoo.export.options import ServingOptions
 from tfzoo.models.lxmert.question_answering import TFLxmertForQuestionAnswering
@@ -23,7 +23,8 @@ _QUESTION, _OBJECTS = "what is it?", 2  # of the example
 def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpoint]:
     """The signatures of an LXMERT model.
 
-    Features and boxes of objects come from an external detector, see `tfzoo.preprocessing.lxmert_features`.
+    Features and boxes of objects come from an external detector, see
+    `tfzoo.preprocessing.lxmert_features`.
 
     Args:
         model: A `TFLxmertForQuestionAnswering`.
@@ -60,11 +61,7 @@ def _answer(model: Any, tokenizer: Any, options: ServingOptions) -> Endpoint:
     names = class_names(options, model.num_qa_labels, config.id2label, type(model).__name__)
 
     def answer(input_ids: tf.Tensor, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        length, limit = tf.shape(input_ids)[1], config.max_position_embeddings
-        message = f"input_ids: expected at most {limit} tokens, got"
-        ids = checked(input_ids, length <= limit, message, length)
-        message = f"input_ids: expected ids in [0, {config.vocab_size})"
-        ids = checked(ids, tf.reduce_all((ids >= 0) & (ids < config.vocab_size)), message)
+        ids = checked_ids(input_ids, config.vocab_size, config.max_position_embeddings)
         outputs = model(input_ids=ids, **inputs, training=False, return_dict=True)
         odds = probabilities(outputs.question_answering_score)
         answers, scores = ranked(odds, names, options.top_k)
