@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfzoo.export.answers import checked
 from tfzoo.export.graph_orientation import bytes_at, orientation_of, upright
 
-__all__ = ["decode_image", "image_size"]
+__all__ = ["decode_image", "example_image", "image_size"]
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # then width and height, four bytes each
@@ -82,3 +82,18 @@ def _png_size(encoded: tf.Tensor) -> tf.Tensor:
     digits = tf.reshape(bytes_at(encoded, len(_PNG), 8), (2, 4))
     width_and_height = tf.reduce_sum(digits * tf.constant([2**24, 2**16, 2**8, 1]), axis=1)
     return tf.reverse(width_and_height, [0])
+
+
+def example_image(height: int = 240, width: int = 320) -> bytes:
+    """A small grey JPEG, for examples of requests.
+
+    Args:
+        height: In pixels.
+        width: In pixels.
+
+    Example:
+        >>> image_size(tf.constant(example_image())).numpy().tolist()
+        [240, 320]
+    """
+    grey = tf.fill((height, width, 3), tf.constant(128, tf.uint8))
+    return tf.io.encode_jpeg(grey).numpy()

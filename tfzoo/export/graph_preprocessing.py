@@ -144,6 +144,11 @@ def graph_preprocessing(processor: Any, max_pixels: int = 2**26) -> GraphPreproc
 # ---- the processors, each in its own order
 def _videomae(p: VideoMAEImageProcessor) -> tuple[list[Step], Size]:
     size, crop = size_dict(p.size, square=False), size_dict(p.crop_size)
+    if "longest_edge" in size:
+        raise ServingError(
+            f"{type(p).__name__}: expected a size of shortest_edge, or height and width, got "
+            f"{size}."
+        )
     steps, out = _resized(p, size)
     if p.do_center_crop:
         out = (crop["height"], crop["width"])
@@ -165,9 +170,13 @@ def _perceiver(p: PerceiverImageProcessor) -> tuple[list[Step], Size]:
 
 
 def _owlv2(p: Owlv2ImageProcessor) -> tuple[list[Step], Size]:
-    size = size_dict(p.size)
-    out = (size["height"], size["width"]) if p.do_resize else None
-    out, factor = _fixed(p, out), p.rescale_factor if p.do_rescale else 1.0
+    if not p.do_rescale or not p.rescale_factor:
+        raise ServingError(
+            f"{type(p).__name__}: encoded images hold 0 to 255 and must be rescaled: set "
+            "do_rescale, with a rescale_factor other than 0."
+        )
+    size, factor = size_dict(p.size), p.rescale_factor
+    out = _fixed(p, (size["height"], size["width"]) if p.do_resize else None)
 
     def place(image: tf.Tensor) -> tf.Tensor:
         canvas = tf.shape(image)[:2]
@@ -261,9 +270,9 @@ def _center_crop(image: tf.Tensor, size: Any) -> tf.Tensor:
     size, shape = tf.convert_to_tensor(size), tf.shape(image)[:2]
     begin, missing = tf.maximum((shape - size) // 2, 0), tf.maximum(size - shape, 0)
     kept, before = tf.minimum(shape, size), (missing + 1) // 2
-    image = tf.slice(image, tf.pad(begin, [[0, 1]]), tf.concat([kept, [-1]], 0))
+    image = tf.slice(image, tf.pad(begin, [[0, 1]]), tf.concat([kept, [3]], 0))
     border = tf.stack([before, missing - before], axis=1)
-    return tf.pad(image, tf.pad(border, [[0, 1], [0, 0]]))
+    return tf.ensure_shape(tf.pad(image, tf.pad(border, [[0, 1], [0, 0]])), (None, None, 3))
 
 
 def _crop_share(image: tf.Tensor, shares: list[float]) -> tf.Tensor:

@@ -198,7 +198,8 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
         """The second half of the model: prompts, and the similarities of videos and texts.
 
         Args:
-            text: (Q, P), as `get_text_features` gives them.
+            text: (Q, P), as `get_text_features` gives them; or (B, Q, P), other texts for each
+                video.
             video: (B, P), as `get_video_features` gives them.
             frames: (B T, 1 + N, D), last hidden state of the vision tower.
 
@@ -206,7 +207,7 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
             `logits_per_video` (B, Q), `logits_per_text` (Q, B), `text_embeds` (B, Q, P) and
             `video_embeds` (B, P).
         """
-        text = ops.expand_dims(text, 0)
+        text = text if len(text.shape) == 3 else ops.expand_dims(text, 0)
         text = text + self.prompts_generator(text, self._visual_prompts(frames))
         count, width = ops.shape(text)[1], self.config.projection_dim
         text = ops.broadcast_to(text, (ops.shape(video)[0], count, width))

@@ -1,0 +1,134 @@
+"""What X-CLIP serves: which of some texts a clip shows."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfzoo.clip_inputs import check_frames
+from tfzoo.export.answers import checked, probabilities, ranked
+from tfzoo.export.clip_texts import checked_ids, text_inputs
+from tfzoo.export.endpoint import Endpoint, ServingError
+from tfzoo.export.graph_videos import clip_inputs, clip_reader
+from tfzoo.export.options import ServingOptions
+from tfzoo.inputs import InputTable
+from tfzoo.models.xclip.model import TFXCLIPModel
+from tfzoo.models.xclip.towers import VIDEOS
+from tfzoo.preprocessing.videomae import VideoMAEImageProcessor
+
+__all__ = ["OPTIONS", "endpoints"]
+
+OPTIONS = frozenset({"labels", "top_k", "max_pixels"})
+
+
+def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpoint]:
+    """The signatures of an X-CLIP model.
+
+    Args:
+        model: A `TFXCLIPModel`.
+        processor: Its `XCLIPProcessor`; without labels its `VideoMAEImageProcessor` will do.
+        options: `labels`, the texts that `classify_frames` chooses from; `top_k`; `max_pixels` of
+            a frame.
+
+    Returns:
+        `classify_frames` if there are labels, whose texts are encoded here, once for all;
+        `encode_texts`, and `classify_frames_with_texts`, which takes what that gave.
+
+    Raises:
+        ServingError: Another model or processor, or labels that the model cannot take.
+    """
+    if not isinstance(model, TFXCLIPModel):
+        raise ServingError(
+            f"{type(model).__name__} has no signature in the user's terms; TFXCLIPModel has. "
+            "model.export writes its inputs and outputs as they are."
+        )
+    vision = model.config.vision_config
+
+    def check(spec: tf.TensorSpec) -> None:
+        owner = type(model).__name__
+        InputTable((VIDEOS,), ["pixel_values"], owner).check({spec.name: spec}, model.config)
+        check_frames(owner, spec.shape, vision, interpolate=False)
+
+    read = clip_reader(processor, VideoMAEImageProcessor, vision.num_frames, check, options)
+
+    def score(frames: tf.Tensor, texts: tf.Tensor) -> tf.Tensor:
+        video, states = model.encode_videos(read(frames))
+        outputs = model.compare(tf.cast(texts, video.dtype), video, states)
+        return probabilities(outputs["logits_per_video"])
+
+    served = [_with_texts(model, score, options), _encode_texts(model)]
+    if options.labels is None:
+        return served
+    return [_classify_frames(model, processor, score, options), *served]
+
+
+def _classify_frames(
+    model: TFXCLIPModel, processor: Any, score: Any, options: ServingOptions
+) -> Endpoint:
+    """`classify_frames`: encoded frames -> labels, scores."""
+    bank = _encoded(model, processor, options.labels)
+
+    def classify_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        odds = score(frames, tf.constant(bank))
+        labels, scores = ranked(odds, options.labels, options.top_k)
+        return {"labels": labels, "scores": scores}
+
+    return Endpoint(
+        "classify_frames", classify_frames, *clip_inputs(model.config.vision_config.num_frames)
+    )
+
+
+def _encoded(model: TFXCLIPModel, processor: Any, labels: Any) -> np.ndarray:
+    """The labels' texts, (Q, P) float32."""
+    tokenizer = getattr(processor, "tokenizer", None)
+    if tokenizer is None:
+        raise ServingError(
+            "The labels of X-CLIP are texts, which a tokenizer must read: pass an XCLIPProcessor, "
+            f"got a {type(processor).__name__}."
+        )
+    with warnings.catch_warnings():  # of what the model then refuses
+        warnings.filterwarnings("ignore", "A text has .* tokens, the model takes")
+        try:
+            classifier = model.zero_shot_classifier(labels, tokenizer=tokenizer)
+        except ValueError as error:
+            raise ServingError(f"labels: {error}") from error
+    return keras.ops.convert_to_numpy(keras.ops.cast(classifier.text_features, "float32"))
+
+
+def _with_texts(model: TFXCLIPModel, score: Any, options: ServingOptions) -> Endpoint:
+    """`classify_frames_with_texts`: encoded frames, and texts and their names -> labels, scores."""
+    config = model.config
+    width = config.projection_dim
+
+    def classify_frames_with_texts(
+        frames: tf.Tensor, text_features: tf.Tensor, labels: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        shape, wanted = tf.shape(text_features)[:2], tf.shape(labels)
+        message = "text_features: expected one or more texts for each clip, as many as labels, got"
+        rows = tf.concat([tf.shape(frames)[:1], wanted[1:]], 0)
+        fits = tf.reduce_all(shape == wanted) & tf.reduce_all(shape == rows) & (shape[1] > 0)
+        odds = score(frames, checked(text_features, fits, message, shape))
+        best, places = tf.math.top_k(odds, tf.minimum(options.top_k, shape[1]))
+        return {"labels": tf.gather(labels, places, batch_dims=1), "scores": best}
+
+    specs, example = clip_inputs(config.vision_config.num_frames)
+    specs["text_features"] = tf.TensorSpec([None, None, width], tf.float32, "text_features")
+    specs["labels"] = tf.TensorSpec([None, None], tf.string, "labels")
+    example["text_features"] = np.eye(2, width, dtype="float32")[None]
+    example["labels"] = np.array([[b"one", b"another"]], object)
+    return Endpoint("classify_frames_with_texts", classify_frames_with_texts, specs, example)
+
+
+def _encode_texts(model: TFXCLIPModel) -> Endpoint:
+    """`encode_texts`: ids -> text_features, a row for each text."""
+    config = model.config.text_config
+
+    def encode_texts(input_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = model.get_text_features(checked_ids(input_ids, config))
+        return {"text_features": tf.cast(features, tf.float32)}
+
+    return Endpoint("encode_texts", encode_texts, *text_inputs(config))
