@@ -190,6 +190,7 @@ def _images(names: list[str], example: bytes) -> tuple[dict[str, tf.TensorSpec],
 def _frames(encoded: tf.Tensor, max_pixels: int) -> tf.Tensor:
     """(B, 2) strings -> (B, 2, height, width, 3) float32, values of 0 to 255."""
     flat = tf.reshape(encoded, (-1,))
+    flat = checked(flat, tf.size(flat) > 0, "image1, image2: expected frames, got an empty batch")
     size = tf.shape(decode_image(flat[0], max_pixels))
     message = "image1, image2: all frames of a request must have one size, got"
 
