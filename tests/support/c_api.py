@@ -39,13 +39,13 @@ def _library() -> ctypes.CDLL:
     (folder,) = importlib.util.find_spec("tensorflow").submodule_search_locations
     for name in ("libtensorflow_framework*", "libtensorflow_cc*"):
         path = min(Path(folder).glob(name), key=lambda path: len(path.name))
-        library = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
+        library = ctypes.CDLL(str(path))
     pointers = ("NewStatus", "NewSessionOptions", "NewGraph", "LoadSessionFromSavedModel")
     pointers += ("GraphOperationByName", "AllocateTensor", "TensorData", "StringGetDataPointer")
     for name in pointers:
         getattr(library, f"TF_{name}").restype = ctypes.c_void_p
     library.TF_Message.restype = ctypes.c_char_p
-    library.TF_Dim.restype = ctypes.c_int64
+    library.TF_Dim.restype = library.TF_TensorElementCount.restype = ctypes.c_int64
     for name in ("TensorByteSize", "StringGetSize"):
         getattr(library, f"TF_{name}").restype = ctypes.c_size_t
     return library
@@ -106,9 +106,10 @@ class Session:
             status.check()
             return {n: _array(tf, t) for n, t in zip(fetches, taken, strict=True)}
         finally:
+            for tensor in given:
+                _empty(tf, tensor)
             for tensor in (*given, *taken):
-                if tensor is not None:
-                    tf.TF_DeleteTensor(ctypes.c_void_p(tensor))
+                tf.TF_DeleteTensor(ctypes.c_void_p(tensor))
 
     def _places(self, tensors: Mapping[str, str], names: Any) -> Any:
         def place(tensor: str) -> tuple[int, int]:
@@ -161,12 +162,21 @@ def _tensor(tf: ctypes.CDLL, value: Any) -> int:
     return tensor
 
 
+def _empty(tf: ctypes.CDLL, address: int) -> None:
+    """Free the texts of a tensor that was made here, which TensorFlow does not."""
+    tensor = ctypes.c_void_p(address)
+    if tf.TF_TensorType(tensor) == _STRING:
+        data = tf.TF_TensorData(tensor)
+        for number in range(tf.TF_TensorElementCount(tensor)):
+            tf.TF_StringDealloc(ctypes.c_void_p(data + number * _STRING_SIZE))
+
+
 def _array(tf: ctypes.CDLL, address: int) -> np.ndarray:
     """A copy of a tensor's values."""
     tensor = ctypes.c_void_p(address)
     shape = [tf.TF_Dim(tensor, axis) for axis in range(tf.TF_NumDims(tensor))]
     dtype, data = np.dtype(_DTYPES[tf.TF_TensorType(tensor)]), tf.TF_TensorData(tensor)
-    if dtype != object:
+    if dtype.kind != "O":
         return np.frombuffer(ctypes.string_at(data, tf.TF_TensorByteSize(tensor)), dtype).reshape(
             shape
         )

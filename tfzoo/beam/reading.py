@@ -118,7 +118,7 @@ def reading_for(
 
     Args:
         inputs: Signature -> its inputs -> their shapes.
-        num_frames: Frames to choose of a video; where None, as many as the signature has.
+        num_frames: Frames to choose of a video; where None, as many as `serving_default` takes.
         sampling: How; where None, "spread" for grounding and "uniform" for others.
         frame_sample_rate: Distance of the frames, for "centre".
         queries: What to look for in videos.
@@ -129,9 +129,10 @@ def reading_for(
             use.
 
     Example:
-        >>> shapes = {"classify_frames": {"frames": (None, 8)}}
-        >>> reading_for(shapes)
-        Reading(signature='classify_frames', num_frames=8, sampling='uniform', ...)
+        >>> clip = {"pixel_values": (None, 8, 3, 224, 224)}
+        >>> shapes = {"classify_frames": {"frames": (None, None)}, "serving_default": clip}
+        >>> reading_for(shapes).num_frames
+        8
     """
     signature = next((name for name in _KINDS if name in inputs), None)
     if signature is None:
@@ -144,7 +145,7 @@ def reading_for(
             if value is not None:
                 raise ValueError(f"{option} is for models of videos, this one takes photos.")
         return Reading(signature)
-    own = inputs[signature]["frames"][1]
+    own = (*inputs.get("serving_default", {}).get("pixel_values", ()), None, None)[1]
     if num_frames is None and own is None:
         raise ValueError("The model takes any number of frames: say how many with num_frames.")
     if None not in (num_frames, own) and num_frames != own:

@@ -193,6 +193,7 @@ def test_flow_refuses_bad_frames_and_goes_on(flow: tuple[Any, Callable]) -> None
         ("OpticalFlow", IMAGES, {"labels": ["a"]}, "has no labels"),
         ("SequenceClassification", TOKENIZER, {"labels": ["a"]}, "each of the 2 classes .* got 1"),
         ("ImageClassificationConvProcessing", TOKENIZER, {}, "with a PerceiverImageProcessor"),
+        ("ImageClassificationLearned", IMAGES, {}, "images of 64 x 64 pixels, the .* 56 x 56"),
         ("OpticalFlow", tfzoo.VideoMAEImageProcessor(), {}, "got a VideoMAEImageProcessor"),
     ],
 )

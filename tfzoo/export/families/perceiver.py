@@ -158,11 +158,12 @@ def _classify_image(
 ) -> Endpoint:
     """`classify_image`: the bytes of a photo -> labels, scores."""
     prepare, score = graph_preprocessing(processor, options.max_pixels), _scorer(model, options)
-    spec = tf.TensorSpec((None, 3, *prepare.size), tf.float32, "pixel_values")
-    try:
-        model.check_inputs({"pixel_values": spec})
-    except ValueError as error:
-        raise ServingError(f"The processor does not fit the model. {error}") from error
+    takes = tf.TensorShape(model.inputs_table[0].spec(model.config).shape)
+    if not takes.is_compatible_with((None, 3, *prepare.size)):
+        raise ServingError(
+            f"The processor makes images of {prepare.size[0]} x {prepare.size[1]} pixels, the model "
+            f"takes {takes[2]} x {takes[3]}: set the processor's size."
+        )
 
     def classify_image(image: tf.Tensor) -> dict[str, tf.Tensor]:
         pixels, _ = prepare.images(image)

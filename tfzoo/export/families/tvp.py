@@ -12,6 +12,7 @@ from tfzoo.export.endpoint import Endpoint, ServingError
 from tfzoo.export.graph_videos import clip_inputs, clip_reader
 from tfzoo.export.options import ServingOptions
 from tfzoo.models.tvp.grounding import TFTvpForVideoGrounding
+from tfzoo.models.tvp.inputs import VIDEOS, check_videos
 from tfzoo.models.tvp.processor import TvpImageProcessor, TvpProcessor
 
 __all__ = ["OPTIONS", "endpoints"]
@@ -63,7 +64,8 @@ def _ground(
     ids = ids[:, : config.max_position_embeddings]
 
     def check(spec: tf.TensorSpec) -> None:
-        model.check_inputs({"pixel_values": spec, "input_ids": tf.TensorSpec((None, 1), tf.int64)})
+        VIDEOS.check(spec, config, type(model).__name__)
+        check_videos(type(model).__name__, tuple(spec.shape), config, interpolate=False)
 
     # prompts of one frame serve any number of them, and a moment needs two
     num_frames = config.fixed_frames or max(config.num_frames, 2)
