@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.export.answers import checked
-from tfzoo.export.clip_texts import checked_ids, text_inputs
+from tfzoo.export.answers import checked, checked_ids
+from tfzoo.export.clip_texts import text_inputs
 from tfzoo.export.detections import corners_in_pixels, detections
 from tfzoo.export.endpoint import Endpoint, ServingError
 from tfzoo.export.graph_images import example_image
@@ -152,7 +152,8 @@ def _encode_queries(model: TFOwlv2ForObjectDetection) -> Endpoint:
     config = model.config.text_config
 
     def encode_queries(input_ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        bank = model.encode_queries(checked_ids(input_ids, config))
+        ids = checked_ids(input_ids, config.vocab_size, config.max_position_embeddings)
+        bank = model.encode_queries(ids)
         return {"query_embeds": _rows(bank)}
 
     return Endpoint("encode_queries", encode_queries, *text_inputs(config))

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.clip_inputs import check_frames
-from tfzoo.export.answers import checked, probabilities, ranked
-from tfzoo.export.clip_texts import checked_ids, text_inputs
+from tfzoo.export.answers import checked, checked_ids, probabilities, ranked
+from tfzoo.export.clip_texts import text_inputs
 from tfzoo.export.endpoint import Endpoint, ServingError
 from tfzoo.export.graph_videos import clip_inputs, clip_reader
 from tfzoo.export.options import ServingOptions
@@ -128,7 +128,8 @@ def _encode_texts(model: TFXCLIPModel) -> Endpoint:
     config = model.config.text_config
 
     def encode_texts(input_ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = model.get_text_features(checked_ids(input_ids, config))
+        ids = checked_ids(input_ids, config.vocab_size, config.max_position_embeddings)
+        features = model.get_text_features(ids)
         return {"text_features": tf.cast(features, tf.float32)}
 
     return Endpoint("encode_texts", encode_texts, *text_inputs(config))
