@@ -56,7 +56,7 @@ _PHOTO: dict[str, Any] = {"image_size": 32, "num_labels": 7}
 _NAMES = [f"kind {i}" for i in range(7)]
 SERVED: dict[str, Head] = {
     "timesformer": Head(_timesformer),
-    "xclip": Head(write_xclip_checkpoint, {"queries": ["a cat", "two dogs"]}),
+    "xclip": Head(write_xclip_checkpoint, {"labels": ["a cat", "two dogs"]}),
     "owlv2": Head(write_owlv2_checkpoint, {"queries": ["a cup", "a spoon"]}),
     "owlvit": Head(partial(write_owlv2_checkpoint, kind="OwlViT"), {"queries": ["a cup"]}),
     "perceiver_masked_lm": Head(partial(_perceiver, "MaskedLM", **_TEXT)),
