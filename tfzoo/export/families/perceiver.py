@@ -161,8 +161,8 @@ def _classify_image(
     takes = tf.TensorShape(model.inputs_table[0].spec(model.config).shape)
     if not takes.is_compatible_with((None, 3, *prepare.size)):
         raise ServingError(
-            f"The processor makes images of {prepare.size[0]} x {prepare.size[1]} pixels, the model "
-            f"takes {takes[2]} x {takes[3]}: set the processor's size."
+            f"The processor makes images of {prepare.size[0]} x {prepare.size[1]} pixels, the "
+            f"model takes {takes[2]} x {takes[3]}: set the processor's size."
         )
 
     def classify_image(image: tf.Tensor) -> dict[str, tf.Tensor]:
