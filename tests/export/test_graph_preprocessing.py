@@ -160,7 +160,7 @@ def test_broken_files_are_refused_in_words(name: str, decode: Callable) -> None:
 def test_a_limit_of_pixels_is_kept() -> None:
     file = tf.constant(SOUND["rgb.png"])
     assert decode_image(file, 129 * 77).shape == (129, 77, 3)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="up to 9932 pixels.*129.*77"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?s)up to 9932 pixels.*129 +77"):
         decode_image(file, 129 * 77 - 1)
 
 
@@ -238,7 +238,7 @@ def test_videos_are_batches_of_frames() -> None:
     frames = read(*PHOTOS[:6]).reshape(2, 3)
     videos = prepare.videos(tf.constant(frames), 3)
     np.testing.assert_array_equal(videos[1, 2], run(tf.constant(frames.ravel()))[0][5])
-    with pytest.raises(tf.errors.InvalidArgumentError, match="Expected 4 frames.*3"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="(?s)Expected 4 frames.*3"):
         prepare.videos(tf.constant(frames), 4)
 
 

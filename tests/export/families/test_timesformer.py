@@ -1,4 +1,4 @@
-"""TimeSformer's `classify_frames`: the host's labels and scores; an error for a bad request alone."""
+"""TimeSformer's `classify_frames`: the host's labels and scores; errors for bad requests alone."""
 
 from __future__ import annotations
 
