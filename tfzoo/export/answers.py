@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfzoo.export.endpoint import ServingError
 from tfzoo.export.options import ServingOptions
 
-__all__ = ["checked", "checked_ids", "class_names", "probabilities", "ranked"]
+__all__ = ["checked", "checked_ids", "checked_sizes", "class_names", "probabilities", "ranked"]
 
 
 def checked(value: tf.Tensor, condition: tf.Tensor, message: str, *data: Any) -> tf.Tensor:
@@ -56,6 +56,28 @@ def checked_ids(ids: tf.Tensor, vocab_size: int, limit: int) -> tf.Tensor:
     least, most = tf.reduce_min(ids), tf.reduce_max(ids)
     message = f"input_ids: expected ids from 0 to {vocab_size - 1}, got from and to"
     return checked(ids, (least >= 0) & (most < vocab_size), message, least, most)
+
+
+def checked_sizes(inputs: Mapping[str, tf.Tensor], like: str) -> dict[str, tf.Tensor]:
+    """Tensors of a request that is refused unless their first two axes are equally long.
+
+    Args:
+        inputs: Name -> (B, N, ...).
+        like: Name of the one that the others must equal.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> sorted(checked_sizes({"ids": tf.ones((1, 3)), "mask": tf.ones((1, 3))}, "ids"))
+        ['ids', 'mask']
+    """
+    size = tf.shape(inputs[like])[:2]
+
+    def check(name: str, value: tf.Tensor) -> tf.Tensor:
+        own = tf.shape(value)[:2]
+        message = f"{name} and {like} must be equally many and equally long, got"
+        return checked(value, tf.reduce_all(own == size), message, own, size)
+
+    return {name: check(name, value) for name, value in inputs.items()}
 
 
 def class_names(

@@ -34,10 +34,10 @@ def flow_of_frames(model: Any, frames: tf.Tensor) -> tf.Tensor:
         (1, 20, 30, 2)
     """
     tile = tuple(model.config.train_size)
-    batch, _, height, width, _ = tf.unstack(tf.shape(frames))
-    fits = tf.logical_and(height >= tile[0], width >= tile[1])
+    size = tf.shape(frames)[2:4]
     message = f"image1, image2: expected frames of at least {tile[0]} x {tile[1]} pixels, got"
-    frames = checked(frames, fits, message, height, width)
+    size = checked(size, tf.reduce_all(size >= tile), message, size)
+    batch, (height, width) = tf.shape(frames)[0], tf.unstack(size)
     corners = _corners((height, width), tile)
     weight = _weights(tile)
 

@@ -83,8 +83,9 @@ def test_bad_requests_are_refused_and_the_next_is_answered(
         ({"input_ids": ids - 5}, r"ids from 0 to 30521.*\[-5\]"),
         ({"input_ids": ids + 30522}, "ids from 0 to 30521"),
         ({"input_ids": long, "attention_mask": long}, r"at most 512 tokens.*513"),
-        ({"visual_pos": good["visual_pos"][:, :2]}, "."),
-        ({"attention_mask": good["attention_mask"][:, :-1]}, "."),
+        ({"visual_pos": good["visual_pos"][:, :2]}, "visual_pos and visual_feats must be equally"),
+        ({"attention_mask": good["attention_mask"][:, :1]}, "attention_mask and input_ids must"),
+        ({"visual_attention_mask": good["visual_attention_mask"][:1]}, "visual_attention_mask and"),
     ]
     for changed, words in bad:
         with pytest.raises(tf.errors.InvalidArgumentError, match=words):

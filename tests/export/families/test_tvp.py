@@ -86,6 +86,7 @@ def test_bad_requests_are_refused_and_the_next_is_answered(
         ({"duration": np.array([5, 0], "float32")}, "seconds above 0"),
         ({"duration": np.array([5, np.nan], "float32")}, "seconds above 0"),
         ({"input_ids": good["input_ids"] + 1000}, "ids from 0 to"),
+        ({"attention_mask": good["attention_mask"][:, :1]}, "attention_mask and input_ids must"),
         ({name: value[:0] for name, value in good.items()}, "at least one text"),
     ]
     for changed, words in bad:

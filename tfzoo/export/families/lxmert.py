@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.export.answers import checked_ids, class_names, probabilities, ranked
+from tfzoo.export.answers import checked_ids, checked_sizes, class_names, probabilities, ranked
 from tfzoo.export.endpoint import Endpoint, ServingError
 from tfzoo.export.options import ServingOptions
 from tfzoo.models.lxmert.question_answering import TFLxmertForQuestionAnswering
@@ -60,9 +60,12 @@ def _answer(model: Any, tokenizer: Any, options: ServingOptions) -> Endpoint:
     config = model.config
     names = class_names(options, model.num_qa_labels, config.id2label, type(model).__name__)
 
-    def answer(input_ids: tf.Tensor, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        ids = checked_ids(input_ids, config.vocab_size, config.max_position_embeddings)
-        outputs = model(input_ids=ids, **inputs, training=False, return_dict=True)
+    def answer(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        ids = checked_ids(inputs["input_ids"], config.vocab_size, config.max_position_embeddings)
+        text = {"input_ids": ids, "attention_mask": inputs["attention_mask"]}
+        objects = {name: value for name, value in inputs.items() if name not in text}
+        inputs = checked_sizes(text, "input_ids") | checked_sizes(objects, "visual_feats")
+        outputs = model(**inputs, training=False, return_dict=True)
         odds = probabilities(outputs.question_answering_score)
         answers, scores = ranked(odds, names, options.top_k)
         return {"answers": answers, "scores": scores}

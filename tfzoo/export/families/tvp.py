@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.export.answers import checked, checked_ids
+from tfzoo.export.answers import checked, checked_ids, checked_sizes
 from tfzoo.export.endpoint import Endpoint, ServingError
 from tfzoo.export.graph_videos import clip_inputs, clip_reader
 from tfzoo.export.options import ServingOptions
@@ -75,15 +75,10 @@ def _ground(
         frames: tf.Tensor, input_ids: tf.Tensor, attention_mask: tf.Tensor, duration: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         ids = checked_ids(input_ids, config.vocab_size, config.max_position_embeddings)
+        text = checked_sizes({"input_ids": ids, "attention_mask": attention_mask}, "input_ids")
         is_length = tf.reduce_all((duration > 0) & tf.math.is_finite(duration))
         seconds = checked(duration, is_length, "duration: expected seconds above 0, got", duration)
-        outputs = model(
-            input_ids=ids,
-            pixel_values=read(frames),
-            attention_mask=attention_mask,
-            training=False,
-            return_dict=True,
-        )
+        outputs = model(**text, pixel_values=read(frames), training=False, return_dict=True)
         return {"seconds": tf.cast(outputs.logits, tf.float32) * seconds[:, None]}
 
     specs, example = clip_inputs(num_frames)
