@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,6 @@ import tensorflow as tf
 
 import tfzoo
 from tests.cli.helpers import TINY
-from tests.families.xclip_cases import config as xclip_config
 from tests.support.processes import run_python
 from tfzoo.export import Endpoint, ServingError, ServingOptions, serving
 from tfzoo.export.batching import BATCHING_FILE
@@ -25,6 +25,7 @@ from tfzoo.export.reading import read_signatures
 from tfzoo.export.warmup import WARMUP_FILE
 
 CLIP = np.ones((1, 4, 3, 16, 16), "float32")
+FEATURES = np.ones((1, 16), "float32")
 
 
 @pytest.fixture(scope="module")
@@ -34,27 +35,28 @@ def model() -> Any:
 
 
 def largest(model: Any, **changed: Any) -> Endpoint:
-    """A signature that any classifier of clips has: its best logit."""
+    """A signature that is traced at once: the best logit of given features."""
     values = {
         "name": "largest",
-        "function": lambda pixels: {
-            "logit": tf.reduce_max(model(pixel_values=pixels).logits, axis=-1),
-            "name": tf.fill([tf.shape(pixels)[0]], "best"),
+        "function": lambda x: {
+            "logit": tf.reduce_max(model.classifier(x), axis=-1),
+            "name": tf.fill([tf.shape(x)[0]], "best"),
         },
-        "inputs": {"pixels": tf.TensorSpec([None, *CLIP.shape[1:]], "float32")},
-        "example": {"pixels": CLIP},
+        "inputs": {"x": tf.TensorSpec([None, 16], "float32")},
+        "example": {"x": FEATURES},
     }
     return Endpoint(**{**values, **changed})
 
 
 @pytest.fixture
-def family(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+def family(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A family of one signature that stands for all; a test may change what it offers."""
     stand_in = SimpleNamespace(
         OPTIONS=frozenset({"labels", "top_k"}),
         endpoints=lambda model, processor, options: [largest(model)],
     )
     monkeypatch.setattr(serving, "_family", lambda model: stand_in)
+    monkeypatch.setattr(serving, "default_endpoint", lambda m: largest(m, name="serving_default"))
     return stand_in
 
 
@@ -72,7 +74,7 @@ def test_version_is_complete(model: Any, family: Any, tmp_path: Path) -> None:
     offered = read_signatures(folder)
     assert list(offered) == ["largest", "serving_default"]
     inputs, outputs = offered["largest"]
-    assert inputs["pixels"].shape.as_list() == [None, 4, 3, 16, 16]
+    assert inputs["x"].shape.as_list() == [None, 16]
     assert {name: spec.dtype for name, spec in outputs.items()} == {
         "logit": tf.float32,
         "name": tf.string,
@@ -81,7 +83,17 @@ def test_version_is_complete(model: Any, family: Any, tmp_path: Path) -> None:
     assert mode == (tmp_path / "clips").stat().st_mode & 0o777, "readable as any new folder"
 
 
-def test_tensorflow_alone_runs_it(model: Any, family: Any, tmp_path: Path) -> None:
+def test_tensorflow_alone_runs_it(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = Endpoint(
+        "largest",
+        lambda pixels: {"logit": tf.reduce_max(model(pixel_values=pixels).logits, axis=-1)},
+        {"pixels": tf.TensorSpec([None, *CLIP.shape[1:]], "float32")},
+        {"pixels": CLIP},
+    )
+    stand_in = SimpleNamespace(OPTIONS=frozenset(), endpoints=lambda *_: [endpoint])
+    monkeypatch.setattr(serving, "_family", lambda model: stand_in)
     folder = export(model, tmp_path)
     clips = np.random.default_rng(0).normal(size=(3, 4, 3, 16, 16)).astype("float32")
     np.save(tmp_path / "clips.npy", clips)
@@ -107,35 +119,32 @@ def test_warmup_can_be_left_out(model: Any, family: Any, tmp_path: Path) -> None
 
 
 def test_chosen_signatures(model: Any, family: Any, tmp_path: Path) -> None:
-    family.endpoints = lambda *_: [largest(model), largest(model, name="other")]
-    folder = export(model, tmp_path, signatures=["other"])
-    assert list(read_signatures(folder)) == ["other", "serving_default"]
-    folder = export(model, tmp_path, signatures=["serving_default"], version=2)
-    assert list(read_signatures(folder)) == ["serving_default"]
+    other = largest(model, name="other", function=lambda x: {"y": x})
+    family.endpoints = lambda *_: [largest(model), other]
+    offered = read_signatures(export(model, tmp_path, signatures=["other", "largest"]))
+    assert list(offered) == ["largest", "other", "serving_default"]
+    assert list(offered["serving_default"][1]) == ["y"], "the first one"
+    offered = read_signatures(export(model, tmp_path, signatures=["serving_default"], version=2))
+    assert list(offered) == ["serving_default"]
+    assert list(offered["serving_default"][1]) == ["logit", "name"], "the model's own"
     with pytest.raises(ServingError, match="no signature 'othr' here; did you mean 'other'"):
         export(model, tmp_path, signatures=["othr"], version=3)
     with pytest.raises(ServingError, match="list of names, got the one text 'other'"):
         export(model, tmp_path, signatures="other", version=3)
+    with pytest.raises(ServingError, match="list of names, got an empty one"):
+        export(model, tmp_path, signatures=[], version=3)
     assert sorted(os.listdir(tmp_path / "clips")) == ["1", "2"]
 
 
-def test_batching_file_names_what_cannot_be_batched(family: Any, tmp_path: Path) -> None:
-    family.endpoints = lambda *_: []
-
-    def batching(model: Any, version: int) -> str | None:
-        file = export(model, tmp_path, version=version) / BATCHING_FILE
-        return file.read_text() if file.exists() else None
-
-    clips = tfzoo.TFTimesformerForVideoClassification
-    text = batching(clips(tfzoo.TimesformerConfig(**TINY)), 1)
+def test_only_what_keeps_rows_apart_may_be_batched(
+    model: Any, family: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It compares all rows with all: put together, two requests would get four answers.
+    pairs = largest(model, name="serving_default", function=lambda x: {"y": x @ tf.transpose(x)})
+    monkeypatch.setattr(serving, "default_endpoint", lambda model: pairs)
+    assert not (export(model, tmp_path) / BATCHING_FILE).exists()
+    text = (export(model, tmp_path, version=2, signatures=["largest"]) / BATCHING_FILE).read_text()
     assert "max_batch_size { value: 8 }" in text
-    assert "serving_default" not in text
-    pairs = tfzoo.TFXCLIPModel(tfzoo.XCLIPConfig(**xclip_config()))
-    assert "# serving_default compares all rows with all" in batching(pairs, 2)
-    # All frames of a clip are classified on their own: four answers to one clip, so a server
-    # that batches would not even get through the warm-up.
-    config = tfzoo.TimesformerConfig(**TINY, attention_type="space_only")
-    assert batching(clips(config), 3) is None
 
 
 # ---- versions
@@ -208,7 +217,7 @@ def test_a_disk_that_is_too_full_is_refused(
 
 def test_a_disk_that_fills_up_is_an_error(model: Any, family: Any, tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # the system refuses longer files
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, hard))  # the system refuses longer files
     try:
         with pytest.raises(OSError, match="could not be written"):
             export(model, tmp_path)
@@ -245,26 +254,28 @@ def test_what_is_no_model(tmp_path: Path, model: Any, monkeypatch: pytest.Monkey
 
 
 def test_examples_are_run(model: Any, family: Any, tmp_path: Path) -> None:
-    def offer(**changed: Any) -> None:
-        family.endpoints = lambda *_: [largest(model, **changed)]
+    def refusal(function: Callable) -> str:
+        family.endpoints = lambda *_: [largest(model, function=function)]
+        with pytest.raises(ServingError) as caught:
+            export(model, tmp_path)
+        return str(caught.value)
 
-    offer(function=lambda pixels: {"mean": tf.reduce_mean(pixels)})
-    with pytest.raises(ServingError, match="largest does not give one answer for each row"):
-        export(model, tmp_path)
-    offer(function=lambda pixels: {"mean": tf.reduce_mean(pixels / 0.0, axis=[1, 2, 3, 4])})
-    with pytest.raises(ServingError, match="largest: mean is not finite.*damaged"):
-        export(model, tmp_path)
-    check = tf.debugging.assert_less
-    offer(function=lambda pixels: {"x": check(pixels, 0.5, "too bright") or pixels[:, 0, 0, 0, 0]})
-    with pytest.raises(ServingError, match="largest does not run: .*too bright"):
-        export(model, tmp_path)
+    def fail(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.control_dependencies([tf.debugging.assert_less(x, 0.5, "too bright")]):
+            return {"y": tf.identity(x)}
+
+    rows = "largest does not give one answer for each row of a request."
+    assert refusal(lambda x: {"mean": tf.reduce_mean(x)}) == rows
+    assert refusal(lambda x: {"pairs": x @ tf.transpose(x)}) == rows
+    assert "largest: y is not finite" in refusal(lambda x: {"y": x / 0.0})
+    assert re.match("largest does not run: .*too bright", refusal(fail), re.DOTALL)
     assert os.listdir(tmp_path) == []
 
 
 def test_damaged_weights_are_noticed(family: Any, tmp_path: Path) -> None:
     model = tfzoo.TFTimesformerForVideoClassification(tfzoo.TimesformerConfig(**TINY))
     model.classifier.bias.assign([0.0, np.nan, 0.0])
-    with pytest.raises(ServingError, match="serving_default: logits is not finite"):
+    with pytest.raises(ServingError, match="serving_default: logit is not finite"):
         export(model, tmp_path)
 
 

@@ -69,7 +69,7 @@ def _add_serving_options(group: Any) -> None:
         metavar="NAME",
         nargs="+",
         action="extend",
-        help="write these signatures only, and serving_default; default: all of the family's",
+        help="write these signatures alone, the first as serving_default, too; default: all",
     )
     group.add_argument("--version", metavar="N", type=_version, help="default: 1")
     texts = {"metavar": "FILE|A,B,C", "help": None}

@@ -6,7 +6,6 @@ each version, and leaves models without one as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = ["BATCHING_FILE", "write_batching"]
@@ -17,23 +16,16 @@ BATCHING_FILE = Path("batching_params.pbtxt")
 _TEXT = """\
 # Requests of one signature whose inputs differ in their first axis alone are run together.
 # Lengths are never padded by the server: it would pad masks with ones.
-{exceptions}\
-max_batch_size {{ value: 8 }}
-batch_timeout_micros {{ value: 2000 }}
-max_enqueued_batches {{ value: 64 }}
-"""
-_EXCEPTION = """\
-# {name} compares all rows with all: a server that batches answers it only where every input has
-# as many rows.
+max_batch_size { value: 8 }
+batch_timeout_micros { value: 2000 }
+max_enqueued_batches { value: 64 }
 """
 
 
-def write_batching(folder: Path, exceptions: Sequence[str]) -> None:
+def write_batching(folder: Path) -> None:
     """Write the parameters into the folder of a version.
 
     Args:
-        folder: Of the SavedModel.
-        exceptions: Names of signatures whose answers are not one for each row.
+        folder: Of the SavedModel, all of whose signatures answer each row on its own.
     """
-    said = "".join(_EXCEPTION.format(name=name) for name in exceptions)
-    (folder / BATCHING_FILE).write_text(_TEXT.format(exceptions=said), encoding="utf-8")
+    (folder / BATCHING_FILE).write_text(_TEXT, encoding="utf-8")

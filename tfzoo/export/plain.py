@@ -14,7 +14,6 @@ __all__ = ["DEFAULT", "default_endpoint"]
 
 DEFAULT = "serving_default"
 _TOKENS = 8  # of a text where the length is free; shorter where the model takes no more
-_FREE = {"sequence": "max_position_embeddings", "objects": None}
 _SIDES = {"height", "width"}
 
 
@@ -62,9 +61,9 @@ def _size(axis: str, place: int, config: Any) -> int:
         return 1
     if axis in _SIDES:
         return config.image_size
-    if axis in _FREE:
-        most = getattr(config, _FREE[axis] or "", _TOKENS)
-        return min(_TOKENS, most)
+    if axis == "sequence":
+        text = getattr(config, "text_config", config)
+        return min(_TOKENS, text.max_position_embeddings)
     return 1
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +21,7 @@ from tfzoo.export.batching import write_batching
 from tfzoo.export.endpoint import Endpoint, ServingError
 from tfzoo.export.options import ServingOptions
 from tfzoo.export.plain import DEFAULT, default_endpoint
-from tfzoo.export.trial import Trial, try_out
+from tfzoo.export.trial import try_out
 from tfzoo.export.warmup import write_warmup
 from tfzoo.files import replacing
 from tfzoo.modeling import TFPreTrainedModel
@@ -54,7 +56,8 @@ def export_serving(
         version: Number of the version to write.
         labels: Name of each class where the config's are not wanted.
         warmup: Write a request of each signature for the server to run before it answers others.
-        signatures: Names of the family's signatures to write; all where None.
+        signatures: Names of the signatures to write, the first of which is `serving_default`, too,
+            where that is not among them; all where None.
         **options: Further fields of `tfzoo.export.ServingOptions` that the family takes, e.g.
             `queries` of a detector, or `top_k`.
 
@@ -78,11 +81,13 @@ def export_serving(
     family = _family(model)
     chosen = _options(family, type(model).__name__, {"labels": labels, **options})
     _check_space(model, folder)
-    offered = family.endpoints(model, processor, chosen)
-    endpoints = [default_endpoint(model), *_selected(offered, signatures)]
+    offered = [default_endpoint(model), *family.endpoints(model, processor, chosen)]
+    endpoints = _selected(offered, signatures)
     archive = keras.export.ExportArchive()
-    trials = [_add(archive, endpoint) for endpoint in endpoints]
-    _publish(archive, folder, trials, warmup)
+    keeps_rows = [_add(archive, endpoint) for endpoint in endpoints]
+    if DEFAULT not in [endpoint.name for endpoint in endpoints]:  # Keras makes it the first one
+        endpoints = [*endpoints, replace(endpoints[0], name=DEFAULT)]
+    _publish(archive, folder, endpoints if warmup else [], all(keeps_rows))
     return folder
 
 
@@ -156,46 +161,52 @@ def _check_space(model: TFPreTrainedModel, folder: Path) -> None:
         )
 
 
-def _selected(offered: Sequence[Endpoint], names: Sequence[str] | None) -> list[Endpoint]:
-    """The endpoints of the given names."""
+def _selected(offered: Sequence[Endpoint], names: Sequence[str] | None) -> Sequence[Endpoint]:
+    """The endpoints of the given names, in that order."""
     if names is None:
-        return list(offered)
-    if isinstance(names, str):
-        raise ServingError(f"signatures must be a list of names, got the one text {names!r}.")
+        return offered
+    if isinstance(names, str) or not names:
+        what = "an empty one" if not names else f"the one text {names!r}"
+        raise ServingError(f"signatures must be a list of names, got {what}.")
     by_name = {endpoint.name: endpoint for endpoint in offered}
     for name in names:
-        if name not in by_name and name != DEFAULT:
+        if name not in by_name:
             near = difflib.get_close_matches(name, by_name, 1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ServingError(
                 f"There is no signature {name!r} here; {hint}There are {', '.join(by_name)}."
             )
-    return [endpoint for name, endpoint in by_name.items() if name in names]
+    return [by_name[name] for name in dict.fromkeys(names)]
 
 
-def _add(archive: Any, endpoint: Endpoint) -> Trial:
-    """Trace an endpoint into the archive, and run it."""
+def _add(archive: Any, endpoint: Endpoint) -> bool:
+    """Trace an endpoint into the archive and run it; returns whether it keeps rows apart."""
     signature = {
         name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in endpoint.inputs.items()
     }
     function = archive.add_endpoint(
         endpoint.name, lambda inputs: endpoint.function(**inputs), input_signature=[signature]
     )
-    trial = try_out(endpoint, function)
-    if endpoint.name != DEFAULT and not trial.keeps_rows:
+    keeps_rows = try_out(endpoint, function)
+    if endpoint.name != DEFAULT and not keeps_rows:
         raise ServingError(f"{endpoint.name} does not give one answer for each row of a request.")
-    return trial
+    return keeps_rows
 
 
-def _publish(archive: Any, folder: Path, trials: Iterable[Trial], warmup: bool) -> None:
+def _publish(archive: Any, folder: Path, warm_up: Sequence[Endpoint], can_be_batched: bool) -> None:
     """Write the version beside its place, under a name that is no number, and move it there."""
-    trials = list(trials)
-    with replacing(folder, force=False) as unfinished:
-        try:
+    is_new = not folder.parent.exists()
+    try:
+        with replacing(folder, force=False) as unfinished:
             archive.write_out(str(unfinished), verbose=False)
-            if warmup:
-                write_warmup(unfinished, folder.parent.name, [t.endpoint for t in trials])
-            if all(trial.survives_batching for trial in trials):
-                write_batching(unfinished, [t.endpoint.name for t in trials if not t.keeps_rows])
-        except tf.errors.OpError as error:
+            if warm_up:
+                write_warmup(unfinished, folder.parent.name, warm_up)
+            if can_be_batched:
+                write_batching(unfinished)
+    except BaseException as error:
+        if is_new:
+            with contextlib.suppress(OSError):
+                folder.parent.rmdir()
+        if isinstance(error, tf.errors.OpError):
             raise OSError(f"{folder} could not be written: {error.message}") from error
+        raise

@@ -10,46 +10,30 @@ import tensorflow as tf
 
 from tfzoo.export.endpoint import Endpoint, ServingError
 
-__all__ = ["Trial", "try_out"]
+__all__ = ["try_out"]
 
 
-class Trial:
-    """What running a signature's example has shown.
-
-    Attributes:
-        endpoint: The signature.
-        survives_batching: Whether a server that batches could run the example as it is.
-        keeps_rows: Whether each output has a row for each row of the inputs, of a shape that does
-            not depend on how many there are.
-    """
-
-    def __init__(
-        self, endpoint: Endpoint, once: Mapping[str, Any], twice: Mapping[str, Any]
-    ) -> None:
-        self.endpoint = endpoint
-        rows = {len(value) for value in endpoint.example.values()}
-        self.survives_batching = len(rows) == 1 and all(
-            value.shape[:1] == list(rows) for value in once.values()
-        )
-        self.keeps_rows = self.survives_batching and all(
-            value.shape == [2 * len(once[name]), *once[name].shape[1:]]
-            for name, value in twice.items()
-        )
-
-
-def try_out(endpoint: Endpoint, function: Callable[[Mapping[str, Any]], Any]) -> Trial:
+def try_out(endpoint: Endpoint, function: Callable[[Mapping[str, Any]], Any]) -> bool:
     """Run a signature on its example, and on the example twice in one batch.
 
     Args:
         endpoint: The signature.
         function: The traced function, which takes the inputs as a dict.
 
+    Returns:
+        Whether each output has a row for each row of the inputs, of a shape that does not depend on
+        how many there are: only then may a server put requests together.
+
     Raises:
         ServingError: The example does not run, or an answer is not finite.
     """
     double = {name: np.concatenate([value] * 2) for name, value in endpoint.example.items()}
     once, twice = (_run(endpoint, function, inputs) for inputs in (endpoint.example, double))
-    return Trial(endpoint, once, twice)
+    rows = {len(value) for value in endpoint.example.values()}
+    return len(rows) == 1 and all(
+        value.shape[:1] == list(rows) and twice[name].shape == [2 * len(value), *value.shape[1:]]
+        for name, value in once.items()
+    )
 
 
 def _run(endpoint: Endpoint, function: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
