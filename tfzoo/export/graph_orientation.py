@@ -10,7 +10,7 @@ __all__ = ["bytes_at", "orientation_of", "upright"]
 
 _PARTS = 64  # segments or chunks that are looked into: a file may have millions of empty ones
 _ENTRIES = 64  # of the first EXIF directory
-_ORIENTATION = 0x0112
+_ORIENTATION, _SHORT = 0x0112, 3
 
 Reader = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -131,9 +131,10 @@ def _entry(encoded: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
 
     halves = number(tf.reshape(head[4:], (2, 2)))
     low, high = tf.where(is_little, halves[0], halves[1]), tf.where(is_little, halves[1], halves[0])
-    start += low + 65536 * high
+    start += tf.where(high < 2**14, low + 65536 * high, tf.strings.length(encoded))
     count = number(bytes_at(encoded, start, 2))
     entries = tf.reshape(bytes_at(encoded, start + 2, 12 * _ENTRIES), (_ENTRIES, 12))
-    is_it = (number(entries[:, :2]) == _ORIENTATION) & (tf.range(_ENTRIES) < count)
+    is_it = (number(entries[:, :2]) == _ORIENTATION) & (number(entries[:, 2:4]) == _SHORT)
+    is_it &= tf.range(_ENTRIES) < count
     value = tf.reduce_max(tf.where(is_it, number(entries[:, 8:10]), 0))
     return tf.where((value >= 1) & (value <= 8), value, 1)

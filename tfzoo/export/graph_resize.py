@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import PIL
 import tensorflow as tf
 
 __all__ = ["FILTERS", "antialiased_resize", "resize"]
 
 Taps = tuple[tf.Tensor, tf.Tensor]
 
+_DOWN_FIRST = int(PIL.__version__.split(".")[0]) >= 13  # tall images; all across first before
 _PRECISION = 22  # bits after the point of Pillow's weights
 _TRUNCATE = 4.0  # scikit-image's blur ends after so many standard deviations
 
@@ -56,17 +58,28 @@ def resize(image: tf.Tensor, size: tf.Tensor, resample: int = 2) -> tf.Tensor:
         resample: Pillow's number of the filter: 1 Lanczos, 2 bilinear, 3 bicubic.
 
     Returns:
-        (new height, new width, C) uint8, Pillow's to the last bit.
+        (new height, new width, C) uint8: to the last bit what the Pillow gives that is installed
+        where the graph is made.
 
-    Source: `PIL.Image.Image.resize` of Pillow 12.
+    Source: `PIL.Image.Image.resize`. Since Pillow 13, images whose height is reduced by much more
+    than their width are resized downwards first, which moves some values by one.
 
     Example:
         >>> resize(tf.zeros((4, 6, 3), tf.uint8), tf.constant([2, 3])).shape
         TensorShape([2, 3, 3])
     """
-    columns = _each_column(image)
-    columns = _filtered(columns, size[1], resample)
-    return _filtered(_each_column(columns), size[0], resample)
+
+    def down(pixels: tf.Tensor) -> tf.Tensor:
+        return _filtered(pixels, size[0], resample)
+
+    def across(pixels: tf.Tensor) -> tf.Tensor:
+        return _each_column(_filtered(_each_column(pixels), size[1], resample))
+
+    if not _DOWN_FIRST:
+        return down(across(image))
+    fewer = tf.shape(image)[:2] - size
+    is_tall = (fewer[0] > 0) & (fewer[0] > 2 * fewer[1])
+    return tf.cond(is_tall, lambda: across(down(image)), lambda: down(across(image)))
 
 
 def antialiased_resize(
