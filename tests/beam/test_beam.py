@@ -160,7 +160,7 @@ def test_the_transform_works_in_a_pipeline_of_ones_own(
     [
         (["--input", "nothing/*.mp4"], "No file matches 'nothing/*.mp4'"),
         (["--model", "nowhere"], "nowhere is no SavedModel"),
-        (["--num-frames", "3"], "takes 8 frames, num_frames is 3"),
+        (["--num-frames", "3"], "takes 8 frames, --num-frames is 3"),
         (["--query", "a cat"], "classifies: queries are of no use"),
         (["--batch-size", "0"], "--batch-size must be at least 1"),
     ],
@@ -181,14 +181,16 @@ def test_arguments_that_cannot_be_meant(
 
 
 def test_models_without_a_signature_for_files_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"signatures serving_default; expected one of classify_"):
-        reading_for({"serving_default": {"pixel_values": [None]}})
+    with pytest.raises(ValueError, match=r"signatures a, b; expected one of classify_frames, "):
+        reading_for(["b", "a"])
     with pytest.raises(ValueError, match="say how many with num_frames"):
-        reading_for({"classify_frames": {"frames": [None, None]}})
+        reading_for(["classify_frames"])
     with pytest.raises(ValueError, match="give queries and the tokenizer"):
-        reading_for({"ground": {"frames": [None, None]}}, num_frames=4)
+        reading_for(["ground"], num_frames=4)
     with pytest.raises(ValueError, match="queries is for models of videos"):
-        reading_for({"detect_image": {"image": [None]}}, queries=["a cat"])
+        reading_for(["detect_image"], queries=["a cat"])
+    with pytest.raises(ValueError, match=r"texts that are not empty, got \[' '\]"):
+        reading_for(["ground"], num_frames=4, queries=[" "], tokenizer=lambda texts: {})
 
 
 def test_a_missing_signature_is_an_error(classifier: tuple[Any, Any, Path]) -> None:

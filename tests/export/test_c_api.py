@@ -16,22 +16,10 @@ from tests.support.c_api import RequestError, Session
 from tests.support.endpoints import as_bytes
 from tests.support.processes import run_python
 from tests.support.served import SERVED
+from tfzoo.export.examples import read_examples
 from tfzoo.export.reading import read_signatures
-from tfzoo.export.warmup import WARMUP_FILE
 
 PHOTO = Path(__file__).parents[1] / "data" / "photos" / "coffee.jpg"
-
-
-def example_requests(folder: Path) -> dict[str, dict[str, np.ndarray]]:
-    """The example of each signature, from the warm-up file."""
-    from tensorflow_serving.apis import prediction_log_pb2
-
-    found = {}
-    for record in tf.data.TFRecordDataset(str(folder / WARMUP_FILE)).as_numpy_iterator():
-        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
-        found[request.model_spec.signature_name] = inputs
-    return found
 
 
 def answers_equal(
@@ -59,7 +47,7 @@ def test_c_library_answers_as_python_does(name: str, saved: Callable[[str], Path
         n: (set(i), set(o)) for n, (i, o) in offered.items()
     }
     signatures = tf.saved_model.load(str(folder)).signatures
-    for signature, inputs in example_requests(folder).items():
+    for signature, inputs in read_examples(folder).items():
         tensors = {key: tf.constant(value) for key, value in inputs.items()}
         expected = {key: value.numpy() for key, value in signatures[signature](**tensors).items()}
         answers_equal(session.run(signature, **inputs), expected, 1e-6)

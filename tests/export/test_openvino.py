@@ -50,9 +50,10 @@ def test_openvino_computes_the_same(case: Case, tmp_path: Path) -> None:
     model.export(tmp_path / "1", verbose=False)
     specs = model._table.specs(model.config)
     given = {
-        name: inputs.get(name, np.ones(np.shape(inputs["input_ids"]), "int64")) for name in specs
+        name: np.asarray(inputs[name] if name in inputs else np.ones_like(inputs["input_ids"]))
+        for name in specs
     }
-    given = {name: np.asarray(value, specs[name].dtype) for name, value in given.items()}
+    given = {name: value.astype(specs[name].dtype) for name, value in given.items()}
     core = openvino.Core()
     compiled = core.compile_model(
         core.read_model(tmp_path / "1"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}

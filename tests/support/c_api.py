@@ -36,10 +36,10 @@ class _Output(ctypes.Structure):
 @cache
 def _library() -> ctypes.CDLL:
     """The C library of the installed wheel, whatever its version."""
-    (folder,) = importlib.util.find_spec("tensorflow").submodule_search_locations
+    folders = [Path(p) for p in importlib.util.find_spec("tensorflow").submodule_search_locations]
     for name in ("libtensorflow_framework*", "libtensorflow_cc*"):
-        path = min(Path(folder).glob(name), key=lambda path: len(path.name))
-        library = ctypes.CDLL(str(path))
+        paths = (path for folder in folders for path in folder.glob(name))
+        library = ctypes.CDLL(str(min(paths, key=lambda path: len(path.name))))
     pointers = ("NewStatus", "NewSessionOptions", "NewGraph", "LoadSessionFromSavedModel")
     pointers += ("GraphOperationByName", "AllocateTensor", "TensorData", "StringGetDataPointer")
     for name in pointers:
@@ -195,7 +195,7 @@ def _signatures(meta_graph: bytes) -> dict[str, tuple[dict[str, str], dict[str, 
     for name, signature in _entries(meta_graph, 5):
         sides = (_entries(signature, side) for side in (1, 2))
         found[name] = tuple({k: _first(info, 1).decode() for k, info in side} for side in sides)
-    return {name: sides for name, sides in found.items() if sides[1]}
+    return {name: sides for name, sides in found.items() if not name.startswith("__")}
 
 
 def _entries(message: bytes, field: int) -> Iterator[tuple[str, bytes]]:

@@ -31,10 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse("Apache Beam is not installed: pip install 'tfzoo[beam]'")
     try:
         reading = _reading(args)
-        count = _matching(args.input)
     except (OSError, ValueError) as error:
         return _refuse(str(error))
-    print(f"{count} files, {reading.signature}", file=sys.stderr)
     _run(args, reading, runner_args)
     return 0
 
@@ -93,31 +91,34 @@ def _parser() -> argparse.ArgumentParser:
 def _reading(args: argparse.Namespace) -> Any:
     """How files are read, once the model and the options are seen to fit."""
     import tensorflow as tf
+    from apache_beam.io.filesystems import FileSystems
 
     from tfzoo.beam.reading import reading_for
+    from tfzoo.export.examples import read_examples
 
     for name in ("batch_size", "shards", "num_frames", "frame_sample_rate"):
         value = getattr(args, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {value}.")
+    if not FileSystems.match([args.input])[0].metadata_list:
+        raise ValueError(f"No file matches {args.input!r}.")
     if not tf.saved_model.contains_saved_model(args.model):
         raise ValueError(
             f"{args.model} is no SavedModel: name the folder of a version, which holds "
             "saved_model.pb."
         )
-    signatures = tf.saved_model.load(args.model).signatures
-    inputs = {
-        name: {key: spec.shape.as_list() for key, spec in f.structured_input_signature[1].items()}
-        for name, f in signatures.items()
-    }
+    example = read_examples(args.model)
+    frames = next((e["frames"].shape[1] for e in example.values() if "frames" in e), None)
+    if None not in (args.num_frames, frames) and args.num_frames != frames:
+        raise ValueError(f"The model takes {frames} frames, --num-frames is {args.num_frames}.")
     tokenizer = None
     if args.tokenizer is not None:
         from tfzoo.auto import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
     return reading_for(
-        inputs,
-        num_frames=args.num_frames,
+        _signatures(args.model),
+        num_frames=args.num_frames or frames,
         sampling=args.sampling,
         frame_sample_rate=args.frame_sample_rate,
         queries=args.query,
@@ -125,18 +126,13 @@ def _reading(args: argparse.Namespace) -> Any:
     )
 
 
-def _matching(pattern: str) -> int:
-    """How many files there are.
+def _signatures(model: str) -> list[str]:
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
 
-    Raises:
-        ValueError: None.
-    """
-    from apache_beam.io.filesystems import FileSystems
-
-    (found,) = FileSystems.match([pattern])
-    if not found.metadata_list:
-        raise ValueError(f"No file matches {pattern!r}.")
-    return len(found.metadata_list)
+    with tf.io.gfile.GFile(os.path.join(model, "saved_model.pb"), "rb") as file:
+        message = saved_model_pb2.SavedModel.FromString(file.read())
+    return [n for n in message.meta_graphs[0].signature_def if not n.startswith("__")]
 
 
 def _run(args: argparse.Namespace, reading: Any, runner_args: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,8 @@ from PIL import Image
 
 __all__ = ["Reading", "reading_for"]
 
-#: Signature -> how a file becomes its request, in the order in which a model's are looked for.
-_KINDS = {
-    "classify_frames": "classification",
-    "detect_image": "detection",
-    "ground": "grounding",
-    "classify_image": "classification",
-}
+# Signatures that take files, in the order in which a model's are looked for.
+_KINDS = ("classify_frames", "detect_image", "ground", "classify_image")
 _VIDEOS = ("classify_frames", "ground")
 
 
@@ -106,7 +101,7 @@ class Reading:
 
 
 def reading_for(
-    inputs: dict[str, dict[str, Sequence[int | None]]],
+    signatures: Iterable[str],
     *,
     num_frames: int | None = None,
     sampling: str | None = None,
@@ -117,8 +112,8 @@ def reading_for(
     """How files are to be read for an exported model.
 
     Args:
-        inputs: Signature -> its inputs -> their shapes.
-        num_frames: Frames to choose of a video; where None, as many as `serving_default` takes.
+        signatures: Of the model.
+        num_frames: Frames to choose of a video, as many as the model takes.
         sampling: How; where None, "spread" for grounding and "uniform" for others.
         frame_sample_rate: Distance of the frames, for "centre".
         queries: What to look for in videos.
@@ -129,15 +124,14 @@ def reading_for(
             use.
 
     Example:
-        >>> clip = {"pixel_values": (None, 8, 3, 224, 224)}
-        >>> shapes = {"classify_frames": {"frames": (None, None)}, "serving_default": clip}
-        >>> reading_for(shapes).num_frames
-        8
+        >>> reading_for(["serving_default", "classify_frames"], num_frames=8).signature
+        'classify_frames'
     """
-    signature = next((name for name in _KINDS if name in inputs), None)
+    signatures = sorted(signatures)
+    signature = next((name for name in _KINDS if name in signatures), None)
     if signature is None:
         raise ValueError(
-            f"The model has the signatures {', '.join(sorted(inputs))}; expected one of "
+            f"The model has the signatures {', '.join(signatures)}; expected one of "
             f"{', '.join(_KINDS)}: export it with tfzoo.export_serving."
         )
     if signature not in _VIDEOS:
@@ -145,12 +139,8 @@ def reading_for(
             if value is not None:
                 raise ValueError(f"{option} is for models of videos, this one takes photos.")
         return Reading(signature)
-    own = (*inputs.get("serving_default", {}).get("pixel_values", ()), None, None)[1]
-    if num_frames is None and own is None:
-        raise ValueError("The model takes any number of frames: say how many with num_frames.")
-    if None not in (num_frames, own) and num_frames != own:
-        raise ValueError(f"The model takes {own} frames, num_frames is {num_frames}.")
-    count = own if num_frames is None else num_frames
+    if num_frames is None:
+        raise ValueError("The model takes frames of videos: say how many with num_frames.")
     grounds = signature == "ground"
     if grounds != (queries is not None) or (grounds and tokenizer is None):
         raise ValueError(
@@ -160,7 +150,7 @@ def reading_for(
         )
     encoded = _encoded(queries, tokenizer) if grounds else ()
     default = "spread" if grounds else "uniform"
-    return Reading(signature, count, sampling or default, frame_sample_rate, encoded)
+    return Reading(signature, num_frames, sampling or default, frame_sample_rate, encoded)
 
 
 def _encoded(queries: Sequence[str], tokenizer: Any) -> list[tuple[str, dict[str, np.ndarray]]]:
