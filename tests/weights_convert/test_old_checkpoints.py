@@ -131,9 +131,11 @@ def test_shards_are_opened_once_and_read_when_asked(
         opened.append(Path(path).name)
         return plain_open(path, *args, **kwargs)
 
-    def counted_read(self: object, at: int, shape: tuple, dtype: np.dtype, name: str) -> object:
+    def counted_read(
+        self: object, at: int, shape: tuple, dtype: np.dtype, name: str, *more: object
+    ) -> object:
         read.append(name)
-        return plain_read(self, at, shape, dtype, name)
+        return plain_read(self, at, shape, dtype, name, *more)
 
     monkeypatch.setattr(tensor_file, "open", counted_open, raising=False)
     monkeypatch.setattr(tensor_file.TensorFile, "array_at", counted_read)

@@ -222,6 +222,11 @@ def page(records: Mapping[str, Record]) -> str:
         "- **load**: `from_pretrained` and reading each weight once, on two threads of a CPU, the",
         "  file in the page cache. **memory**: what the process's peak grows by meanwhile.",
         "",
+        "PyTorch loads sooner, as it maps the file: its weights are the page cache's own pages.",
+        "Keras has kernels the other way round, and TensorFlow wants them aligned to 64 bytes,",
+        "which these files are not: tfzoo turns every matrix into memory of its own, and fetching",
+        "fresh memory is what takes the time.",
+        "",
         f"Versions: {', '.join(versions) or 'nothing measured yet'}.",
         "",
         "| class | size of | tensors | parameters | there and back | difference "
