@@ -102,7 +102,7 @@ def antialiased_resize(
     Example:
         >>> white = tf.fill((4, 4, 3), tf.constant(255, tf.uint8))
         >>> antialiased_resize(white, tf.constant([4, 8]), (2, 2), 0.0)[0, :, 0].numpy().round(2)
-        array([254.91,   0.09], dtype=float32)
+        array([229.5,  25.5], dtype=float32)
     """
     rows = _flat(image)
     rows = _weighted(rows, _blur_taps(canvas[0], size[0]), fill)
