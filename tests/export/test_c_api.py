@@ -107,7 +107,7 @@ def test_saved_model_cli_runs_it(saved: Callable[[str], Path], tmp_path: Path) -
     program = "from tensorflow.python.tools.saved_model_cli import main; main()"
     command = [sys.executable, "-c", program, "run", "--dir", str(folder), "--tag_set", "serve"]
     command += ["--signature_def", "fill_mask", "--outdir", str(tmp_path)]
-    command += ["--input_exprs", "text=np.array(['m[MASK]ssing'])"]
+    command += ["--input_exprs", "text=['m[MASK]ssing']"]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     session = Session(folder)
     answer = session.run("fill_mask", text=as_bytes("m[MASK]ssing"))

@@ -32,7 +32,7 @@ class SavedModelHandler(ModelHandler[Mapping[str, Any], PredictionResult, Any]):
         ...     tfzoo.default_checkpoint())
         >>> folder = tempfile.mkdtemp() + "/1"
         >>> model.export(folder, verbose=False)
-        >>> request = {"pixel_values": np.zeros((8, 3, 64, 64), "float32")}
+        >>> request = {"pixel_values": np.zeros((8, 3, 48, 48), "float32")}
         >>> with beam.Pipeline() as pipeline:
         ...     answers = (
         ...         pipeline
