@@ -14,6 +14,7 @@ import tfzoo
 from tests.cli.helpers import (
     LABELS,
     PHOTO,
+    TINY,
     VIDEO,
     edit_config,
     fails,
@@ -116,6 +117,27 @@ def test_predict_independent_labels(copy: Path, capsys: pytest.CaptureFixture[st
     np.testing.assert_allclose(
         [row["score"] for row in exclusive], np.array(odds) / sum(odds), rtol=1e-6
     )
+
+
+def test_predict_takes_the_mean_of_a_model_that_looks_at_each_frame_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tfzoo.TFTimesformerForVideoClassification(
+        tfzoo.TimesformerConfig(**{**TINY, "attention_type": "space_only"})
+    )
+    model.classifier.kernel.assign(model.classifier.kernel * 50.0)
+    processor = tfzoo.VideoMAEImageProcessor(size={"shortest_edge": 16}, crop_size=16)
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    found = run_json(capsys, "predict", VIDEO, "--model", tmp_path)["predictions"]
+    frames = tfzoo.read_video(VIDEO, num_frames=4).frames
+    logits = np.asarray(model(**processor(list(frames), return_tensors="np")).logits)
+    assert logits.shape[0] == 4
+    odds = np.exp(logits.mean(axis=0))
+    expected = np.sort(odds / odds.sum())[::-1]
+    np.testing.assert_allclose([row["score"] for row in found], expected[: len(found)], rtol=1e-4)
+    alone = np.exp(logits[0]) / np.exp(logits[0]).sum()
+    assert abs(np.sort(alone)[::-1] - expected).max() > 1e-3, "equal frames would prove nothing"
 
 
 def test_predict_refuses_what_it_cannot_read(

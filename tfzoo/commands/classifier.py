@@ -41,7 +41,8 @@ class Classifier:
     """A model that scores labels, and how it wants its videos.
 
     Attributes:
-        logits: From `pixel_values` (1, T, C, height, width) to (1, number of labels).
+        logits: From `pixel_values` (1, T, C, height, width) to (rows, number of labels); of a
+            model that looks at each frame alone a row for each, whose mean counts.
         processor: Makes them of frames.
         labels: Name of each label.
         num_frames: T.
@@ -67,8 +68,8 @@ class Classifier:
         inputs = self.processor(list(frames), return_tensors="np")
         # Called directly: for one clip, tracing a graph as `predict` does would cost more than
         # it wins.
-        logits = keras.ops.cast(self.logits(inputs["pixel_values"])[0], "float32")
-        logits = keras.ops.convert_to_numpy(logits).astype("float64")
+        logits = keras.ops.cast(self.logits(inputs["pixel_values"]), "float32")
+        logits = keras.ops.convert_to_numpy(logits).astype("float64").mean(axis=0)
         if not np.isfinite(logits).all():
             raise ValueError(
                 "The model's logits are not finite: its weights are damaged or overflow."
