@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -122,6 +123,7 @@ def test_predict_independent_labels(copy: Path, capsys: pytest.CaptureFixture[st
 def test_predict_takes_the_mean_of_a_model_that_looks_at_each_frame_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    keras.utils.set_random_seed(3)
     model = tfzoo.TFTimesformerForVideoClassification(
         tfzoo.TimesformerConfig(**{**TINY, "attention_type": "space_only"})
     )
