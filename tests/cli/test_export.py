@@ -77,8 +77,10 @@ def test_wrong_usage(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     lite = ("--format", "litert")
     assert "--version is for --format savedmodel" in refusal(tiny, target, "--version", "3", *lite)
     assert "--top-k is for --format" in refusal(tiny, target, "--top-k", "3", *lite)
+    assert "--shape is for" in refusal(tiny, target, "--shape", "pixel_values=1")
+    assert "must look like" in refusal(tiny, target, "--shape", "pixel_values", *lite)
     assert "holds no processor" in refusal("model.keras", target)
-    assert "3 labels" in refusal(tiny, target, "--labels", "a,b", code=1)
+    assert "each of the 3 classes" in refusal(tiny, target, "--labels", "a,b", code=1)
     assert "no queries" in refusal(tiny, target, "--queries", "a,b", code=1)
     message = refusal(tiny, target, "--signature", "clasify_frames", code=1)
     assert "did you mean 'classify_frames'" in message
@@ -94,6 +96,7 @@ def test_other_formats(
     answer = run_json(capsys, "export", tiny, target, "--format", format)
     assert answer["bytes"] == target.stat().st_size > 40_000
     assert 0 < answer["differences"]["logits"] < 1e-4
+    assert answer["shapes"]["pixel_values"][0] is None
     assert "exists: choose another name" in fails(
         capsys, "export", tiny, target, "--format", format
     )
@@ -108,9 +111,10 @@ def test_text_shows_the_differences(
 ) -> None:
     target = tmp_path / "clips.tflite"
     assert main(["export", str(tiny), str(target), "--format", "litert"]) == 0
-    first, second = capsys.readouterr().out.splitlines()[:2]
-    assert first.startswith(f"{target}: TFTimesformerForVideoClassification, ")
-    assert second.startswith("  logits: differs by ")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{target}: TFTimesformerForVideoClassification, ")
+    assert lines[1] == "  takes pixel_values: any, any, 3, any, any"
+    assert lines[2].startswith("  logits: differs by ")
 
 
 def test_operations_in_the_way_are_named(

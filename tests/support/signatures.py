@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tests.support.cases import Case
 from tests.support.classes import model_families
+from tfzoo.modeling import _flat
 
 RECORDED = Path(__file__).parents[1] / "data" / "signatures"
 
@@ -39,8 +40,9 @@ def traced_signature(case: Case) -> tuple[Sides, list[str]]:
     fields: list[str] = []
 
     def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        fields.extend(model(**inputs, return_dict=True).field_names())
-        return model.serving_outputs(**inputs)
+        outputs = model(**inputs, return_dict=True)
+        fields.extend(outputs.field_names())
+        return _flat(outputs)  # as `serving_outputs` does: one trace gives both
 
     traced = tf.function(serve, input_signature=[specs], autograph=False).get_concrete_function()
     sides = {"inputs": _described(specs), "outputs": _described(traced.structured_outputs)}

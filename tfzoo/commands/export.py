@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from tfzoo.commands.console import (
     UsageError,
     add_hub_options,
     hub_options,
-    note,
     positive,
     probability,
     start_keras,
@@ -58,6 +58,13 @@ def add_to(subparsers: Any) -> None:
     parser.add_argument("--format", choices=_FORMATS, default="savedmodel")
     parser.add_argument("--dtype", help="dtype policy of the model, e.g. bfloat16")
     _add_serving_options(parser.add_argument_group("SavedModels"))
+    parser.add_argument(
+        "--shape",
+        metavar="NAME=N,...",
+        action="append",
+        help="sizes of an input of a LiteRT or ONNX file, e.g. pixel_values=1,3,224,224; default: "
+        "free where the format copes with that, else those of one item",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_hub_options(parser)
     parser.set_defaults(run=run)
@@ -130,6 +137,8 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     if args.format != "savedmodel" and given:
         option = "--" + next(iter(given)).replace("_", "-")
         raise UsageError(f"{option} is for --format savedmodel; {args.format} has the bare model.")
+    if args.format == "savedmodel" and args.shape:
+        raise UsageError("--shape is for --format litert and onnx; a SavedModel takes any sizes.")
     for name in ("labels", "queries"):
         if name in given:
             given[name] = list(_texts(f"--{name}", given[name]))
@@ -212,17 +221,26 @@ def _write_file(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
     model = _load(args)
     progress.next()
-    made = export_format(model, args.target, args.format)
-    if made.differences is None:
-        note("onnxruntime is not installed: the file was not run.")
+    made = export_format(model, args.target, args.format, _shapes(args.shape))
     return {
         "target": str(made.path),
         "format": args.format,
         "class": type(model).__name__,
         "bytes": made.path.stat().st_size,
-        "differences": made.differences,
-        **({"flex": list(made.flex)} if made.flex else {}),
+        "shapes": {name: list(shape) for name, shape in made.shapes.items()},
+        "differences": dict(made.differences),
     }
+
+
+def _shapes(given: list[str] | None) -> dict[str, tuple[int, ...]] | None:
+    """Arguments such as `pixel_values=1,3,224,224` by name."""
+    shapes = {}
+    for text in given or ():
+        name, _, sizes = text.partition("=")
+        if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", sizes):
+            raise UsageError(f"--shape must look like pixel_values=1,3,224,224, got {text!r}.")
+        shapes[name] = tuple(map(int, sizes.split(",")))
+    return shapes or None
 
 
 def _as_text(answer: dict[str, Any]) -> str:
@@ -230,8 +248,8 @@ def _as_text(answer: dict[str, Any]) -> str:
     for name, sides in answer.get("signatures", {}).items():
         inputs, outputs = (", ".join(sides[side]) for side in ("inputs", "outputs"))
         lines.append(f"  {name}: {inputs} -> {outputs}")
-    for name, difference in (answer.get("differences") or {}).items():
+    for name, shape in answer.get("shapes", {}).items():
+        lines.append(f"  takes {name}: {', '.join('any' if n is None else str(n) for n in shape)}")
+    for name, difference in answer.get("differences", {}).items():
         lines.append(f"  {name}: differs by {difference:.1e} of its largest magnitude")
-    if "flex" in answer:
-        lines.append(f"  needs LiteRT's Flex delegate for {', '.join(answer['flex'])}")
     return "\n".join(lines)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import importlib.util
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ __all__ = ["SUFFIXES", "Exported", "export_format"]
 
 #: How the file of each format is called.
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
-_NEEDS = {"litert": (), "onnx": ("onnx", "tf2onnx")}
+_NEEDS = {"litert": (), "onnx": ("onnx", "tf2onnx", "onnxruntime")}
+_BOUND = 1e-3  # above it the file computes something else
 
 
 @dataclass(frozen=True)
@@ -36,27 +38,36 @@ class Exported:
 
     Attributes:
         path: The file.
+        shapes: Sizes of each input; None for one that is free.
         differences: Output -> largest difference to the model's, in parts of that output's largest
-            magnitude, on one random input; None where the runtime is not installed.
-        flex: TensorFlow operations that a LiteRT runtime needs beside its own.
+            magnitude, on one random input.
     """
 
     path: Path
-    differences: Mapping[str, float] | None
-    flex: tuple[str, ...] = ()
+    shapes: Mapping[str, tuple[int | None, ...]]
+    differences: Mapping[str, float]
 
 
-def export_format(model: TFPreTrainedModel, path: str | Path, format: str) -> Exported:
+def export_format(
+    model: TFPreTrainedModel,
+    path: str | Path,
+    format: str,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Exported:
     """Write a model for another runtime, and compare the file's outputs with the model's.
+
+    Sizes that are free in the model's signature stay so where the converter and the runtime cope
+    with that; else they become those of one item, its text as long as the model takes it.
 
     Args:
         model: Any model of tfzoo.
         path: File to write, `x.tflite` or `x.onnx`.
         format: `"litert"` or `"onnx"`.
+        shapes: Sizes of some inputs; then all sizes are fixed, as for one item where not given.
 
     Raises:
-        ServingError: An operation of the model that the format lacks, by name; a package or a
-            release of Keras that the format needs.
+        ServingError: An operation of the model that the format lacks, by name; a file that gives
+            other outputs; shapes that the model does not take; a missing package.
         FileExistsError: The file exists.
         OSError: It cannot be written.
 
@@ -69,18 +80,45 @@ def export_format(model: TFPreTrainedModel, path: str | Path, format: str) -> Ex
     """
     target = Path(path)
     _check(format, target)
-    endpoint = default_endpoint(model)
+    fixed = _fixed(default_endpoint(model, tokens=None), shapes or {})
+    if shapes:
+        return _attempt(model, target, format, fixed)
+    try:
+        return _attempt(model, target, format, default_endpoint(model))
+    except ServingError:
+        return _attempt(model, target, format, fixed)
+
+
+def _fixed(endpoint: Endpoint, shapes: Mapping[str, Sequence[int]]) -> Endpoint:
+    """The endpoint with its example's sizes, or the given ones, and no others."""
+    for name, shape in shapes.items():
+        spec = endpoint.inputs.get(name)
+        if spec is None:
+            known = ", ".join(endpoint.inputs)
+            raise ServingError(f"shapes: there is no input {name!r}, the model takes {known}.")
+        if not spec.shape.is_compatible_with(list(shape)):
+            raise ServingError(f"shapes: {name} must be {spec.shape}, got {tuple(shape)}.")
+    example = {
+        name: np.resize(value, tuple(shapes[name])) if name in shapes else value
+        for name, value in endpoint.example.items()
+    }
+    specs = {name: tf.TensorSpec(v.shape, v.dtype, name) for name, v in example.items()}
+    return replace(endpoint, inputs=specs, example=example)
+
+
+def _attempt(model: TFPreTrainedModel, target: Path, format: str, endpoint: Endpoint) -> Exported:
+    inputs = _random(endpoint)
     with replacing(target, force=False) as unfinished:
         _write(model, endpoint, unfinished, format)
-        flex = _flex_operations(unfinished) if format == "litert" else ()
-        if format == "onnx":
-            _check_operations(unfinished)
-        inputs = _random(endpoint)
-        outputs = _RUNNERS[format](unfinished, inputs)
-    if outputs is None:
-        return Exported(target, None, flex)
-    expected = {name: np.asarray(value) for name, value in model.serving_outputs(**inputs).items()}
-    return Exported(target, _differences(outputs, expected), flex)
+        _check_operations(unfinished, format)
+        try:
+            outputs = _RUNNERS[format](unfinished, inputs)
+        except Exception as error:  # each runtime has errors of its own
+            raise _refusal(model, format, error) from error
+        expected = {k: np.asarray(v) for k, v in model.serving_outputs(**inputs).items()}
+        differences = _differences(outputs, expected)
+    shapes = {name: tuple(spec.shape.as_list()) for name, spec in endpoint.inputs.items()}
+    return Exported(target, shapes, differences)
 
 
 def _check(format: str, target: Path) -> None:
@@ -92,14 +130,15 @@ def _check(format: str, target: Path) -> None:
         raise FileExistsError(f"{target} exists: choose another name, or remove it.")
     missing = [name for name in _NEEDS[format] if importlib.util.find_spec(name) is None]
     if missing:
-        raise ServingError(f"{format} needs {' and '.join(missing)}: pip install 'tfzoo[export]'.")
+        needed = " and ".join(missing)
+        raise ServingError(f"{format} needs {needed}: pip install 'tfzoo[export]'.")
 
 
 class _Flat(keras.Model):
     """A model whose outputs are a flat dict, which is what the formats know."""
 
     def __init__(self, model: TFPreTrainedModel) -> None:
-        super().__init__(dtype=model.dtype_policy)
+        super().__init__(name="flat", dtype=model.dtype_policy)
         self.model = model
         self.built = True
 
@@ -138,32 +177,36 @@ def _refusal(model: Any, format: str, error: Exception) -> ServingError:
 
 @contextmanager
 def _quiet_converters() -> Iterator[None]:
-    """Converters log each step; what matters comes as an error or is found in the file."""
+    """Converters log each step and warn of themselves; what matters is found in the file."""
     loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow", "absl")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 
 
-def _flex_operations(path: Path) -> tuple[str, ...]:
-    """TensorFlow's own operations in a LiteRT file: their names stand in it with a mark."""
-    found = re.findall(rb"Flex([A-Z]\w+)", path.read_bytes())
-    return tuple(sorted({name.decode() for name in found}))
+def _check_operations(path: Path, format: str) -> None:
+    """Refuse a file with operations that its format lacks: converters leave them in.
 
+    In LiteRT these have a mark before TensorFlow's name, and need a runtime of which TensorFlow is
+    a part; in ONNX they have TensorFlow's name.
+    """
+    if format == "litert":
+        found = re.findall(rb"Flex([A-Z]\w+)", path.read_bytes())
+        lost = sorted({name.decode() for name in found})
+    else:
+        import onnx
 
-def _check_operations(path: Path) -> None:
-    """tf2onnx leaves operations that ONNX lacks in the file, under their old names."""
-    import onnx
-
-    graph = onnx.load(path).graph
-    lost = sorted({n.op_type for n in graph.node if not onnx.defs.has(n.op_type, n.domain)})
+        nodes = onnx.load(path).graph.node
+        lost = sorted({n.op_type for n in nodes if not onnx.defs.has(n.op_type, n.domain)})
     if lost:
-        raise ServingError(f"ONNX lacks what the model needs: the operation {', '.join(lost)}")
+        raise ServingError(f"{format} lacks what the model needs: {', '.join(lost)}.")
 
 
 def _random(endpoint: Endpoint) -> dict[str, np.ndarray]:
@@ -175,16 +218,17 @@ def _random(endpoint: Endpoint) -> dict[str, np.ndarray]:
 
 
 def _run_litert(path: Path, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    runner = tf.lite.Interpreter(str(path)).get_signature_runner("serving_default")
-    return runner(**inputs)
+    with _quiet_converters():
+        runner = tf.lite.Interpreter(str(path)).get_signature_runner("serving_default")
+        return runner(**inputs)
 
 
-def _run_onnx(path: Path, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-    if importlib.util.find_spec("onnxruntime") is None:
-        return None
+def _run_onnx(path: Path, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is fatal comes as an error, too
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
@@ -201,6 +245,14 @@ def _differences(
     """Largest difference of each output in parts of its largest magnitude."""
     found = {}
     for name, want in expected.items():
+        have = outputs[name]
+        if have.shape != want.shape:
+            raise ServingError(f"The file's {name} has shape {have.shape}, not {want.shape}.")
         scale = max(float(np.abs(want).max(initial=0.0)), 1e-30)
-        found[name] = float(np.abs(outputs[name] - want).max(initial=0.0)) / scale
+        found[name] = float(np.abs(have - want).max(initial=0.0)) / scale
+        if not found[name] <= _BOUND:
+            raise ServingError(
+                f"The file's {name} differs by {found[name]:.1e} of its largest magnitude from the "
+                "model's: the converter got it wrong."
+            )
     return found

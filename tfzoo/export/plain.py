@@ -17,11 +17,12 @@ _TOKENS = 8  # of a text where the length is free; shorter where the model takes
 _SIDES = {"height", "width"}
 
 
-def default_endpoint(model: Any) -> Endpoint:
+def default_endpoint(model: Any, tokens: int | None = _TOKENS) -> Endpoint:
     """The signature that `model.export` writes, as an endpoint with an example.
 
     Args:
         model: Any model of tfzoo.
+        tokens: Length of the example's texts; where None, as long as the model takes them.
 
     Example:
         >>> import tfzoo
@@ -37,23 +38,23 @@ def default_endpoint(model: Any) -> Endpoint:
         for name, spec in table.specs(model.config).items()
     }
     example = {
-        name: _values(rows[name], _shape(rows[name], spec, model.config), spec)
+        name: _values(rows[name], _shape(rows[name], spec, model.config, tokens), spec)
         for name, spec in specs.items()
     }
     return Endpoint(DEFAULT, model.serving_outputs, specs, example)
 
 
-def _shape(row: Input, spec: tf.TensorSpec, config: Any) -> list[int]:
+def _shape(row: Input, spec: tf.TensorSpec, config: Any, tokens: int | None) -> list[int]:
     """The spec's shape with a size for each free axis."""
     axes = row.exported or row.shape
     free = [size is None for size in spec.shape]
     return [
-        _size(axis.rpartition(".")[2], place, config) if is_free else spec.shape[place]
+        _size(axis.rpartition(".")[2], place, config, tokens) if is_free else spec.shape[place]
         for place, (axis, is_free) in enumerate(zip(axes, free, strict=True))
     ]
 
 
-def _size(axis: str, place: int, config: Any) -> int:
+def _size(axis: str, place: int, config: Any, tokens: int | None) -> int:
     """A size for a free axis that the model takes."""
     if axis in ("frames", "fixed_frames"):  # also where clips are given frame after frame
         return config.num_frames
@@ -62,8 +63,8 @@ def _size(axis: str, place: int, config: Any) -> int:
     if axis in _SIDES:
         return config.image_size
     if axis == "sequence":
-        text = getattr(config, "text_config", config)
-        return min(_TOKENS, text.max_position_embeddings)
+        longest = getattr(config, "text_config", config).max_position_embeddings
+        return longest if tokens is None else min(tokens, longest)
     return 1
 
 
