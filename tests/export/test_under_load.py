@@ -22,7 +22,7 @@ from tests.support.endpoints import as_bytes, read
 PHOTOS = sorted((Path(__file__).parents[1] / "data" / "photos").glob("*.*g"))
 HEADS = ("perceiver_conv", "perceiver_masked_lm", "owlv2", "lxmert", "timesformer")
 THREADS, REQUESTS = 4, 2000
-SECONDS, GROWTH = 100, 24e6  # most that all of them may take, and bytes that memory may grow
+SECONDS, GROWTH = 100, 16e6  # most that all of them may take, and bytes that memory may grow
 
 
 @dataclass(frozen=True)
