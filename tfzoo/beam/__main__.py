@@ -71,6 +71,11 @@ def _parser() -> argparse.ArgumentParser:
         help="files to write; more than one are numbered; default: 1, named as asked for",
     )
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="default: 8")
+    _add_video_options(parser)
+    return parser
+
+
+def _add_video_options(parser: argparse.ArgumentParser) -> None:
     videos = parser.add_argument_group("videos")
     videos.add_argument("--num-frames", type=int, metavar="T", help="default: the model's")
     videos.add_argument(
@@ -85,7 +90,6 @@ def _parser() -> argparse.ArgumentParser:
     videos.add_argument(
         "--tokenizer", metavar="DIR_OR_REPO", help="the checkpoint whose tokenizer reads queries"
     )
-    return parser
 
 
 def _reading(args: argparse.Namespace) -> Any:
