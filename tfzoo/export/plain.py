@@ -29,7 +29,7 @@ def default_endpoint(model: Any, tokens: int | None = _TOKENS) -> Endpoint:
         >>> model = tfzoo.TFTimesformerForVideoClassification.from_pretrained("checkpoint")
         >>> endpoint = default_endpoint(model)
         >>> endpoint.name, endpoint.example["pixel_values"].shape
-        ('serving_default', (1, 8, 3, 64, 64))
+        ('serving_default', (1, 8, 3, 48, 48))
     """
     table = InputTable(model.inputs_table, (), type(model).__name__)
     rows = {row.name: row for row in table.rows}
