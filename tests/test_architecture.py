@@ -46,6 +46,7 @@ TIERS = (
 ONLY = {
     "tensorflow": ("tfzoo.export", "tfzoo.data", "tfzoo.beam"),
     "av": ("tfzoo.io.video_reader",),
+    "apache_beam": ("tfzoo.beam",),
     "huggingface_hub": ("tfzoo.hub",),
     # A program of its own, which `verify` starts where they are installed; nothing imports it
     # for more than its names.
