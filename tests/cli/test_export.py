@@ -12,6 +12,7 @@ import pytest
 
 import tfzoo
 from tests.cli.helpers import LABELS, fails, run_json
+from tests.support.served import FORMATS
 from tfzoo.cli import main
 from tfzoo.export import formats
 from tfzoo.export.reading import read_signatures
@@ -88,7 +89,7 @@ def test_wrong_usage(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "expected a whole number from 0" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("format", ["litert", "onnx"])
+@pytest.mark.parametrize("format", FORMATS)
 def test_other_formats(
     format: str, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,8 +110,8 @@ def test_other_formats(
 def test_text_shows_the_differences(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = tmp_path / "clips.tflite"
-    assert main(["export", str(tiny), str(target), "--format", "litert"]) == 0
+    target = tmp_path / "clips.onnx"
+    assert main(["export", str(tiny), str(target), "--format", "onnx"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"{target}: TFTimesformerForVideoClassification, ")
     assert lines[1] == "  takes pixel_values: any, any, 3, any, any"

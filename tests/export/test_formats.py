@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
-from tests.support.served import load_head
+from tests.support.served import FORMATS, load_head
 from tfzoo.export import ServingError, formats
 from tfzoo.export.formats import export_format
 
@@ -29,9 +30,24 @@ def test_sizes_are_fixed_where_free_ones_come_out_wrong(language: Any, tmp_path:
 
 def test_sizes_may_be_chosen(language: Any, tmp_path: Path) -> None:
     shapes = {"input_ids": (2, 16), "attention_mask": (2, 16)}
-    made = export_format(language, tmp_path / "language.tflite", "litert", shapes)
-    assert dict(made.shapes) == shapes
-    assert made.differences["logits"] < 1e-4
+    for format in FORMATS:
+        file = tmp_path / f"language{formats.SUFFIXES[format]}"
+        made = export_format(language, file, format, shapes)
+        assert dict(made.shapes) == shapes
+        assert made.differences["logits"] < 1e-4
+
+
+def test_a_keras_without_the_format_says_so(
+    language: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:  # in the words of Keras 3.10
+        raise ValueError("Unrecognized format=litert. Supported formats are: ['onnx'].")
+
+    if "litert" in FORMATS:
+        monkeypatch.setattr(keras.Model, "export", refuse)
+    with pytest.raises(ServingError, match=f"Keras {keras.__version__} cannot write litert: pip"):
+        export_format(language, tmp_path / "language.tflite", "litert")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.auto import model_class_for
 from tfzoo.commands.export import processor_for
 
-__all__ = ["SERVED", "Head", "export_head", "load_head"]
+__all__ = ["FORMATS", "SERVED", "Head", "export_head", "load_head"]
+
+#: Formats of files that this Keras writes: older ones have no exporter to LiteRT.
+FORMATS = ("onnx", "litert") if find_spec("keras.src.export.litert") else ("onnx",)
 
 
 @dataclass(frozen=True)

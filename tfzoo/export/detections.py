@@ -46,8 +46,8 @@ def detections(
 
     Returns:
         `detection_boxes` (B, M, 4), `detection_scores` (B, M), `detection_classes` (B, M) int32,
-        `detection_class_names` (B, M), the best first, and `num_detections` (B,) int32, how many of
-        them count: past these come zeros, classes of -1 and empty names.
+        which count from 1 as label maps do, `detection_class_names` (B, M), the best first, and
+        `num_detections` (B,) int32, how many of them count: past these come zeros and empty names.
 
     Example:
         >>> boxes = tf.constant([[[0.0, 0, 9, 9], [0, 0, 9, 8], [5, 5, 9, 9]]])
@@ -76,7 +76,7 @@ def detections(
     return {
         "detection_boxes": found.nmsed_boxes,
         "detection_scores": found.nmsed_scores,
-        "detection_classes": tf.where(counts, classes, -1),
+        "detection_classes": tf.where(counts, classes + 1, 0),
         "detection_class_names": tf.where(counts, tf.gather(names, classes, batch_dims=1), ""),
         "num_detections": found.valid_detections,
     }

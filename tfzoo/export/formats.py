@@ -74,7 +74,7 @@ def export_format(
     Example:
         >>> import tempfile, tfzoo
         >>> model = tfzoo.TFTimesformerForVideoClassification.from_pretrained("checkpoint")
-        >>> file = export_format(model, tempfile.mkdtemp() + "/camera.tflite", "litert")
+        >>> file = export_format(model, tempfile.mkdtemp() + "/camera.onnx", "onnx")
         >>> file.differences["logits"] < 1e-4
         True
     """

@@ -77,7 +77,7 @@ def agrees(answer: dict[str, np.ndarray], row: int, host: dict[str, Any]) -> Non
     """Compare one image's answer with the host's."""
     count = len(host["boxes"])
     assert answer["num_detections"][row] == count
-    assert answer["detection_classes"][row, :count].tolist() == host["labels"].tolist()
+    assert (answer["detection_classes"][row, :count] - 1).tolist() == host["labels"].tolist()
     np.testing.assert_allclose(answer["detection_boxes"][row, :count], host["boxes"], atol=0.05)
     np.testing.assert_allclose(answer["detection_scores"][row, :count], host["scores"], rtol=1e-4)
 
@@ -95,8 +95,8 @@ def test_boxes_equal_the_hosts(loaded: tuple[Any, Any], baked: Callable) -> None
         assert answer["detection_class_names"][row].tolist() == names + [b""] * (20 - count)
         assert not answer["detection_boxes"][row, count:].any()
         assert not answer["detection_scores"][row, count:].any()
-        assert (answer["detection_classes"][row, count:] == -1).all()
-    assert len(set(answer["detection_classes"].ravel()) - {-1}) > 1
+        assert (answer["detection_classes"][row, count:] == 0).all()
+    assert len(set(answer["detection_classes"].ravel()) - {0}) > 1
 
 
 def test_boxes_are_those_of_the_upright_image(loaded: tuple[Any, Any], baked: Callable) -> None:
@@ -202,7 +202,7 @@ def found(logits: Any, boxes: Any, **options: Any) -> dict[str, Any]:
 def test_boxes_of_different_classes_may_overlap() -> None:
     boxes = [[0, 0, 9, 9]] * 3
     answer = found([[3.0, 0.0], [2.0, 1.0], [0.0, 1.0]], boxes, max_detections=4)
-    assert answer["detection_classes"] == [0, 1, -1, -1]
+    assert answer["detection_classes"] == [1, 2, 0, 0]
     assert answer["num_detections"] == 2
 
 
