@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfzoo.export.answers import checked_ids, checked_sizes, class_names, probabilities, ranked
 from tfzoo.export.endpoint import Endpoint, ServingError
+from tfzoo.export.fitting import check_head, check_tokenizer
 from tfzoo.export.options import ServingOptions
 from tfzoo.models.lxmert.question_answering import TFLxmertForQuestionAnswering
 from tfzoo.models.lxmert.tokenizer import LxmertTokenizer, LxmertTokenizerFast
@@ -38,20 +39,12 @@ def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpo
         ServingError: Another model or tokenizer, or names of another number of answers.
     """
     name = type(model).__name__
-    if not isinstance(model, TFLxmertForQuestionAnswering):
-        raise ServingError(
-            f"{name} has no signature in the user's terms; TFLxmertForQuestionAnswering has. "
-            "model.export writes its inputs and outputs as they are."
-        )
+    check_head(model, TFLxmertForQuestionAnswering)
     if not isinstance(processor, (LxmertTokenizer, LxmertTokenizerFast)):
         raise ServingError(
             f"{name} is served with an LxmertTokenizerFast, got a {type(processor).__name__}."
         )
-    if len(processor) > model.config.vocab_size:
-        raise ServingError(
-            f"The tokenizer has {len(processor)} ids, the model takes {model.config.vocab_size} "
-            "(vocab_size): it is another model's."
-        )
+    check_tokenizer(processor, model.config.vocab_size)
     return [_answer(model, processor, options)]
 
 

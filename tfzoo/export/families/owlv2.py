@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.export.answers import checked, checked_ids
-from tfzoo.export.clip_texts import text_inputs
+from tfzoo.export.answers import checked_ids
+from tfzoo.export.clip_texts import bank_inputs, checked_bank, text_inputs
 from tfzoo.export.detections import corners_in_pixels, detections
 from tfzoo.export.endpoint import Endpoint, ServingError
+from tfzoo.export.fitting import check_head
 from tfzoo.export.graph_images import example_image
 from tfzoo.export.graph_preprocessing import graph_preprocessing
 from tfzoo.export.options import ServingOptions
@@ -45,12 +46,7 @@ def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpo
     Raises:
         ServingError: Another model or processor, or queries that the model cannot take.
     """
-    if not isinstance(model, TFOwlv2ForObjectDetection):
-        raise ServingError(
-            f"{type(model).__name__} has no signature in the user's terms; "
-            "TFOwlv2ForObjectDetection and TFOwlViTForObjectDetection have. model.export writes "
-            "its inputs and outputs as they are."
-        )
+    check_head(model, TFOwlv2ForObjectDetection, TFOwlViTForObjectDetection)
     detect = _detector(model, processor, options)
     served = [_with_queries(model, detect), _encode_queries(model)]
     if options.queries is None:
@@ -130,20 +126,14 @@ def _with_queries(model: TFOwlv2ForObjectDetection, detect: Any) -> Endpoint:
     def detect_image_with_queries(
         image: tf.Tensor, query_embeds: tf.Tensor, query_names: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        shape, wanted = tf.shape(query_embeds)[:2], tf.shape(query_names)
         message = (
             "query_embeds: expected one or more queries for each image, as many as query_names, got"
         )
-        rows = tf.concat([tf.shape(image), wanted[1:]], 0)
-        fits = tf.reduce_all(shape == wanted) & tf.reduce_all(shape == rows) & (shape[1] > 0)
-        return detect(image, checked(query_embeds, fits, message, shape), query_names)
+        bank = checked_bank(query_embeds, query_names, tf.shape(image)[0], message)
+        return detect(image, bank, query_names)
 
-    width = model.config.projection_dim
-    specs, example = _image()
-    specs["query_embeds"] = tf.TensorSpec([None, None, width], tf.float32, "query_embeds")
-    specs["query_names"] = tf.TensorSpec([None, None], tf.string, "query_names")
-    example["query_embeds"] = np.eye(2, width, dtype="float32")[None]
-    example["query_names"] = np.array([[b"one", b"another"]], object)
+    texts = bank_inputs("query_embeds", "query_names", model.config.projection_dim)
+    specs, example = (one | two for one, two in zip(_image(), texts, strict=True))
     return Endpoint("detect_image_with_queries", detect_image_with_queries, specs, example)
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfzoo.export.answers import checked, class_names, probabilities, ranked
 from tfzoo.export.byte_text import ByteText
 from tfzoo.export.endpoint import Endpoint, ServingError
+from tfzoo.export.fitting import check_head, check_tokenizer
 from tfzoo.export.flow import flow_of_frames
 from tfzoo.export.graph_images import decode_image, example_image
 from tfzoo.export.graph_preprocessing import each_image, graph_preprocessing
@@ -46,15 +47,10 @@ def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpo
     Raises:
         ServingError: Another model or processor, or options that do not fit.
     """
-    for heads, kinds, make in _SERVED:
-        if isinstance(model, heads):
-            _check(model, processor, kinds, options)
-            return [make(model, processor, options)]
-    served = ", ".join(head.__name__ for heads, _, _ in _SERVED for head in heads)
-    raise ServingError(
-        f"{type(model).__name__} has no signature in the user's terms; these have: {served}. "
-        "model.export writes its inputs and outputs as they are."
-    )
+    check_head(model, *(head for heads, _, _ in _SERVED for head in heads))
+    kinds, make = next(row[1:] for row in _SERVED if isinstance(model, row[0]))
+    _check(model, processor, kinds, options)
+    return [make(model, processor, options)]
 
 
 def _check(model: Any, processor: Any, kinds: Any, options: ServingOptions) -> None:
@@ -73,11 +69,7 @@ def _check(model: Any, processor: Any, kinds: Any, options: ServingOptions) -> N
 
 def _text_codec(model: Any, tokenizer: PerceiverTokenizer) -> ByteText:
     config = model.config
-    if len(tokenizer) > config.vocab_size:
-        raise ServingError(
-            f"The tokenizer has {len(tokenizer)} ids, the model takes {config.vocab_size} "
-            "(vocab_size): it is another model's."
-        )
+    check_tokenizer(tokenizer, config.vocab_size)
     return ByteText(tokenizer, config.max_position_embeddings)
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfzoo.export.answers import class_names, probabilities, ranked
 from tfzoo.export.endpoint import Endpoint, ServingError
+from tfzoo.export.fitting import check_head
 from tfzoo.export.graph_videos import clip_inputs, clip_reader
 from tfzoo.export.options import ServingOptions
 from tfzoo.models.timesformer.model import TFTimesformerForVideoClassification
@@ -34,11 +35,7 @@ def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpo
         ServingError: Another model or processor, or names of another number of classes.
     """
     name = type(model).__name__
-    if not isinstance(model, TFTimesformerForVideoClassification):
-        raise ServingError(
-            f"{name} has no signature in the user's terms; TFTimesformerForVideoClassification "
-            "has. model.export writes its inputs and outputs as they are."
-        )
+    check_head(model, TFTimesformerForVideoClassification)
     if not model.config.num_labels:
         raise ServingError(f"{name} with num_labels=0 has no classifier to serve.")
     if model.config.problem_type == "regression":

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfzoo.export.answers import checked, checked_ids, checked_sizes
 from tfzoo.export.endpoint import Endpoint, ServingError
+from tfzoo.export.fitting import check_head, check_tokenizer
 from tfzoo.export.graph_videos import clip_inputs, clip_reader
 from tfzoo.export.options import ServingOptions
 from tfzoo.models.tvp.grounding import TFTvpForVideoGrounding
@@ -37,21 +38,12 @@ def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpo
         ServingError: Another model or processor, or one whose frames the model cannot take.
     """
     name = type(model).__name__
-    if not isinstance(model, TFTvpForVideoGrounding):
-        raise ServingError(
-            f"{name} has no signature in the user's terms; TFTvpForVideoGrounding has. "
-            "model.export writes its inputs and outputs as they are."
-        )
+    check_head(model, TFTvpForVideoGrounding)
     if not isinstance(processor, TvpProcessor):
         raise ServingError(
             f"{name} is served with a TvpProcessor, got a {type(processor).__name__}."
         )
-    size = model.config.vocab_size
-    if len(processor.tokenizer) > size:
-        raise ServingError(
-            f"The tokenizer has {len(processor.tokenizer)} ids, the model takes {size} "
-            "(vocab_size): it is another model's."
-        )
+    check_tokenizer(processor.tokenizer, model.config.vocab_size)
     return [_ground(model, processor, options)]
 
 

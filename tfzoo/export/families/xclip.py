@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.clip_inputs import check_frames
-from tfzoo.export.answers import checked, checked_ids, probabilities, ranked
-from tfzoo.export.clip_texts import text_inputs
+from tfzoo.export.answers import checked_ids, probabilities, ranked
+from tfzoo.export.clip_texts import bank_inputs, checked_bank, text_inputs
 from tfzoo.export.endpoint import Endpoint, ServingError
+from tfzoo.export.fitting import check_head
 from tfzoo.export.graph_videos import clip_inputs, clip_reader
 from tfzoo.export.options import ServingOptions
 from tfzoo.inputs import InputTable
@@ -41,11 +42,7 @@ def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpo
     Raises:
         ServingError: Another model or processor, or labels that the model cannot take.
     """
-    if not isinstance(model, TFXCLIPModel):
-        raise ServingError(
-            f"{type(model).__name__} has no signature in the user's terms; TFXCLIPModel has. "
-            "model.export writes its inputs and outputs as they are."
-        )
+    check_head(model, TFXCLIPModel)
     vision = model.config.vision_config
 
     def check(spec: tf.TensorSpec) -> None:
@@ -102,24 +99,20 @@ def _encoded(model: TFXCLIPModel, processor: Any, labels: Any) -> np.ndarray:
 def _with_texts(model: TFXCLIPModel, score: Any, options: ServingOptions) -> Endpoint:
     """`classify_frames_with_texts`: encoded frames, and texts and their names -> labels, scores."""
     config = model.config
-    width = config.projection_dim
 
     def classify_frames_with_texts(
         frames: tf.Tensor, text_features: tf.Tensor, labels: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        shape, wanted = tf.shape(text_features)[:2], tf.shape(labels)
         message = "text_features: expected one or more texts for each clip, as many as labels, got"
-        rows = tf.concat([tf.shape(frames)[:1], wanted[1:]], 0)
-        fits = tf.reduce_all(shape == wanted) & tf.reduce_all(shape == rows) & (shape[1] > 0)
-        odds = score(frames, checked(text_features, fits, message, shape))
-        best, places = tf.math.top_k(odds, tf.minimum(options.top_k, shape[1]))
+        bank = checked_bank(text_features, labels, tf.shape(frames)[0], message)
+        best, places = tf.math.top_k(
+            score(frames, bank), tf.minimum(options.top_k, tf.shape(bank)[1])
+        )
         return {"labels": tf.gather(labels, places, batch_dims=1), "scores": best}
 
-    specs, example = clip_inputs(config.vision_config.num_frames)
-    specs["text_features"] = tf.TensorSpec([None, None, width], tf.float32, "text_features")
-    specs["labels"] = tf.TensorSpec([None, None], tf.string, "labels")
-    example["text_features"] = np.eye(2, width, dtype="float32")[None]
-    example["labels"] = np.array([[b"one", b"another"]], object)
+    texts = bank_inputs("text_features", "labels", config.projection_dim)
+    clip = clip_inputs(config.vision_config.num_frames)
+    specs, example = (one | two for one, two in zip(clip, texts, strict=True))
     return Endpoint("classify_frames_with_texts", classify_frames_with_texts, specs, example)
 
 
