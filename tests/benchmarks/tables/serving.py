@@ -176,13 +176,24 @@ def _requests(version: Path) -> dict[str, dict[str, Any]]:
         inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
         for key, value in inputs.items():
             if value.dtype == object:
-                content = SENTENCE if key == "text" else PHOTO.read_bytes()
+                content = SENTENCE if key == "text" else _photo()
                 inputs[key] = np.full(value.shape, content, object)
         found[request.model_spec.signature_name] = {
             key: tf.constant(value) for key, value in inputs.items()
         }
     found.pop("serving_default")
     return found
+
+
+def _photo() -> bytes:
+    """A photo of 600 x 400 pixels as a JPEG file."""
+    import io
+
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.open(PHOTO).convert("RGB").resize((600, 400)).save(file, "JPEG")
+    return file.getvalue()
 
 
 def table(figures: dict[str, dict[str, Any]]) -> str:
@@ -231,7 +242,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown := set(args.families) - set(FAMILIES):
         parser.error(f"no family {', '.join(sorted(unknown))}; there are {', '.join(FAMILIES)}")
     if args.job is None:
-        print(table({name: _measured(name, args) for name in args.families}))
+            figures = {}
+        for name in args.families:
+            print(f"measuring {name}", file=sys.stderr, flush=True)
+            figures[name] = _measured(name, args)
+        print(table(figures))
     elif args.job[0] == "export":
         print(json.dumps(_export(args.job[1], Path(args.job[2]))))
     else:
