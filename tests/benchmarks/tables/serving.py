@@ -242,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown := set(args.families) - set(FAMILIES):
         parser.error(f"no family {', '.join(sorted(unknown))}; there are {', '.join(FAMILIES)}")
     if args.job is None:
-            figures = {}
+        figures = {}
         for name in args.families:
             print(f"measuring {name}", file=sys.stderr, flush=True)
             figures[name] = _measured(name, args)
