@@ -3,7 +3,7 @@
 `import tfzoo.data` loads nothing heavy; names load on first use.
 
 | function | reads | for |
-| `video_dataset_from_directory` | a folder of videos for each label | TimeSformer, and X-CLIP's vision |
+| `video_dataset_from_directory` | a folder of videos for each label | TimeSformer |
 | `detection_dataset_from_coco` | COCO's json and a folder of photos | OWLv2, OWL-ViT |
 | `grounding_dataset_from_charades` | lines of Charades-STA and a folder of videos | TVP |
 | `question_dataset_from_tsv` | questions in json, region features in TSV | LXMERT |

@@ -1,7 +1,7 @@
-"""From numbered examples to batches: shuffling, parallel reading, and what happens to broken files.
+"""From numbered examples to batches: shuffling, parallel reading, what happens to broken files.
 
-Every set of `tfzoo.data` is a list of small descriptions (a path, a label) and a function that reads
-one of them. Pixels are only ever held for the batches that are under way.
+Every set of `tfzoo.data` is a list of small descriptions (a path, a label) and a function that
+reads one of them. Pixels are only ever held for the batches that are under way.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ __all__ = ["Reading", "stream"]
 
 _BROKEN = (DataError, VideoError, ImageError, RegionFeatureError, OSError)
 Load = Callable[[int, np.random.Generator], Mapping[str, Any]]
+_plain = tf.autograph.experimental.do_not_convert  # nothing here needs a graph's own branches
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,11 @@ def stream(
     dice = tf.data.Dataset.random(seed=reading.seed, rerandomize_each_iteration=True)
     parallel = reading.workers or tf.data.AUTOTUNE
     data = tf.data.Dataset.zip((places, dice))
-    data = data.map(loader.tensors, num_parallel_calls=parallel, deterministic=True)
+    data = data.map(_plain(loader.tensors), num_parallel_calls=parallel, deterministic=True)
     if loader.skips:
-        data = data.filter(lambda is_whole, values: is_whole)
-    data = data.map(lambda is_whole, values: values)
-    data = data.batch(reading.batch_size).map(finish).prefetch(2)
+        data = data.filter(_plain(lambda is_whole, values: is_whole))
+    data = data.map(_plain(lambda is_whole, values: values))
+    data = data.batch(reading.batch_size).map(_plain(finish)).prefetch(2)
     options = tf.data.Options()  # files hold no shards: workers take turns at examples
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     data = data.with_options(options)
@@ -147,9 +148,9 @@ class _Loader:
         value = np.asarray(value, _dtype(spec))
         if not spec.shape.is_compatible_with(value.shape):
             raise DataError(
-                f"{self.names[place]}: expected {name} of shape {tuple(spec.shape)}, as in all other "
-                f"examples, got {value.shape}. Does what you pass as `augment` change the number or "
-                "the size of the frames, differently for each?"
+                f"{self.names[place]}: expected {name} of shape {tuple(spec.shape)}, as in all "
+                f"examples, got {value.shape}. Does `augment` change the number of frames, or "
+                "their size?"
             )
         return value
 
