@@ -22,6 +22,8 @@ TIERS = (
     ("weights_convert", "tfzoo.files", "tfzoo.hub", "tfzoo.keras_compat", "tfzoo.io"),
     ("tfzoo.layers", "tfzoo.preprocessing"),
     (
+        "tfzoo.adapter_files",
+        "tfzoo.adapters",
         "tfzoo.config",
         "tfzoo.nested_config",
         "tfzoo.inputs",

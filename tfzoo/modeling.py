@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import keras
 
+from tfzoo.adapters import AdapterMixin
 from tfzoo.checkpoint import check_weights_file, load_model_from, locate, write_weights
 from tfzoo.config import PretrainedConfig
 from tfzoo.files import replacing
@@ -29,7 +30,7 @@ _FLAGS = ("output_attentions", "output_hidden_states")
 
 
 @as_written
-class TFPreTrainedModel(TrainingMixin, keras.Model):
+class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
     """Base class of all models.
 
     All weights exist when the constructor returns.
@@ -219,8 +220,10 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
             max_shard_size: Size past which the weights are split into files, e.g. `"500MB"`.
 
         Raises:
+            ValueError: The model has adapters that are not merged, or int8 weights.
             OSError: The folder cannot be written. Older files in it stay as they were.
         """
+        self.refuse_changes()
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         write_weights(self, folder, parse_size(max_shard_size))
@@ -253,19 +256,23 @@ class TFPreTrainedModel(TrainingMixin, keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """What a `.keras` file needs to construct the model again."""
+        changes = self.changes()
         return {
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "config": self.config.to_json_dict(),
+            **({"changes": changes} if changes else {}),
         }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TFPreTrainedModel:
         """Construct the model that `get_config` described."""
         values = dict(config)
-        model_config = cls.config_class.from_dict(values.pop("config"))
-        return cls(model_config, **values)
+        changes = values.pop("changes", {})
+        model = cls(cls.config_class.from_dict(values.pop("config")), **values)
+        model.repeat_changes(changes)
+        return model
 
     # ---- export
     @property

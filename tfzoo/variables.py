@@ -15,7 +15,7 @@ import keras
 
 from tfzoo.keras_compat import attributes, own_variables
 
-__all__ = ["Slot", "slots"]
+__all__ = ["Slot", "named_layers", "slots"]
 
 # The kind of a layer decides how its arrays are laid out in a checkpoint, see weights_convert.
 _KINDS: tuple[tuple[type, str], ...] = (
@@ -70,6 +70,43 @@ def slots(model: keras.layers.Layer) -> dict[str, Slot]:
             found[path] = Slot(kind, variable)
     if lost := [v.path for v in model.weights if id(v) not in seen]:
         raise RuntimeError(f"{type(model).__name__}: no attribute leads to {', '.join(lost)}.")
+    return found
+
+
+def named_layers(model: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
+    """Every layer inside `model` by its path of attributes, each layer once.
+
+    Args:
+        model: A model or layer.
+
+    Returns:
+        Path -> layer, containers before what they hold; a shared layer has its first name.
+
+    Example:
+        >>> from tfzoo import TFTimesformerModel, TimesformerConfig
+        >>> model = TFTimesformerModel(TimesformerConfig(num_hidden_layers=1))
+        >>> list(named_layers(model))[:2]
+        ['embeddings', 'embeddings.patch_embeddings']
+    """
+    found: dict[str, keras.layers.Layer] = {}
+    seen = {id(model)}
+
+    def visit(value: Any, path: str) -> None:
+        if isinstance(value, keras.layers.Layer):
+            if id(value) not in seen:
+                seen.add(id(value))
+                found[path] = value
+                enter(value, f"{path}.")
+        elif isinstance(value, (list, tuple, dict)):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, item in items:
+                visit(item, f"{path}.{key}")
+
+    def enter(layer: keras.layers.Layer, prefix: str) -> None:
+        for name, value in attributes(layer).items():
+            visit(value, prefix + name)
+
+    enter(model, "")
     return found
 
 

@@ -13,6 +13,8 @@ from tfzoo.keras_compat import tensorflow
 
 __all__ = ["Linear", "chain"]
 
+_ADAPTER = ("lora_kernel_a", "lora_kernel_b")
+
 
 class Linear(keras.layers.Dense):
     """y = activation(x W + b) over the last axis, with weights as in `keras.layers.Dense`.
@@ -39,6 +41,44 @@ class Linear(keras.layers.Dense):
             return super().call(inputs)
         bias = self.bias if self.use_bias else None
         return affine(inputs, self.kernel, bias, self.activation)
+
+    # ---- adapters
+    def merge_lora(self) -> None:
+        """Add what the adapter has learnt to the kernel, and take the adapter away.
+
+        Raises:
+            ValueError: There is no adapter, or the kernel is quantized.
+        """
+        if not self.lora_enabled or self.quantization_mode:
+            which = "a quantized kernel" if self.lora_enabled else "no adapter"
+            raise ValueError(f"{self.path} has {which}: there is nothing to merge into it.")
+        change = ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
+        change = change * (self.lora_alpha / self.lora_rank)
+        self.lora_enabled = False  # from here on `kernel` is the variable itself
+        merged = ops.cast(self.kernel.value, "float32") + change
+        self.kernel.assign(ops.cast(merged, self.kernel.dtype))
+        self.lora_rank = self.lora_alpha = None
+        del self.lora_kernel_a, self.lora_kernel_b
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write the weights to a Keras file, an adapter beside its kernel.
+
+        `Dense` writes their sum, from which training cannot go on: reading it sets both matrices
+        of the adapter to zero, where neither has a gradient.
+        """
+        adapted, self.lora_enabled = self.lora_enabled, False
+        try:
+            super().save_own_variables(store)
+        finally:
+            self.lora_enabled = adapted
+        for name in _ADAPTER if adapted else ():
+            store[name] = getattr(self, name)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read what `save_own_variables` wrote."""
+        super().load_own_variables(store)
+        for name in _ADAPTER if self.lora_enabled else ():
+            getattr(self, name).assign(store[name])
 
 
 def affine(
