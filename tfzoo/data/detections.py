@@ -69,9 +69,10 @@ def detection_dataset_from_coco(
 
     Returns:
         A `tf.data.Dataset` of `({"input_ids": (B * Q, N), "attention_mask": (B * Q, N),
-        "pixel_values": (B, C, height, width)}, {"boxes": (B, M, 4), "class_labels": (B, M)})`: boxes
-        as centre and size, parts of what the model sees; M is the largest number of boxes of one
-        photo, the class -1 marks padding. Attributes: `class_names`, `file_paths`, `skipped`.
+        "pixel_values": (B, C, height, width)}, {"boxes": (B, M, 4), "class_labels": (B, M)})`.
+        Boxes are centre and size, as parts of what the model sees; M is the largest number of boxes
+        of one photo, the class -1 marks padding. Attributes: `class_names`, `file_paths`,
+        `skipped`.
 
     Raises:
         DataError: Another json than COCO's, or photos that are missing. While it is read, the
@@ -82,8 +83,8 @@ def detection_dataset_from_coco(
     Example:
         >>> import json, pathlib, tempfile, tfzoo
         >>> from tfzoo.data import detection_dataset_from_coco
-        >>> cup = {"image_id": 1, "category_id": 1, "bbox": [200, 50, 250, 300]}
-        >>> photo = {"id": 1, "file_name": "photo.jpg", "width": 600, "height": 400}
+        >>> cup = {"image_id": 1, "category_id": 1, "bbox": [96, 48, 128, 96]}
+        >>> photo = {"id": 1, "file_name": "photo.jpg", "width": 320, "height": 213}
         >>> names = [{"id": 1, "name": "cup"}, {"id": 2, "name": "cat"}]
         >>> path = pathlib.Path(tempfile.mkdtemp(), "boxes.json")
         >>> text = json.dumps({"images": [photo], "annotations": [cup], "categories": names})
@@ -94,7 +95,7 @@ def detection_dataset_from_coco(
         >>> {name: tuple(value.shape) for name, value in inputs.items()}
         {'input_ids': (2, 16), 'attention_mask': (2, 16), 'pixel_values': (1, 3, 32, 32)}
         >>> labels["boxes"].numpy().round(3), labels["class_labels"].numpy()
-        (array([[[0.542, 0.333, 0.417, 0.5  ]]], dtype=float32), array([[0]], dtype=int32))
+        (array([[[0.5, 0.3, 0.4, 0.3]]], dtype=float32), array([[0]], dtype=int32))
     """
     reading = Reading(batch_size, shuffle, seed, on_error, workers)
     canvas = _canvas_of(processor)
