@@ -1,0 +1,186 @@
+"""LoRA. Each docstring begins with the feature's name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import tfzoo
+from tests.features.families import FAMILIES, RATE, Tiny, assert_close, weights
+from tfzoo.variables import slots
+
+
+def values(model: Any) -> dict[str, np.ndarray]:
+    """Values of all weights by their paths."""
+    return {p: keras.ops.convert_to_numpy(s.variable) for p, s in slots(model).items()}
+
+
+def adapted(tiny: Tiny, steps: int = 3) -> Any:
+    """A model whose adapters have learnt something."""
+    model = tiny.load()
+    model.enable_lora(2, alpha=8)
+    tiny.compile(model, keras.optimizers.SGD(0.1))
+    model.fit(tiny.batches(steps), shuffle=False, verbose=0)
+    return model
+
+
+def test_adapters_alone_learn(tiny: Tiny) -> None:
+    """LoRA: `enable_lora` changes nothing at first, then the adapters alone learn."""
+    model = tiny.load()
+    output, before = tiny.output(model), values(model)
+    names = model.enable_lora(2)
+    assert all(name.split(".")[-1] in {"query", "key", "value", "qkv", "out"} for name in names)
+    assert_close([tiny.output(model)], [output], 1e-6)
+    wanted = {f"{name}.lora_kernel_{side}" for name in names for side in "ab"}
+    learning = {id(variable) for variable in model.trainable_weights}
+    assert {p for p, s in slots(model).items() if id(s.variable) in learning} == wanted
+    start = values(model)
+    tiny.compile(model, keras.optimizers.SGD(0.1))
+    model.fit(tiny.batches(3), shuffle=False, verbose=0)
+    after = values(model)
+    moved = {path for path in start if (after[path] != start[path]).any()}
+    assert moved
+    assert moved <= wanted
+    assert all((after[path] == before[path]).all() for path in before)
+    assert (tiny.output(model) != output).any()
+
+
+def test_adapters_are_saved_apart(tiny: Tiny, tmp_path: Path) -> None:
+    """LoRA, saved apart: `save_adapters` and `load_adapters` bring the same outputs back."""
+    model = adapted(tiny)
+    model.save_adapters(tmp_path)
+    again = tiny.load()
+    again.load_adapters(tmp_path)
+    assert_close([tiny.output(again)], [tiny.output(model)], 1e-6)
+    size = sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert size < sum(array.nbytes for array in weights(model))
+
+
+def test_adapters_are_merged(tiny: Tiny, tmp_path: Path) -> None:
+    """LoRA, merged: `merge_lora` computes the same, and PyTorch's checkpoint holds it."""
+    model = adapted(tiny)
+    expected = tiny.output(model)
+    with pytest.raises(ValueError, match=r"has adapters: merge_lora\(\) first"):
+        model.save_pretrained(tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+    model.merge_lora()
+    assert set(values(model)) == set(values(tiny.load()))
+    assert_close([tiny.output(model)], [expected])
+    model.save_pretrained(tmp_path / "merged")
+    again = type(model).from_pretrained(tmp_path / "merged")
+    assert_close([tiny.output(again)], [expected])
+
+
+def test_adapters_in_keras_files(tiny: Tiny, tmp_path: Path) -> None:
+    """LoRA, in Keras's files: training goes on from both formats."""
+    model = adapted(tiny)
+    model.save(tmp_path / "m.keras")
+    model.save_weights(tmp_path / "m.weights.h5")
+    whole, bare = tfzoo.load_model(tmp_path / "m.keras"), tiny.load()
+    bare.enable_lora(2, alpha=8)
+    bare.load_weights(tmp_path / "m.weights.h5")
+    for again in (whole, bare):
+        assert_close(weights(again), weights(model), 0)
+        tiny.compile(again, keras.optimizers.SGD(0.1))
+        again.fit(tiny.batches(), shuffle=False, verbose=0)
+    tiny.compile(model, keras.optimizers.SGD(0.1))
+    model.fit(tiny.batches(), shuffle=False, verbose=0)
+    assert_close(weights(whole), weights(model))
+    assert_close(weights(bare), weights(model))
+
+
+# ---- what is the same for all families
+FIRST = FAMILIES[0]
+
+
+def test_pattern_alpha_and_whole_layers() -> None:
+    model = FIRST.load()
+    names = model.enable_lora(3, r"layer\.0\.attention\.qkv$", alpha=6, train="classifier")
+    assert names == ["timesformer.encoder.layer.0.attention.qkv"]
+    assert [v.name for v in model.trainable_weights] == [
+        "lora_kernel_a",
+        "lora_kernel_b",
+        "kernel",
+        "bias",
+    ]
+    layer = model.timesformer.encoder.layer[0].attention.qkv
+    before = keras.ops.convert_to_numpy(layer.kernel)
+    layer.lora_kernel_b.assign(np.ones(layer.lora_kernel_b.shape, "float32"))
+    rows = keras.ops.convert_to_numpy(layer.lora_kernel_a).sum(axis=1, keepdims=True)
+    found = keras.ops.convert_to_numpy(layer.kernel)
+    np.testing.assert_allclose(found, before + 2 * rows, rtol=1e-5, atol=1e-6)
+
+
+def test_files_have_the_names_and_layouts_of_peft(tmp_path: Path) -> None:
+    model = FIRST.load()
+    model.enable_lora(3, r"layer\.0\.attention\.qkv$", alpha=6, train="classifier")
+    layer = model.timesformer.encoder.layer[0].attention.qkv
+    layer.lora_kernel_b.assign(np.arange(3 * 48, dtype="float32").reshape(3, 48))
+    model.save_adapters(tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    module = "timesformer.encoder.layer.0.attention.attention.qkv"
+    assert (config["peft_type"], config["r"], config["lora_alpha"]) == ("LORA", 3, 6)
+    assert (config["target_modules"], config["modules_to_save"]) == ([module], ["classifier"])
+    tensors = load_file(tmp_path / "adapter_model.safetensors")
+    first, second = (f"base_model.model.{module}.lora_{side}.weight" for side in "AB")
+    assert {name: array.shape for name, array in tensors.items()} == {
+        first: (3, 16),
+        second: (48, 3),
+        "base_model.model.classifier.weight": (3, 16),
+        "base_model.model.classifier.bias": (3,),
+    }
+    np.testing.assert_array_equal(tensors[first].T, layer.lora_kernel_a)
+    np.testing.assert_array_equal(tensors[second].T, layer.lora_kernel_b)
+    again = FIRST.load()
+    again.load_adapters(tmp_path)
+    assert [v.name for v in again.trainable_weights] == [v.name for v in model.trainable_weights]
+    np.testing.assert_array_equal(FIRST.output(again), FIRST.output(model))
+
+
+def test_adapters_beside_int8(tmp_path: Path) -> None:
+    model = FIRST.load()
+    model.quantize("int8")
+    model.enable_lora(2)
+    FIRST.compile(model, keras.optimizers.SGD(RATE))
+    model.fit(FIRST.batches(2), shuffle=False, verbose=0)
+    with pytest.raises(ValueError, match="cannot be merged into int8"):
+        model.merge_lora()
+    model.save_adapters(tmp_path / "apart")
+    again = FIRST.load()
+    again.quantize("int8")
+    again.load_adapters(tmp_path / "apart")
+    assert_close([FIRST.output(again)], [FIRST.output(model)], 1e-6)
+    model.save(tmp_path / "m.keras")
+    assert_close([FIRST.output(tfzoo.load_model(tmp_path / "m.keras"))], [FIRST.output(model)], 0)
+
+
+def test_wrong_calls_are_refused(tmp_path: Path) -> None:
+    model = FIRST.load()
+    with pytest.raises(ValueError, match="rank: expected a whole number above 0, got 0"):
+        model.enable_lora(0)
+    with pytest.raises(ValueError, match="no layer whose path matches 'nonsense'"):
+        model.enable_lora(2, "nonsense")
+    with pytest.raises(ValueError, match="no linear layer's path matches 'layernorm_after"):
+        model.enable_lora(2, "layernorm_after")
+    with pytest.raises(ValueError, match=r"no adapters: enable_lora\(\) first"):
+        model.merge_lora()
+    with pytest.raises(FileNotFoundError, match=r"has no adapter_model.safetensors"):
+        model.load_adapters(tmp_path)
+    model.enable_lora(2)
+    with pytest.raises(ValueError, match="has adapters already"):
+        model.enable_lora(2)
+    model.save_adapters(tmp_path)
+    other = FAMILIES[5].load()
+    before = weights(other)
+    with pytest.raises(ValueError, match="does not fit a TFTvpForVideoGrounding: it holds time"):
+        other.load_adapters(tmp_path)
+    assert_close(weights(other), before, 0)
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match="is damaged"):
+        FIRST.load().load_adapters(tmp_path)

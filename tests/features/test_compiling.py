@@ -1,0 +1,103 @@
+"""The arguments of `compile` and `fit`. Each docstring begins with the feature's name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.features.families import FAMILIES, RATE, Tiny, assert_close, trained, weights
+
+
+def test_own_loss(tiny: Tiny) -> None:
+    """`compile(optimizer)`: the model's own loss falls."""
+    losses, _ = trained(tiny, 3, rate=0.003)
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+
+
+def test_loss_and_metrics(tiny: Tiny) -> None:
+    """`compile(optimizer, loss, metrics)`: they see `y` and the main output."""
+    model = tiny.compiled(loss="mean_squared_error", metrics=["mean_absolute_error"])
+    found = model.evaluate(tiny.zeros(), verbose=0, return_dict=True)
+    output = tiny.output(model)
+    assert found["loss"] == pytest.approx(float(np.mean(output**2)), rel=1e-5)
+    assert found["mean_absolute_error"] == pytest.approx(float(np.abs(output).mean()), rel=1e-5)
+    history = model.fit(tiny.zeros(), epochs=2, shuffle=False, verbose=0).history
+    assert {"loss", "mean_absolute_error"} <= set(history)
+    assert history["loss"][1] != history["loss"][0]
+
+
+def test_sample_weights(tiny: Tiny) -> None:
+    """`sample_weight`: weights of 2 and of 0 double the loss and silence it."""
+    model = tiny.compiled(loss="mean_squared_error")
+    plain = model.evaluate(tiny.zeros(), verbose=0)
+    assert model.evaluate(tiny.zeros(2.0), verbose=0) == pytest.approx(2 * plain, rel=1e-5)
+    before = weights(model)
+    model.fit(tiny.zeros(0.0), shuffle=False, verbose=0)
+    moved = [
+        variable.path
+        for variable, old in zip(model.weights, before, strict=True)
+        if variable.trainable and not np.array_equal(variable, old)
+    ]
+    assert not moved
+
+
+@pytest.mark.parametrize(
+    "head", [tiny for tiny in FAMILIES if tiny.classes], ids=lambda tiny: tiny.name
+)
+def test_class_weights(head: Tiny) -> None:
+    """`class_weight`: a class without weight teaches nothing; for heads that tell classes apart."""
+    labels = np.array(head.classes)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    per_class = {int(label): float(label) for label in labels}
+    found = []
+    for how in ({"class_weight": per_class}, {"sample_weight": labels.astype("float32")}):
+        model = head.compiled(loss=loss)
+        history = model.fit(
+            head.inputs(), labels, batch_size=len(labels), shuffle=False, verbose=0, **how
+        )
+        found.append((history.history["loss"], weights(model)))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+    assert_close(found[0][1], found[1][1])
+
+
+def _fitted(tiny: Tiny, **how: Any) -> tuple[list[float], list[np.ndarray]]:
+    """Losses of three epochs of one step, and the weights after them."""
+    model = tiny.compiled(eager=False, **how)
+    history = model.fit(tiny.batches(), epochs=3, shuffle=False, verbose=0).history
+    return history["loss"], weights(model)
+
+
+def test_run_eagerly(tiny: Tiny) -> None:
+    """`run_eagerly=True`: the same steps as in a graph."""
+    losses, after = _fitted(tiny)
+    eager_losses, eager_after = trained(tiny, 3)
+    assert eager_losses == pytest.approx(losses, rel=1e-4)
+    assert_close(eager_after, after, 1e-3)
+
+
+def test_jit_compile(tiny: Tiny) -> None:
+    """`jit_compile=True`: the same steps as without."""
+    losses, after = _fitted(tiny, jit_compile=True)
+    plain_losses, plain_after = trained(tiny, 3)
+    assert losses == pytest.approx(plain_losses, rel=1e-4)
+    assert_close(after, plain_after, 1e-3)
+
+
+def test_steps_per_execution(tiny: Tiny) -> None:
+    """`steps_per_execution`: three steps, two at a time, are three steps."""
+    model = tiny.compiled(eager=False, steps_per_execution=2)
+    model.fit(tiny.batches(3), shuffle=False, verbose=0)
+    assert int(model.optimizer.iterations) == 3
+    assert_close(weights(model), trained(tiny, 3)[1], 1e-3)
+
+
+def test_wrong_labels_are_refused() -> None:
+    head = FAMILIES[0]
+    batch = tf.data.Dataset.from_tensors((head.inputs(), np.zeros((5,), "int64")))
+    with pytest.raises(ValueError, match=r"must have shape \(2,\) here, got \(5,\)"):
+        head.compiled(keras.optimizers.SGD(RATE)).fit(batch, verbose=0)
