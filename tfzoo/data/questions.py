@@ -49,8 +49,8 @@ def question_dataset_from_tsv(
 ) -> Any:
     """Stream questions with their images' region features into LXMERT's `fit`.
 
-    A TSV file of 40 GB is read through once, to find where its images are, and what is found is kept
-    beside it; then only the lines of a batch are read, in whatever order the batches come.
+    A TSV file of 40 GB is read through once, to find where its images are, and what is found is
+    kept beside it; then only the lines of a batch are read, in whatever order the batches come.
 
     Args:
         features: The TSV file of bottom-up attention; or another that `open_region_features` knows.
@@ -145,11 +145,13 @@ class _Asker:
     ) -> None:
         self.questions, self.images, self.tokenizer = questions, images, tokenizer
         self.length, self.has_labels, self.regions = length, has_labels, 0
+        self.known: frozenset[str] = frozenset()
 
     def check_images(self, on_error: str) -> None:
         """Refuse questions without their images; where such are skipped, only if all are."""
+        self.known = frozenset(self.images)  # "in" a mapping would read each image
         needed = dict.fromkeys(question.image_id for question in self.questions)
-        missing = [name for name in needed if name not in self.images]
+        missing = [name for name in needed if name not in self.known]
         if len(missing) == len(needed) or (missing and on_error == "raise"):
             raise DataError(
                 f"{self.images.path} lacks {len(missing)} of {len(needed)} images: "
@@ -158,7 +160,7 @@ class _Asker:
 
     def signature(self, num_regions: int | None) -> dict[str, tf.TensorSpec]:
         """Shapes and dtypes, from the first image that is there; it is checked, too."""
-        first = next(q for q in self.questions if q.image_id in self.images)
+        first = next(q for q in self.questions if q.image_id in self.known)
         record = self.images[first.image_id]
         count, width = record.features.shape
         check_region_features(
@@ -177,7 +179,7 @@ class _Asker:
     def load(self, place: int, rng: np.random.Generator) -> dict[str, Any]:
         """Read one question's image; nothing is drawn."""
         question = self.questions[place]
-        if question.image_id not in self.images:
+        if question.image_id not in self.known:
             raise DataError(f"{self.images.path} lacks the image {question.image_id!r}.")
         values = {**self._text(question.text), **self._regions(question.image_id)}
         return {**values, "labels": question.label} if self.has_labels else values

@@ -1,0 +1,161 @@
+"""What all training sets share: order, random numbers, parallel reading, broken examples."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support.processes import run_python
+from tfzoo.data.errors import BrokenFileWarning, DataError
+from tfzoo.data.pipeline import Reading, stream
+
+SPEC = {"place": tf.TensorSpec((), tf.int64), "drawn": tf.TensorSpec((2,), tf.float32)}
+NAMES = list("abcdefghij")
+
+
+def load(place: int, rng: np.random.Generator) -> dict[str, Any]:
+    return {"place": place, "drawn": rng.random(2)}
+
+
+def batches(load: Callable = load, **options: Any) -> tf.data.Dataset:
+    reading = Reading(**{"batch_size": 4, "shuffle": False, **options})
+    return stream(NAMES, load, SPEC, reading, lambda values: (values["place"], values["drawn"]))
+
+
+def places(dataset: tf.data.Dataset) -> list[int]:
+    return [int(place) for batch, _ in dataset for place in batch]
+
+
+def drawn(dataset: tf.data.Dataset) -> np.ndarray:
+    return np.concatenate([values for _, values in dataset])
+
+
+def broken(place: int, rng: np.random.Generator) -> dict[str, Any]:
+    if place in (3, 7):
+        raise FileNotFoundError("it is gone")
+    return load(place, rng)
+
+
+def test_order_and_sizes() -> None:
+    dataset = batches()
+    assert places(dataset) == list(range(10))
+    assert len(dataset) == 3
+    assert [len(batch) for batch, _ in dataset] == [4, 4, 2]
+    assert dataset.element_spec[1].shape.as_list() == [None, 2]
+
+
+def test_each_epoch_has_its_own_order_and_draws() -> None:
+    one, same, other = (batches(shuffle=True, seed=seed, workers=2) for seed in (1, 1, 2))
+    epochs = [places(one) for _ in range(2)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 2
+    assert epochs[0] != epochs[1]
+    assert epochs == [places(same) for _ in range(2)]
+    assert epochs[0] != places(other)
+    one, same = batches(seed=1), batches(seed=1)
+    first, second = drawn(one), drawn(one)
+    assert len(np.unique(first)) == 20
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, drawn(same))
+    np.testing.assert_array_equal(second, drawn(same))
+
+
+def test_examples_are_read_at_once() -> None:
+    """Each waits for another: one after the other, nobody would ever arrive."""
+    meeting = threading.Barrier(2, timeout=30)
+
+    def wait(place: int, rng: np.random.Generator) -> dict[str, Any]:
+        meeting.wait()
+        return load(place, rng)
+
+    assert places(batches(wait, workers=2)) == list(range(10))
+
+
+def test_nothing_is_read_before_it_is_needed() -> None:
+    read = []
+
+    def note(place: int, rng: np.random.Generator) -> dict[str, Any]:
+        read.append(place)
+        return load(place, rng)
+
+    dataset = batches(note, batch_size=1, workers=1)
+    assert read == []
+    next(iter(dataset))
+    assert 1 <= len(read) <= 6
+
+
+def test_a_broken_example_ends_the_reading() -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"d: it is gone.*on_error='skip'"):
+        places(batches(broken))
+
+
+def test_a_broken_example_is_skipped_and_reported_once() -> None:
+    dataset = batches(broken, on_error="skip")
+    with pytest.warns(BrokenFileWarning) as said:
+        assert places(dataset) == [0, 1, 2, 4, 5, 6, 8, 9]
+    assert sorted(str(w.message) for w in said) == [
+        "left out: d: it is gone",
+        "left out: h: it is gone",
+    ]
+    assert dataset.skipped == {"d": "d: it is gone", "h": "h: it is gone"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert places(dataset) == [0, 1, 2, 4, 5, 6, 8, 9]
+
+
+def test_a_set_of_broken_examples_is_no_set() -> None:
+    def lost(place: int, rng: np.random.Generator) -> dict[str, Any]:
+        raise DataError("damaged")
+
+    with (
+        pytest.warns(BrokenFileWarning),
+        pytest.raises(tf.errors.InvalidArgumentError, match="None of the 10 examples"),
+    ):
+        places(batches(lost, on_error="skip"))
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_another_shape_is_never_skipped(on_error: str) -> None:
+    def longer(place: int, rng: np.random.Generator) -> dict[str, Any]:
+        return {"place": place, "drawn": rng.random(2 + (place == 5))}
+
+    message = r"f: expected drawn of shape \(2,\), as in all examples, got \(3,\)"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        places(batches(longer, on_error=on_error))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be a whole number above 0, got 0"),
+        ({"batch_size": 2.5}, "batch_size must be"),
+        ({"batch_size": None}, "batch_size must be"),
+        ({"workers": -1}, "workers must be"),
+        ({"on_error": "ignore"}, "on_error must be 'raise' or 'skip', got 'ignore'"),
+    ],
+)
+def test_wrong_arguments(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Reading(**options)
+
+
+def test_names_load_on_first_use() -> None:
+    code = """
+import sys, tfzoo.data
+print("tensorflow" in sys.modules, "av" in sys.modules)
+print(all(getattr(tfzoo.data, name) for name in tfzoo.data.__all__))
+try:
+    tfzoo.data.nonsense
+except AttributeError as error:
+    print(error)
+"""
+    assert run_python(code).splitlines() == [
+        "False False",
+        "True",
+        "module 'tfzoo.data' has no attribute 'nonsense'",
+    ]
