@@ -10,7 +10,7 @@ right one, by a softmax over its `logits_per_video`.
 Test: 1400 clips from four photos that it never saw, each against seven sentences in wordings that
 it never read; chance is 1 in 7.
 
-Expected, not yet run: about 0.36 million parameters, 1.45 MB; 4500 steps at 0.25 to 0.3 seconds on
+Expected, not yet run: about 0.32 million parameters, 1.3 MB; 4500 steps at 0.25 to 0.3 seconds on
 two cores, most of them for making clips; accuracy of 0.90 or more. If it falls short, the cure is
 more steps or `LEAST` (longer pans), before a larger model.
 
@@ -44,7 +44,7 @@ from tfzoo import (
 
 __all__ = ["batches", "evaluate", "main", "new_model", "new_processor", "train"]
 
-SIZE, FRAMES, PATCH, WIDTH, TEXT_WIDTH = 48, 8, 16, 64, 48
+SIZE, FRAMES, PATCH, WIDTH, TEXT_WIDTH = 48, 8, 16, 60, 48
 LEAST = 0.25  # of a frame, the shortest pan
 STEPS, CLIPS, PEAK_RATE = 4500, 12, 1.5e-3
 MERGES, LONGEST = 200, 77
@@ -75,7 +75,7 @@ def new_model(vocabulary: int, seed: int) -> TFXCLIPModel:
         "hidden_size": WIDTH,
         "intermediate_size": 2 * WIDTH,
         "num_hidden_layers": 2,
-        "num_attention_heads": 8,
+        "num_attention_heads": 6,
         "mit_hidden_size": WIDTH,
         "mit_intermediate_size": 3 * WIDTH,
         "mit_num_hidden_layers": 2,
