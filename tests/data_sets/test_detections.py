@@ -1,0 +1,211 @@
+"""COCO's boxes as a detector's labels."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import tfzoo
+from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
+from tfzoo.data import BrokenFileWarning, DataError, detection_dataset_from_coco
+
+SIZES = {"wide.png": (40, 20), "tall.png": (10, 30), "bare.png": (16, 16)}  # width, height
+COCO = {
+    "images": [
+        {"id": 10 + n, "file_name": name, "width": width, "height": height}
+        for n, (name, (width, height)) in enumerate(SIZES.items())
+    ],
+    "annotations": [
+        {"image_id": 10, "category_id": 5, "bbox": [10, 5, 20, 10]},
+        {"image_id": 10, "category_id": 2, "bbox": [0, 0, 8.5, 4], "iscrowd": 0},
+        {"image_id": 10, "category_id": 2, "bbox": [0, 0, 40, 20], "iscrowd": 1},
+        {"image_id": 11, "category_id": 5, "bbox": [-0.5, 20, 11, 10.5]},
+        {"image_id": 11, "category_id": 5, "bbox": [3, 3, 0, 4]},
+    ],
+    "categories": [{"id": 5, "name": "cup"}, {"id": 2, "name": "cat"}],
+}
+
+
+def write(folder: Path, content: Any) -> Path:
+    path = folder / "boxes.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for name, (width, height) in SIZES.items():
+        Image.fromarray(rng.integers(0, 256, (height, width, 3)).astype("uint8")).save(
+            folder / name
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_owlv2_checkpoint(tmp_path_factory.mktemp("tiny") / "owlv2")
+
+
+@pytest.fixture(scope="module")
+def processor(checkpoint: Path) -> Any:
+    return tfzoo.Owlv2Processor.from_pretrained(checkpoint)
+
+
+@pytest.fixture
+def make(photos: Path, processor: Any, tmp_path: Path) -> Callable:
+    def build(content: Any = COCO, **options: Any) -> Any:
+        options = {"batch_size": 3, "shuffle": False, "processor": processor, **options}
+        folder = options.pop("directory", photos)
+        return detection_dataset_from_coco(write(tmp_path, content), folder, **options)
+
+    return build
+
+
+def test_boxes_are_parts_of_the_padded_square(make: Callable, processor: Any, photos: Path) -> None:
+    dataset = make()
+    assert dataset.class_names == ["cat", "cup"]  # in the order of their ids
+    ((inputs, labels),) = list(dataset)
+    expected = [
+        [[0.5, 0.25, 0.5, 0.25], [4.25 / 40, 0.05, 8.5 / 40, 0.1]],
+        [[5 / 30, 25 / 30, 10 / 30, 10 / 30], [0, 0, 0, 0]],  # clipped at three sides
+        [[0, 0, 0, 0], [0, 0, 0, 0]],
+    ]
+    np.testing.assert_allclose(labels["boxes"], expected, atol=1e-6)
+    np.testing.assert_array_equal(labels["class_labels"], [[1, 0], [1, -1], [-1, -1]])
+    for pixels, path in zip(inputs["pixel_values"], dataset.file_paths, strict=True):
+        one = processor(images=path, return_tensors="np")["pixel_values"][0]
+        np.testing.assert_allclose(pixels, one, atol=1e-6)
+    queries = processor(text=[["cat", "cup"]] * 3, return_tensors="np")
+    for name in ("input_ids", "attention_mask"):
+        np.testing.assert_array_equal(inputs[name], queries[name])
+
+
+def test_names_and_template(make: Callable, processor: Any) -> None:
+    dataset = make(class_names=["cup"], template="a photo of a {}")
+    ((inputs, labels),) = list(dataset)
+    np.testing.assert_array_equal(labels["class_labels"], [[0], [0], [-1]])
+    queries = processor(text=[["a photo of a cup"]] * 3, return_tensors="np")
+    np.testing.assert_array_equal(inputs["input_ids"], queries["input_ids"])
+
+
+def test_owlvit_sees_the_whole_photo(make: Callable, tmp_path: Path) -> None:
+    folder = write_owlv2_checkpoint(tmp_path / "owlvit", kind="OwlViT")
+    processor = tfzoo.OwlViTProcessor.from_pretrained(folder)
+    ((_, labels),) = list(make(processor=processor))
+    np.testing.assert_allclose(labels["boxes"][0, 0], [0.5, 0.5, 0.5, 0.5], atol=1e-6)
+    cropping = tfzoo.OwlViTProcessor(
+        tfzoo.OwlViTImageProcessor(do_center_crop=True), processor.tokenizer
+    )
+    with pytest.raises(ValueError, match="do_center_crop"):
+        make(processor=cropping)
+
+
+def test_augmentation_moves_both(make: Callable) -> None:
+    def mirror(photo: np.ndarray, boxes: np.ndarray, rng: np.random.Generator) -> tuple:
+        return photo[:, ::-1], np.stack(
+            [photo.shape[1] - boxes[:, 2], boxes[:, 1], photo.shape[1] - boxes[:, 0], boxes[:, 3]],
+            axis=1,
+        )
+
+    ((plain, _),) = list(make())
+    ((inputs, labels),) = list(make(augment=mirror))
+    np.testing.assert_allclose(labels["boxes"][0, 1, 0], 35.75 / 40, atol=1e-6)
+    square = plain["pixel_values"][2], inputs["pixel_values"][2]
+    np.testing.assert_allclose(square[1], square[0].numpy()[..., ::-1], atol=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected 2 boxes of 4 numbers"):
+        list(make(augment=lambda photo, boxes, rng: (photo, boxes[:1])))
+
+
+def test_progress_of_reading(make: Callable) -> None:
+    said: list[tuple[int, int | None]] = []
+    make(progress=lambda done, total: said.append((done, total)))
+    assert said == [(n + 1, 5) for n in range(5)]
+
+
+def changed(part: str, number: int, **fields: Any) -> dict[str, Any]:
+    content = copy.deepcopy(COCO)
+    for name, value in fields.items():
+        if value is None:
+            del content[part][number][name]
+        else:
+            content[part][number][name] = value
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is not valid JSON"),
+        ([], "expected COCO's json"),
+        ({**COCO, "annotations": None}, "annotations is missing or no list"),
+        ({**COCO, "images": []}, "expected images, the list is empty"),
+        (changed("annotations", 1, bbox=None), r"annotations\[1\]: bbox missing"),
+        (changed("annotations", 1, bbox=[1, 2, 3]), r"annotations\[1\]: expected bbox as"),
+        (changed("annotations", 1, bbox=[1, 2, 3, "4"]), "expected bbox as"),
+        (changed("annotations", 1, bbox=[9, 9, -3, 4]), "expected bbox as"),
+        (changed("annotations", 0, bbox=[30, 5, 38, 9]), "leaves its image of 40 x 20"),
+        (changed("annotations", 0, image_id=99), "no image of id 99"),
+        (changed("annotations", 0, category_id=9), "no category of id 9"),
+        (changed("images", 0, width=0), r"images\[0\]: expected a height and width"),
+        (changed("images", 1, id=10), "the id 10 stands twice"),
+        (changed("images", 1, file_name=None), r"images\[1\]: file_name missing"),
+        (changed("categories", 1, name="cup"), "share an id or a name"),
+    ],
+)
+def test_wrong_json(make: Callable, content: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        make(content)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"class_names": ["dog"]}, DataError, r"among \['cat', 'cup'\]"),
+        ({"class_names": []}, DataError, "expected class_names"),
+        ({"template": "a photo"}, ValueError, "template must hold {}"),
+        ({"processor": tfzoo.Owlv2ImageProcessor()}, TypeError, "expected an Owlv2Processor"),
+        ({"directory": "nowhere"}, DataError, "expected the folder of the photos"),
+        ({"directory": "."}, DataError, "3 of 3 photos are missing"),
+        ({"batch_size": 0}, ValueError, "batch_size"),
+    ],
+)
+def test_wrong_arguments(make: Callable, options: dict, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        make(**options)
+
+
+def test_missing_json(photos: Path, processor: Any) -> None:
+    with pytest.raises(DataError, match=r"none\.json: there is no such file"):
+        detection_dataset_from_coco(photos / "none.json", photos, processor)
+
+
+def test_missing_and_damaged_photos(make: Callable, photos: Path) -> None:
+    content = changed("images", 1, file_name="lost.png")
+    with pytest.raises(DataError, match=r"1 of 3 photos are missing: .*lost\.png"):
+        make(content)
+    dataset = make(content, on_error="skip")
+    with pytest.warns(BrokenFileWarning, match=r"lost\.png"):
+        ((_, labels),) = list(dataset)
+    np.testing.assert_array_equal(labels["class_labels"], [[1, 0], [-1, -1]])
+    content = changed("images", 2, height=18)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="the json says 16 x 18 pixels"):
+        list(make(content))
+
+
+def test_fit_takes_it_as_it_is(make: Callable, checkpoint: Path) -> None:
+    model = tfzoo.TFOwlv2ForObjectDetection.from_pretrained(checkpoint)
+    model.compile(keras.optimizers.SGD(1e-3))
+    history = model.fit(make(batch_size=2), shuffle=False, epochs=2, verbose=0).history
+    assert {"loss", "loss_class", "loss_bbox", "loss_giou", "loss_objectness"} == set(history)
+    assert np.isfinite(history["loss"]).all()
