@@ -58,9 +58,9 @@ def read_charades(path: str | os.PathLike[str], *, progress: Progress = True) ->
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp(), "moments.txt")
-        >>> _ = path.write_text("clip 0.5 1.5##the rocket leaves its ramp.")
+        >>> _ = path.write_text("clip 0.5 1.5##the dog runs.")
         >>> read_charades(path)
-        [Moment(video='clip', start=0.5, end=1.5, sentence='the rocket leaves its ramp.')]
+        [Moment(video='clip', start=0.5, end=1.5, sentence='the dog runs.')]
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -129,7 +129,7 @@ def grounding_dataset_from_charades(
         >>> import pathlib, tempfile, tfzoo
         >>> from tfzoo.data import grounding_dataset_from_charades
         >>> path = pathlib.Path(tempfile.mkdtemp(), "moments.txt")
-        >>> _ = path.write_text("clip 0.5 1.5##the rocket leaves its ramp.")
+        >>> _ = path.write_text("clip 0.5 1.5##the dog runs.")
         >>> processor = tfzoo.TvpProcessor.from_pretrained("tvp")
         >>> dataset = grounding_dataset_from_charades(path, ".", processor, num_frames=4)
         >>> inputs, labels = next(iter(dataset))
