@@ -62,6 +62,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.*has no weights for timesformer|.*has no weights for classifier"
+)
 @pytest.mark.parametrize("code", CODES, ids=["videos", "boxes", "moments", "questions"])
 def test_the_examples_train(code: str, files: Path) -> None:
     (name,) = (name for name in CHECKPOINTS if name in code)

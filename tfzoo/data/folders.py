@@ -94,8 +94,12 @@ def find_videos(
         DataError: There are none, or there is no such folder.
 
     Example:
-        >>> [path.name for path in find_videos(".")]
-        ['clip.mp4']
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for name in ("b.mp4", "a.webm", "notes.txt"):
+        ...     (folder / name).touch()
+        >>> [path.name for path in find_videos(folder)]
+        ['a.webm', 'b.mp4']
     """
     with reporter(progress, "file") as report:
         return _walk(_folder(directory), follow_links, report)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,6 +97,7 @@ def stream(
     parallel = reading.workers or tf.data.AUTOTUNE
     data = tf.data.Dataset.zip((places, dice))
     data = data.map(_plain(loader.tensors), num_parallel_calls=parallel, deterministic=True)
+    data._loader = loader  # every later dataset and iterator keeps this one
     if loader.skips:
         data = data.filter(_plain(lambda is_whole, values: is_whole))
     data = data.map(_plain(lambda is_whole, values: values))
@@ -122,11 +124,23 @@ class _Loader:
         """Whether an example could be read, and its arrays."""
         specs = self.signature.values()
         types = [tf.bool, *(spec.dtype for spec in specs)]
-        is_whole, *values = tf.numpy_function(self._read, [place, dice], types)
+        is_whole, *values = tf.numpy_function(self._weak_reader(), [place, dice], types)
         is_whole.set_shape(())
         for value, spec in zip(values, specs, strict=True):
             value.set_shape(spec.shape)
         return is_whole, dict(zip(self.signature, values, strict=True))
+
+    def _weak_reader(self) -> Callable[..., list[np.ndarray]]:
+        """TensorFlow never forgets a function that it has been given; this one keeps no files."""
+        reader = weakref.WeakMethod(self._read)
+
+        def read(place: np.ndarray, dice: np.ndarray) -> list[np.ndarray]:
+            living = reader()
+            if living is None:
+                raise DataError("The dataset was deleted while it was being read: keep it.")
+            return living(place, dice)
+
+        return read
 
     def _read(self, place: np.ndarray, dice: np.ndarray) -> list[np.ndarray]:
         place = int(place)
