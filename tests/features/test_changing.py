@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tfzoo
+from tests.benchmarks.tables.int8 import camera_motion
 from tests.features.families import FAMILIES, Tiny, assert_close, trained, weights
 from tfzoo.layers.linear import Linear
 from tfzoo.variables import named_layers, slots
@@ -101,6 +102,14 @@ def test_layers_inside_frozen_ones_may_train(tmp_path: Path) -> None:
     assert learning(model) == expected
     model.save(tmp_path / "m.keras")
     assert learning(tfzoo.load_model(tmp_path / "m.keras")) == expected
+
+
+def test_int8_answers_as_well() -> None:
+    """On the shipped classifier, for clips of photos that it never saw."""
+    model, _, accuracy = camera_motion(clips=140)
+    before = accuracy(model)
+    model.quantize("int8")
+    assert accuracy(model) >= before - 0.02
 
 
 def test_int8_refusals() -> None:
