@@ -45,7 +45,7 @@ class ClipReader:
         TensorShape([4, 3, 32, 32])
         >>> pixels, clip = reader.read("clip.mp4", np.random.default_rng(0))
         >>> pixels.shape, clip.duration
-        ((4, 3, 32, 32), 2.04)
+        ((4, 3, 32, 32), 13.0)
     """
 
     processor: Any

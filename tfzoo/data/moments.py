@@ -134,7 +134,7 @@ def grounding_dataset_from_charades(
         >>> dataset = grounding_dataset_from_charades(path, ".", processor, num_frames=4)
         >>> inputs, labels = next(iter(dataset))
         >>> inputs["pixel_values"].shape, labels.numpy()
-        (TensorShape([1, 4, 3, 64, 64]), array([[2.04, 0.5 , 1.5 ]], dtype=float32))
+        (TensorShape([1, 4, 3, 64, 64]), array([[13. ,  0.5,  1.5]], dtype=float32))
     """
     reading = Reading(batch_size, shuffle, seed, on_error, workers)
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
