@@ -25,7 +25,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from recipes.prose import baselines, test_prose, training_prose
+from recipes.prose import baselines, held_out_prose, training_prose
 from recipes.running import arguments, compile_for, fit, report, save, start
 from tfzoo import PerceiverConfig, PerceiverTokenizer, TFPerceiverForMaskedLM
 
@@ -156,7 +156,7 @@ def evaluate(model: TFPerceiverForMaskedLM, training: Sequence[str] = ()) -> dic
         model: The model.
         training: The training text.
     """
-    windows = windows_of(test_prose())
+    windows = windows_of(held_out_prose())
     masked = hidden(windows.shape, np.random.default_rng(TEST_SEED))
     inputs, _ = to_inputs(windows, masked, np.full(len(windows), windows.shape[1]))
     logits = keras.ops.convert_to_numpy(model(**inputs, training=False).logits)

@@ -28,8 +28,7 @@ from PIL import Image, ImageFilter
 
 from recipes.camera_motion import photos
 from recipes.running import arguments, compile_for, fit, report, save, start
-from tfzoo import PerceiverConfig, TFPerceiverForOpticalFlow
-from tfzoo.models.perceiver.flow import flow_patches
+from tfzoo import PerceiverConfig, TFPerceiverForOpticalFlow, flow_patches
 
 __all__ = ["batches", "evaluate", "frame_pair", "main", "new_model", "train"]
 
@@ -114,7 +113,7 @@ def frame_pair(
 def _seen(
     photo: Image.Image, middle: np.ndarray, matrix: np.ndarray, shift: np.ndarray, size: int
 ) -> np.ndarray:
-    """(size, size, 3): pixel q shows the photo at `middle` + `matrix` (q - `size` / 2 - `shift`)."""
+    """(S, S, 3): pixel q shows the photo at `middle` + `matrix` (q - S / 2 - `shift`)."""
     offset = middle - matrix @ (size / 2 + shift)
     data = (matrix[0, 0], matrix[0, 1], offset[0], matrix[1, 0], matrix[1, 1], offset[1])
     seen = photo.transform(
