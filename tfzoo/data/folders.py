@@ -105,16 +105,13 @@ def find_videos(
         return _walk(_folder(directory), follow_links, report)
 
 
-def check_split(
-    validation_split: float | None, subset: str | None, seed: int | None, is_drawn: bool = True
-) -> None:
+def check_split(validation_split: float | None, subset: str | None, seed: int | None) -> None:
     """Refuse arguments that name no part of a set.
 
     Args:
         validation_split: Share that is held out.
         subset: "training", "validation" or "both".
         seed: Of the draw.
-        is_drawn: Whether the part is drawn with it.
 
     Raises:
         ValueError: One without the other, values that are none, or a part without a seed.
@@ -133,7 +130,7 @@ def check_split(
         raise ValueError(f"subset must be 'training', 'validation' or 'both', got {subset!r}.")
     if isinstance(validation_split, bool) or not 0 < validation_split < 1:
         raise ValueError(f"validation_split must lie between 0 and 1, got {validation_split!r}.")
-    if is_drawn and seed is None and subset != "both":
+    if seed is None and subset != "both":
         raise ValueError(
             f"subset={subset!r} needs a seed, the same for both parts, or they would overlap."
         )

@@ -301,6 +301,6 @@ def _with_answers(
             f"known ones: {shown(lost)}. on_error='skip' leaves them out."
         )
     if lost:
-        text = f"left out: {len(lost)} questions without a known answer: {shown(lost)}"
+        text = f"left out, without a known answer: {len(lost)} questions: {shown(lost)}"
         warnings.warn(text, BrokenFileWarning, stacklevel=3)
     return labelled
