@@ -75,7 +75,7 @@ def test_wrong_frames_are_refused(args: tuple, options: dict, message: str) -> N
 def test_the_brightest_patch_is_where_the_map_is_largest() -> None:
     maps = np.zeros((2, 3, 4))
     maps[1, 2, 0], maps[0, 0, 3] = 4.0, 2.0
-    image = np.asarray(draw_attention(greys(0, 0), maps, opacity=1.0, width=820, columns=2))
+    image = np.asarray(draw_attention(greys(0, 0), maps, opacity=1.0, width=815, columns=2))
     height, width = 300, 400  # of a frame
 
     def patch(frame: int, row: int, column: int) -> tuple[int, ...]:
