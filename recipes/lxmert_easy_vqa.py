@@ -25,6 +25,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from PIL import Image
 
 from recipes.easy_vqa_regions import (
     FEATURES,
@@ -35,10 +36,12 @@ from recipes.easy_vqa_regions import (
     regions,
 )
 from recipes.running import arguments, compile_for, fit, report, save, start
+from recipes.samples import write_demo, write_photo
 from recipes.small_vocabularies import write_word_pieces
 from tfzoo import LxmertConfig, LxmertTokenizerFast, TFLxmertForQuestionAnswering
+from tfzoo.preprocessing.lxmert_features import RegionFeatures, write_region_features
 
-__all__ = ["Encoded", "evaluate", "main", "new_model", "new_tokenizer", "train"]
+__all__ = ["Encoded", "evaluate", "main", "new_model", "new_tokenizer", "train", "write_sample"]
 
 WIDTH, LONGEST = 48, 16
 STEPS, BATCH, PEAK_RATE = 15_000, 64, 1e-3
@@ -145,6 +148,27 @@ def evaluate(model: TFLxmertForQuestionAnswering, data: Encoded, size: int = 500
     return np.concatenate(found) == data.labels
 
 
+def write_sample(folder: Path, split: Questions) -> None:
+    """Writes a held-out picture, its regions and `demo.json`, for `tfzoo demo`."""
+    row = next(i for i, text in enumerate(split.texts) if text.startswith("what color is the"))
+    path = split.paths[split.images[row]]
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    write_photo(folder / "sample.png", pixels)
+    features, boxes = regions(path)
+    height, width = pixels.shape[:2]
+    corners = boxes * np.array([width, height, width, height], np.float32)
+    record = RegionFeatures("sample", height, width, corners, features)
+    write_region_features(folder / "sample.tsv", [record], force=True)
+    write_demo(
+        folder,
+        "answers questions about shapes in pictures (sample.png)",
+        split.answers[row],
+        question=split.texts[row],
+        regions="sample.tsv",
+    )
+
+
 def main() -> None:
     args = arguments(__doc__)
     started, labels = start(args.seed), answers()
@@ -152,6 +176,7 @@ def main() -> None:
     tokenizer = new_tokenizer(training.texts)
     model = new_model(len(tokenizer), labels)
     train(model, Encoded(training, tokenizer, labels), args.seed)
+    write_sample(args.out, test)
     size = save(args.out, model, tokenizer)
     right = evaluate(model, Encoded(test, tokenizer, labels))
     blind = np.array(blind_answers(training, test.texts)) == np.array(test.answers)

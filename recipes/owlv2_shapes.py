@@ -32,6 +32,7 @@ import numpy as np
 
 from recipes.camera_motion import photos
 from recipes.running import arguments, compile_for, fit, report, save, start
+from recipes.samples import write_demo, write_photo
 from recipes.scenes import COLOURS, HELD_OUT, SHAPES, TRAINING, Scene, draw_scene
 from recipes.small_vocabularies import write_bpe
 from tfzoo import (
@@ -43,7 +44,16 @@ from tfzoo import (
 )
 from tfzoo.metrics import average_precision, box_iou
 
-__all__ = ["batches", "evaluate", "guided_accuracy", "main", "new_model", "new_processor", "train"]
+__all__ = [
+    "batches",
+    "evaluate",
+    "guided_accuracy",
+    "main",
+    "new_model",
+    "new_processor",
+    "train",
+    "write_sample",
+]
 
 SIZE, PATCH, WIDTH, TEXT_WIDTH = 96, 12, 80, 64
 QUERIES, MOST = 8, 3  # queries and shapes of a picture
@@ -221,11 +231,26 @@ def guided_accuracy(
     return right / scenes
 
 
+def write_sample(folder: Path) -> None:
+    """Writes a held-out scene and `demo.json`, for `tfzoo demo`."""
+    rng = np.random.default_rng(TEST_SEED)
+    scene = draw_scene(photos("test")[2], SIZE, HELD_OUT[:3], rng)
+    write_photo(folder / "sample.png", scene.image)
+    names = [" ".join(pair) for pair in HELD_OUT[:4]]
+    truth = "; ".join(
+        f"{' '.join(pair)} at {', '.join(f'{x:.0f}' for x in box)}"
+        for pair, box in zip(scene.pairs, scene.boxes.tolist(), strict=True)
+    )
+    words = ["sample.png", "--labels", *names, "--template", "a photo of a {}"]
+    write_demo(folder, "finds the coloured shapes that a text names", truth, words)
+
+
 def main() -> None:
     args = arguments(__doc__)
     started, processor = start(args.seed), new_processor()
     model = new_model(len(processor.tokenizer))
     train(model, processor, args.seed)
+    write_sample(args.out)
     size = save(args.out, model, processor)
     figures = {
         "ap50": evaluate(model, processor),

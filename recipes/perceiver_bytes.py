@@ -20,6 +20,7 @@ files on the same machine.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -27,9 +28,19 @@ import numpy as np
 
 from recipes.prose import baselines, held_out_prose, training_prose
 from recipes.running import arguments, compile_for, fit, report, save, start
+from recipes.samples import write_demo
 from tfzoo import PerceiverConfig, PerceiverTokenizer, TFPerceiverForMaskedLM
 
-__all__ = ["batches", "evaluate", "hidden", "main", "new_model", "train", "windows_of"]
+__all__ = [
+    "batches",
+    "evaluate",
+    "hidden",
+    "main",
+    "new_model",
+    "train",
+    "windows_of",
+    "write_sample",
+]
 
 LENGTH, WIDTH, HEADS = 96, 64, 4
 MASKED, SHORTER = 0.15, 0.25  # shares of the bytes, and of the windows that are not full
@@ -165,12 +176,20 @@ def evaluate(model: TFPerceiverForMaskedLM, training: Sequence[str] = ()) -> dic
     return {**figures, **baselines(list(training), windows, masked)} if training else figures
 
 
+def write_sample(folder: Path) -> None:
+    """Writes `demo.json`, for `tfzoo demo`."""
+    text = "This is the name of the func[MASK]ion that returns th[MASK] value of the ob[MASK]ect."
+    truth = text.replace("func[MASK]", "funct").replace("th[MASK]", "the").replace("[MASK]", "j")
+    write_demo(folder, "fills in masked bytes of English prose", truth, ["--text", text])
+
+
 def main() -> None:
     args = arguments(__doc__)
     started, lines = start(args.seed), training_prose()
     model = new_model()
     train(model, lines, args.seed)
     tokenizer = PerceiverTokenizer(model_max_length=LENGTH)
+    write_sample(args.out)
     size = save(args.out, model, tokenizer)
     report(started, model, size, evaluate(model, lines))
 

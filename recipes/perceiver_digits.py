@@ -27,13 +27,23 @@ import keras
 import numpy as np
 
 from recipes.running import arguments, compile_for, fit, report, save, start
+from recipes.samples import write_demo, write_photo
 from tfzoo import (
     PerceiverConfig,
     PerceiverImageProcessor,
     TFPerceiverForImageClassificationFourier,
 )
 
-__all__ = ["batches", "digits", "evaluate", "main", "new_model", "new_processor", "train"]
+__all__ = [
+    "batches",
+    "digits",
+    "evaluate",
+    "main",
+    "new_model",
+    "new_processor",
+    "train",
+    "write_sample",
+]
 
 SIZE, WIDTH, LATENTS, TEST = 16, 48, 16, 450
 STEPS, BATCH, PEAK_RATE = 6000, 64, 1.5e-3
@@ -129,10 +139,19 @@ def evaluate(
     return float((logits.argmax(-1) == labels).mean())
 
 
+def write_sample(folder: Path) -> None:
+    """Writes a held-out digit and `demo.json`, for `tfzoo demo`."""
+    pictures, labels = digits("test")
+    write_photo(folder / "sample.png", pictures[0])
+    words = ["sample.png", "--top-k", "3"]
+    write_demo(folder, "tells which digit is in a picture", str(labels[0]), words)
+
+
 def main() -> None:
     args = arguments(__doc__)
     started, processor, model = start(args.seed), new_processor(), new_model()
     train(model, processor, args.seed)
+    write_sample(args.out)
     size = save(args.out, model, processor)
     report(started, model, size, {"accuracy": evaluate(model, processor)})
 

@@ -20,6 +20,7 @@ files on the same machine.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -28,9 +29,10 @@ from PIL import Image, ImageFilter
 
 from recipes.camera_motion import photos
 from recipes.running import arguments, compile_for, fit, report, save, start
+from recipes.samples import write_demo, write_photo
 from tfzoo import PerceiverConfig, TFPerceiverForOpticalFlow, flow_patches
 
-__all__ = ["batches", "evaluate", "frame_pair", "main", "new_model", "train"]
+__all__ = ["batches", "evaluate", "frame_pair", "main", "new_model", "train", "write_sample"]
 
 SIZE, WIDTH, LATENTS = 24, 48, 32
 SHIFT, TURN, ZOOM = 2.0, 0.05, 0.05  # pixels, radians, and parts
@@ -156,10 +158,22 @@ def evaluate(model: TFPerceiverForOpticalFlow, pairs: int = TEST_PAIRS) -> dict[
     return {"end_point_error": float(np.mean(errors)), "zero_flow": float(np.mean(lengths))}
 
 
+def write_sample(folder: Path) -> None:
+    """Writes two held-out frames and `demo.json`, for `tfzoo demo`."""
+    frames, flow = frame_pair(photos("test")[3], np.random.default_rng(TEST_SEED), 2 * SIZE)
+    names = [f"sample_{number}.png" for number in (1, 2)]
+    for name, frame in zip(names, frames, strict=True):
+        write_photo(folder / name, frame)
+    right, down = flow.mean((0, 1)).tolist()
+    truth = f"mean {right:.2f} to the right, {down:.2f} downwards"
+    write_demo(folder, "tells how each pixel moves between two frames", truth, names)
+
+
 def main() -> None:
     args = arguments(__doc__)
     started, model = start(args.seed), new_model(args.seed)
     train(model, args.seed)
+    write_sample(args.out)
     size = save(args.out, model)
     report(started, model, size, evaluate(model))
 

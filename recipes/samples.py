@@ -14,12 +14,19 @@ __all__ = ["write_demo", "write_film", "write_photo"]
 
 
 def write_film(path: Path, frames: np.ndarray, milliseconds: int = 100) -> None:
-    """Writes frames (T, height, width, 3) uint8 as an animation, `path` ending in .gif."""
+    """Writes frames (T, height, width, 3) uint8 as an animation, `path` ending in .gif.
+
+    Raises:
+        ValueError: Neighbouring frames are equal in 64 colours, which this form cannot hold.
+    """
     first, *others = [
         Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in frames
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     first.save(path, save_all=True, append_images=others, duration=milliseconds, loop=0)
+    with Image.open(path) as film:
+        if film.n_frames != len(frames):  # equal neighbours become one that lasts longer
+            raise ValueError(f"{path} has {film.n_frames} frames, expected {len(frames)}.")
 
 
 def write_photo(path: Path, pixels: np.ndarray) -> None:

@@ -34,6 +34,7 @@ from keras import ops
 from recipes.camera_motion import photos
 from recipes.compass import DIRECTIONS, QUERIES, best_constant, make_clip, mean_iou
 from recipes.running import arguments, compile_for, fit, report, save, start
+from recipes.samples import write_demo, write_film
 from recipes.small_vocabularies import write_word_pieces
 from tfzoo import (
     BertTokenizerFast,
@@ -43,7 +44,16 @@ from tfzoo import (
     TvpProcessor,
 )
 
-__all__ = ["SpanLoss", "batches", "evaluate", "main", "new_model", "new_processor", "train"]
+__all__ = [
+    "SpanLoss",
+    "batches",
+    "evaluate",
+    "main",
+    "new_model",
+    "new_processor",
+    "train",
+    "write_sample",
+]
 
 SIZE, FRAMES, BLOCK, WIDTH = 64, 12, 16, 56
 COVER = -4.0  # added to pixels of -1..1 where a frame is covered
@@ -192,11 +202,24 @@ def evaluate(
     }
 
 
+def write_sample(folder: Path) -> None:
+    """Writes a held-out clip and `demo.json`, for `tfzoo demo`."""
+    count = 4 * FRAMES
+    clip = make_clip(photos("test")[1], np.random.default_rng(TEST_SEED), count, SIZE)
+    write_film(folder / "sample.gif", clip.frames, milliseconds=100)
+    seconds = {side: [x * (count - 1) / 10 for x in clip.spans[side]] for side in DIRECTIONS}
+    truth = "; ".join(f"{side} {a:.1f} to {b:.1f} s" for side, (a, b) in seconds.items())
+    queries = [QUERIES["test"][0].format(side) for side in DIRECTIONS]
+    words = ["sample.gif", *(word for query in queries for word in ("--query", query))]
+    write_demo(folder, "tells when the camera pans left and right", truth, words)
+
+
 def main() -> None:
     args = arguments(__doc__)
     started, processor = start(args.seed), new_processor()
     model = new_model(len(processor.tokenizer))
     train(model, processor, args.seed)
+    write_sample(args.out)
     size = save(args.out, model, processor)
     report(started, model, size, evaluate(model, processor))
 

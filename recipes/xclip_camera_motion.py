@@ -32,6 +32,7 @@ import numpy as np
 from recipes.camera_motion import LABELS, MIRRORED, balanced_clips, make_clip, photos
 from recipes.motion_sentences import sentences
 from recipes.running import arguments, compile_for, fit, report, save, start
+from recipes.samples import write_demo, write_film
 from recipes.small_vocabularies import write_bpe
 from recipes.timesformer_camera_motion import smooth_filters, time_waves, to_inputs, turns
 from tfzoo import (
@@ -42,7 +43,7 @@ from tfzoo import (
     XCLIPProcessor,
 )
 
-__all__ = ["batches", "evaluate", "main", "new_model", "new_processor", "train"]
+__all__ = ["batches", "evaluate", "main", "new_model", "new_processor", "train", "write_sample"]
 
 SIZE, FRAMES, PATCH, WIDTH, TEXT_WIDTH = 48, 8, 16, 60, 48
 LEAST = 0.25  # of a frame, the shortest pan
@@ -175,11 +176,21 @@ def evaluate(model: TFXCLIPModel, processor: XCLIPProcessor, clips: int = TEST_C
     return right / clips
 
 
+def write_sample(folder: Path) -> None:
+    """Writes a held-out clip and `demo.json`, for `tfzoo demo`."""
+    rng = np.random.default_rng(TEST_SEED)
+    write_film(folder / "sample.gif", make_clip(photos("test")[0], "pan left", rng, 8, 64, LEAST))
+    texts = [sentences(label, "test")[0] for label in LABELS]
+    words = ["sample.gif", "--labels", *texts, "--top-k", "3"]
+    write_demo(folder, "tells which sentence describes the camera's motion", texts[0], words)
+
+
 def main() -> None:
     args = arguments(__doc__)
     started, processor = start(args.seed), new_processor()
     model = new_model(len(processor.tokenizer), args.seed)
     train(model, processor, args.seed)
+    write_sample(args.out)
     size = save(args.out, model, processor)
     report(started, model, size, {"accuracy": evaluate(model, processor)})
 
