@@ -48,6 +48,7 @@ __all__ = [
 SIZE, WIDTH, LATENTS, TEST = 16, 48, 16, 450
 STEPS, BATCH, PEAK_RATE = 6000, 64, 1.5e-3
 _MOVE = 2  # pixels, in training
+_TEST_FILE = Path(__file__).resolve().parents[1] / "tests" / "data" / "digits" / "held_out.csv.gz"
 
 
 def digits(split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -55,22 +56,25 @@ def digits(split: str) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         ValueError: Another split.
-        FileNotFoundError: scikit-learn is not installed.
+        FileNotFoundError: scikit-learn is not installed, for "train".
     """
     if split not in ("train", "test"):
         raise ValueError(f"split must be 'train' or 'test', not {split!r}")
+    with gzip.open(_TEST_FILE if split == "test" else _package_file(), "rt") as file:
+        rows = np.loadtxt(file, delimiter=",")
+    rows = rows if split == "test" else rows[:-TEST]
+    grey = np.clip(rows[:, :-1] * 255 / 16 + 0.5, 0, 255).astype(np.uint8).reshape(-1, 8, 8)
+    return np.repeat(grey[..., None], 3, axis=-1), rows[:, -1].astype(np.int64)
+
+
+def _package_file() -> Path:
     spec = importlib.util.find_spec("sklearn")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(
             "the package 'sklearn', which holds the digits, is not installed; install tfzoo with "
             "its 'train' extra"
         )
-    path = Path(spec.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
-    with gzip.open(path, "rt") as file:
-        rows = np.loadtxt(file, delimiter=",")
-    rows = rows[-TEST:] if split == "test" else rows[:-TEST]
-    grey = np.clip(rows[:, :-1] * 255 / 16 + 0.5, 0, 255).astype(np.uint8).reshape(-1, 8, 8)
-    return np.repeat(grey[..., None], 3, axis=-1), rows[:, -1].astype(np.int64)
+    return Path(spec.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
 
 
 def new_processor() -> PerceiverImageProcessor:

@@ -1,4 +1,4 @@
-"""`tfzoo demo`, and `tfzoo predict` where no model is named, with checkpoints made for the tests."""
+"""`tfzoo demo`, and what `tfzoo predict` takes where no model is named."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tfzoo
+from recipes.samples import write_demo, write_film
 from tests.cli.helpers import PHOTO, VIDEO, fails, run_json
 from tests.support.lxmert_checkpoint import write_lxmert_checkpoint, write_regions
 from tests.support.owlv2_checkpoint import write_owlv2_checkpoint

@@ -75,3 +75,15 @@ def test_a_few_steps(folder: Path, tmp_path: Path) -> None:
     trains(model, history, before)
     assert recipe.save(tmp_path, model, tokenizer) <= 1_500_000
     assert recipe.evaluate(model, encoded, size=3).shape == (8,)
+
+
+def test_the_held_out_pictures_here(tmp_path: Path) -> None:
+    split = data.questions("test", Path(__file__).parents[1] / "data" / "easy_vqa")
+    assert len(split.paths) == 100
+    assert len(split.texts) == len(split.answers) > 900
+    found = np.array([data.regions(path)[1][1] for path in split.paths])
+    sides = found[:, 2:] - found[:, :2]
+    assert sides.min() > 0.05, "in each picture something is found,"
+    assert np.prod(sides, axis=1).max() < 0.95, "that is not all of it"
+    recipe.write_sample(tmp_path, split)
+    assert {path.name for path in tmp_path.iterdir()} == {"demo.json", "sample.png", "sample.tsv"}

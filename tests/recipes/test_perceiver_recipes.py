@@ -143,6 +143,15 @@ def test_digits_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert 0 <= perceiver_digits.evaluate(model, processor) <= 1
 
 
+def test_held_out_digits(tmp_path: Path) -> None:
+    pictures, labels = perceiver_digits.digits("test")
+    assert pictures.shape == (perceiver_digits.TEST, 8, 8, 3)
+    assert pictures.max() == 255
+    assert np.bincount(labels, minlength=10).min() > 30
+    perceiver_digits.write_sample(tmp_path)
+    assert (tmp_path / "sample.png").is_file()
+
+
 def test_another_split_is_refused() -> None:
     with pytest.raises(ValueError, match="split must be"):
         perceiver_digits.digits("validation")
