@@ -95,14 +95,14 @@ def frame_pair(
     field = np.array([[zoom, -turn], [turn, zoom]])
     margin = SHIFT + 2 * size * (TURN + ZOOM)
     scale = rng.uniform(1.0, min(3.0, (min(photo.size) - 2) / (size + 2 * margin)))
-    photo = photo.filter(ImageFilter.GaussianBlur(0.6 * scale))
     reach = scale * (size / 2 + margin)
     for _ in range(TRIES):
         middle = rng.uniform(reach, np.array(photo.size) - reach)
+        part, inside = _softened(photo, middle, reach, 0.6 * scale)
         frames = np.stack(
             [
-                _seen(photo, middle, scale * np.eye(2), np.zeros(2), size),
-                _seen(photo, middle, scale * np.linalg.inv(np.eye(2) + field), shift, size),
+                _seen(part, inside, scale * np.eye(2), np.zeros(2), size),
+                _seen(part, inside, scale * np.linalg.inv(np.eye(2) + field), shift, size),
             ]
         )
         if frames[0].mean(axis=2).std() >= LEAST_TEXTURE:
@@ -110,6 +110,16 @@ def frame_pair(
     places = np.stack(np.meshgrid(*[np.arange(size) + 0.5] * 2), axis=-1) - size / 2
     frames = np.clip(frames + rng.normal(0, rng.uniform(0, 1.5), frames.shape) + 0.5, 0, 255)
     return frames.astype(np.uint8), (shift + places @ field.T).astype(np.float32)
+
+
+def _softened(
+    photo: Image.Image, middle: np.ndarray, reach: float, radius: float
+) -> tuple[Image.Image, np.ndarray]:
+    """The blurred part of a photo around a place, and that place in the part."""
+    low = np.maximum(np.floor(middle - reach), 0).astype(int)
+    high = np.minimum(np.ceil(middle + reach), photo.size).astype(int)
+    part = photo.crop((*low.tolist(), *high.tolist()))
+    return part.filter(ImageFilter.GaussianBlur(radius)), middle - low
 
 
 def _seen(
