@@ -38,8 +38,8 @@ import tfzoo
 answers = {}
 for step, (name, options) in json.loads(sys.argv[1]).items():
     os.environ.pop("TFZOO_OFFLINE", None)
-    if name == "down":
-        urllib.request.urlopen(os.environ["HF_ENDPOINT"] + "/down").close()
+    if name in ("drop", "down"):
+        urllib.request.urlopen(os.environ["HF_ENDPOINT"] + "/" + name).close()
         continue
     os.environ.update(options.pop("environment", {}))
     try:
@@ -77,6 +77,9 @@ STEPS: dict[str, tuple[str, dict[str, Any]]] = {
     "offline, uncached": ("org/other", {"local_files_only": True}),
     "offline, converted": ("org/pickled", {"local_files_only": True}),
     "offline, pickled": ("org/stale", {"local_files_only": True}),
+    "drop": ("drop", {}),
+    "dropped": ("org/plain", {}),
+    "dropped, uncached": ("org/other", {}),
     "stop": ("down", {}),
     "down": ("org/plain", {}),
     "down, converted": ("org/pickled", {}),
@@ -205,6 +208,7 @@ def session(repos: dict[str, Repo], tmp_path_factory: pytest.TempPathFactory) ->
         "offline, tag": TAG,
         "offline, converted": CONVERTED,
         "offline, pickled": 9.0,
+        "dropped": MAIN,
         "down": MAIN,
         "down, converted": CONVERTED,
         "down, pickled": 9.0,
@@ -227,6 +231,7 @@ def test_the_right_weights_are_loaded(step: str, expected: float, session: Sessi
         ("failing talks", "HubError", "503"),
         ("evil", "CheckpointError", "system, which a checkpoint of tensors does not need"),
         ("offline, uncached", "HubFileNotFoundError", "local_files_only=True forbids"),
+        ("dropped, uncached", "HubError", "heck the connection"),
         ("down, uncached", "HubError", "cannot be reached"),
     ],
 )

@@ -56,6 +56,7 @@ class Hub:
     endpoint: str = ""
     storage: str = ""
     requests: list[str] = field(default_factory=list)
+    drops: bool = False
 
     def asked(self, *parts: str) -> list[str]:
         """The requests in which all of these words stand."""
@@ -65,6 +66,8 @@ class Hub:
 @contextmanager
 def serve(repos: dict[str, Repo]) -> Iterator[Hub]:
     """Serve repositories while the block runs, or until `GET /down`.
+
+    From `GET /drop` on, calls are taken and not answered.
 
     Large files are on a host of another name, as the hub's are: its client follows redirects that
     stay on a host, and takes what it knows of a file from those that leave it.
@@ -101,6 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: bool) -> None:
         span = self.headers.get("Range")
         self.hub.requests.append(f"{self.command} {self.path}" + (f" {span}" if span else ""))
+        if self.hub.drops and self.path != "/down":
+            self.close_connection = True
+            return
         status, headers, content = self._look_up(unquote(urlsplit(self.path).path).lstrip("/"))
         breaks = headers.pop("breaks", False)
         self.send_response(status)
@@ -113,6 +119,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = breaks
 
     def _look_up(self, path: str) -> tuple[int, dict[str, Any], bytes]:
+        if path == "drop":
+            self.hub.drops = True
+            return 200, {}, b""
         if path == "down":
             self.server.socket.close()  # no call after this one
             threading.Thread(target=self.server.shutdown).start()
