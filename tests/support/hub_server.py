@@ -54,8 +54,9 @@ class Hub:
 
     repos: dict[str, Repo]
     endpoint: str = ""
+    storage: str = ""
     requests: list[str] = field(default_factory=list)
-    is_down: bool = False
+    drops: bool = False
 
     def asked(self, *parts: str) -> list[str]:
         """The requests in which all of these words stand."""
@@ -64,11 +65,18 @@ class Hub:
 
 @contextmanager
 def serve(repos: dict[str, Repo]) -> Iterator[Hub]:
-    """Serve repositories while the block runs; `GET /down` makes the hub drop all calls."""
+    """Serve repositories while the block runs, or until `GET /down`.
+
+    From `GET /drop` on, calls are taken and not answered.
+
+    Large files are on a host of another name, as the hub's are: its client follows redirects that
+    stay on a host, and takes what it knows of a file from those that leave it.
+    """
     hub = Hub(repos)
     handler = type("Handler", (_Handler,), {"hub": hub})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     hub.endpoint = f"http://127.0.0.1:{server.server_port}"
+    hub.storage = f"http://localhost:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -96,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: bool) -> None:
         span = self.headers.get("Range")
         self.hub.requests.append(f"{self.command} {self.path}" + (f" {span}" if span else ""))
-        if self.hub.is_down:
+        if self.hub.drops and self.path != "/down":
             self.close_connection = True
             return
         status, headers, content = self._look_up(unquote(urlsplit(self.path).path).lstrip("/"))
@@ -111,8 +119,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = breaks
 
     def _look_up(self, path: str) -> tuple[int, dict[str, Any], bytes]:
+        if path == "drop":
+            self.hub.drops = True
+            return 200, {}, b""
         if path == "down":
-            self.hub.is_down = True
+            self.server.socket.close()  # no call after this one
+            threading.Thread(target=self.server.shutdown).start()
             return 200, {}, b""
         if path.startswith("elsewhere/"):
             return self._elsewhere(path.removeprefix("elsewhere/"))
@@ -142,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
         if len(content) < LARGE:
             return 200, headers | {"ETag": f'"{etag}"'}, content
         headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": str(len(content))}
-        return 302, headers | {"Location": f"{self.hub.endpoint}/elsewhere/{name}/{etag}"}, b""
+        return 302, headers | {"Location": f"{self.hub.storage}/elsewhere/{name}/{etag}"}, b""
 
     def _elsewhere(self, place: str) -> tuple[int, dict[str, Any], bytes]:
         name, _, etag = place.rpartition("/")

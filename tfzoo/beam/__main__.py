@@ -99,6 +99,7 @@ def _reading(args: argparse.Namespace) -> Any:
 
     from tfzoo.beam.reading import reading_for
     from tfzoo.export.examples import read_examples
+    from tfzoo.export.reading import read_signatures
 
     for name in ("batch_size", "shards", "num_frames", "frame_sample_rate"):
         value = getattr(args, name)
@@ -121,22 +122,13 @@ def _reading(args: argparse.Namespace) -> Any:
 
         tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
     return reading_for(
-        _signatures(args.model),
+        read_signatures(args.model),
         num_frames=args.num_frames or frames,
         sampling=args.sampling,
         frame_sample_rate=args.frame_sample_rate,
         queries=args.query,
         tokenizer=tokenizer,
     )
-
-
-def _signatures(model: str) -> list[str]:
-    import tensorflow as tf
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    with tf.io.gfile.GFile(os.path.join(model, "saved_model.pb"), "rb") as file:
-        message = saved_model_pb2.SavedModel.FromString(file.read())
-    return [n for n in message.meta_graphs[0].signature_def if not n.startswith("__")]
 
 
 def _run(args: argparse.Namespace, reading: Any, runner_args: Sequence[str]) -> None:

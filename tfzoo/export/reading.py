@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import tensorflow as tf
@@ -15,12 +16,14 @@ Tensors = dict[str, tf.TensorSpec]
 def read_graph(folder: str | Path) -> saved_model_pb2.SavedModel:
     """The message in a SavedModel's `saved_model.pb`.
 
+    Args:
+        folder: Of any file system that TensorFlow reads.
+
     Raises:
-        FileNotFoundError: The folder is no SavedModel.
+        tf.errors.NotFoundError: The folder is no SavedModel.
     """
-    message = saved_model_pb2.SavedModel()
-    message.ParseFromString((Path(folder) / "saved_model.pb").read_bytes())
-    return message
+    with tf.io.gfile.GFile(os.path.join(folder, "saved_model.pb"), "rb") as file:
+        return saved_model_pb2.SavedModel.FromString(file.read())
 
 
 def read_signatures(folder: str | Path) -> dict[str, tuple[Tensors, Tensors]]:
@@ -30,7 +33,7 @@ def read_signatures(folder: str | Path) -> dict[str, tuple[Tensors, Tensors]]:
         folder: A SavedModel, e.g. a version that `tfzoo.export_serving` wrote.
 
     Raises:
-        FileNotFoundError: The folder is no SavedModel.
+        tf.errors.NotFoundError: The folder is no SavedModel.
 
     Example:
         >>> import tempfile, tfzoo

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -260,7 +260,7 @@ def _download(repository: Repository, required: tuple[str, ...], optional: tuple
 def _fetch(repository: Repository, filename: str, revision: str | None) -> Path:
     from huggingface_hub import hf_hub_download
 
-    with _in_plain_words(repository, filename):
+    def fetch(offline: bool) -> Path:
         return Path(
             hf_hub_download(
                 repo_id=repository.name,
@@ -268,10 +268,31 @@ def _fetch(repository: Repository, filename: str, revision: str | None) -> Path:
                 repo_type=repository.kind,
                 revision=revision,
                 cache_dir=repository.cache_dir,
-                local_files_only=repository.offline is not None,
+                local_files_only=offline,
                 token=repository.token,
             )
         )
+
+    with _in_plain_words(repository, filename):
+        try:
+            return fetch(offline=repository.offline is not None)
+        except Exception as error:
+            if not _got_no_answer(error):
+                raise
+            with suppress(FileNotFoundError):
+                return fetch(offline=True)
+            raise
+
+
+def _got_no_answer(error: Exception) -> bool:
+    """Whether a call broke off, after which a cached file will do, as where nobody can be called.
+
+    The client sees to the latter by itself; of the former some of its releases make an error of
+    their HTTP library, which is the first base of those that tell of a bad answer.
+    """
+    from huggingface_hub.utils import HfHubHTTPError
+
+    return isinstance(error, HfHubHTTPError.__bases__[0]) and not isinstance(error, HfHubHTTPError)
 
 
 def _known_absent(repository: Repository, filename: str, commit: str) -> bool:
