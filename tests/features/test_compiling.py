@@ -19,6 +19,11 @@ def test_own_loss(tiny: Tiny) -> None:
     assert losses[-1] < losses[0]
 
 
+# A loss of the class scores alone teaches OWLv2's boxes nothing, and Keras says so.
+_PARTIAL = pytest.mark.filterwarnings("ignore:Gradients do not exist for variables .*(box|object)")
+
+
+@_PARTIAL
 def test_loss_and_metrics(tiny: Tiny) -> None:
     """`compile(optimizer, loss, metrics)`: they see `y` and the main output."""
     model = tiny.compiled(loss="mean_squared_error", metrics=["mean_absolute_error"])
@@ -31,6 +36,7 @@ def test_loss_and_metrics(tiny: Tiny) -> None:
     assert history["loss"][1] != history["loss"][0]
 
 
+@_PARTIAL
 def test_sample_weights(tiny: Tiny) -> None:
     """`sample_weight`: weights of 2 and of 0 double the loss and silence it."""
     model = tiny.compiled(loss="mean_squared_error")
@@ -100,4 +106,4 @@ def test_wrong_labels_are_refused() -> None:
     head = FAMILIES[0]
     batch = tf.data.Dataset.from_tensors((head.inputs(), np.zeros((5,), "int64")))
     with pytest.raises(ValueError, match=r"must have shape \(2,\) here, got \(5,\)"):
-        head.compiled(keras.optimizers.SGD(RATE)).fit(batch, verbose=0)
+        head.compiled().fit(batch, shuffle=False, verbose=0)
