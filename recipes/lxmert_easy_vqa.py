@@ -9,8 +9,8 @@ Test: the set's own test split, 9,673 questions about 1,000 other pictures. With
 pictures one gets 0.67 of all right, and 0.825 of the 7,136 that ask for yes or no, by the answer
 most frequent in training.
 
-Expected, not yet run: about 0.19 million parameters, 0.75 MB; 15,000 steps at 0.03 to 0.05 seconds
-on two cores; accuracy of 0.97 or more, at least 0.95.
+Measured with seed 0: 190,381 parameters, 0.81 MB; 17.7 minutes on two shared cores (15.5 of
+processor time); accuracy 0.9999.
 
 Needs tfzoo with its 'train' extra. DIR gets all files of a checkpoint. The same seed gives the same
 files on the same machine.

@@ -8,8 +8,8 @@ where each pixel is.
 
 Test: the last 450 of them, of other writers for the most part; chance is 1 in 10.
 
-Expected, not yet run: about 0.09 million parameters, 0.35 MB; 6000 steps at 0.05 to 0.08 seconds on
-two cores; accuracy of 0.93 or more.
+Measured with seed 0: 79,588 parameters, 0.33 MB; 6.5 minutes on two shared cores (4.9 of processor
+time); accuracy 0.956.
 
 Needs tfzoo with its 'train' extra. DIR gets all files of a checkpoint. The same seed gives the same
 files on the same machine.

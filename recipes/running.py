@@ -90,7 +90,8 @@ def save(folder: Path, *parts: Any) -> int:
 
 
 def report(started: float, model: Any, size: int, figures: dict[str, Any]) -> None:
-    """Prints what came out."""
-    minutes = (time.monotonic() - started) / 60
+    """Prints what came out, and at what cost: minutes by the clock and of all cores together."""
+    minutes, busy = (time.monotonic() - started) / 60, time.process_time() / 60
     shown = {name: round(v, 4) if isinstance(v, float) else v for name, v in figures.items()}
-    print(f"{model.count_params()} parameters, {size} bytes, {minutes:.1f} minutes; {shown}")
+    print(f"{model.count_params()} parameters, {size} bytes; {shown}")
+    print(f"{minutes:.1f} minutes, {busy:.1f} of the processor")
