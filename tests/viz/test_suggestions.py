@@ -10,6 +10,7 @@ import pytest
 
 import tfzoo
 from tfzoo.viz import draw_suggestions
+from tfzoo.viz.suggestions import _lines
 
 GUESS, BAR, TRACK = (255, 214, 102), (46, 125, 180), (225, 225, 225)
 UNIT = 10
@@ -37,7 +38,7 @@ def test_each_guess_is_marked_in_the_text() -> None:
 def test_bars_are_as_long_as_bytes_are_likely() -> None:
     image = drawn()
     top = UNIT + 16 + UNIT  # below the only line
-    long = 9 * UNIT - 3 * UNIT
+    long = 11 * UNIT - 3 * UNIT - 3 * UNIT  # without the letter and the number
     assert runs(image[top + 16], BAR) == [round(0.8 * long), round(0.5 * long)]
     assert runs(image[top + 32], BAR) == [round(0.1 * long)], "nothing for a probability of 0"
 
@@ -46,6 +47,18 @@ def test_long_texts_take_several_lines() -> None:
     short = drawn("a" + "[MASK]", CANDIDATES[:1])
     long = drawn("a" * 300 + "[MASK]", CANDIDATES[:1])
     assert long.shape[0] > short.shape[0]
+
+
+def test_lines_break_behind_words() -> None:
+    letters = SimpleNamespace(getlength=lambda character: 10)
+    marked = [(character, False) for character in "one two\nthree abcdefghijk"]
+    lines = _lines(marked, letters, room=90)
+    assert ["".join(c for c, _ in line) for line in lines] == [
+        "one two ",
+        "three ",
+        "abcdefghi",
+        "jk",
+    ]
 
 
 def test_what_fill_mask_gives_can_be_drawn() -> None:

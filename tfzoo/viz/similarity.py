@@ -83,7 +83,7 @@ def draw_similarity(
     for number in range(len(top)):
         _write(draw, (margin + (number + 0.5) * side, unit), str(number), letters, "mm")
     for number, line in enumerate(below):
-        place = 2.75 * unit + side * len(left) + round(1.5 * unit) * number
+        place = 3.25 * unit + side * len(left) + round(1.5 * unit) * number
         _write(draw, (unit, place), line, letters, "lm")
     return picture
 

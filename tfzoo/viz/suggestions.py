@@ -56,7 +56,7 @@ def draw_suggestions(
     marked = _marked(text.split(mask), candidates)
     lines = _lines(marked, letters, width - 2 * unit)
     step, most = round(1.6 * unit), max(len(one) for one in candidates)
-    table = 10 * unit
+    table = 12 * unit
     per_row = max(1, (width - unit) // table)
     rows = -(-len(candidates) // per_row)
     top = unit + step * len(lines) + unit
@@ -103,17 +103,15 @@ def _marked(parts: list[str], candidates: list[list[tuple[str, float]]]) -> list
 
 
 def _lines(marked: list[tuple[str, bool]], letters: Any, room: int) -> list[list[tuple[str, bool]]]:
-    """The characters in lines that fit."""
+    """The characters in lines that fit, broken behind a blank where they have one."""
     lines: list[list[tuple[str, bool]]] = [[]]
-    used = 0.0
     for character, guessed in marked:
-        visible = character if character.isprintable() else " "
-        long = letters.getlength(visible)
-        if lines[-1] and used + long > room:
-            lines.append([])
-            used = 0.0
-        lines[-1].append((visible, guessed))
-        used += long
+        line = lines[-1]
+        line.append((character if character.isprintable() else " ", guessed))
+        if len(line) > 1 and sum(letters.getlength(one) for one, _ in line) > room:
+            blanks = [i for i, (one, _) in enumerate(line[:-1]) if one == " "]
+            cut = 1 + (blanks[-1] if blanks else len(line) - 2)
+            lines[-1:] = [line[:cut], line[cut:]]
     return lines
 
 
@@ -143,10 +141,10 @@ def _table(
     sizes: tuple[int, int, int],
     letters: Any,
 ) -> None:
-    """The candidates for one mask, each with a bar as long as it is likely."""
+    """The candidates for one mask, each with a bar as long as it is likely, and its odds."""
     (left, top), (long, step, unit) = place, sizes
     draw.text((left, top), f"byte {number + 1}", fill=_INK, font=letters)
-    start, end = left + 3 * unit, left + long
+    start, end = left + 3 * unit, left + long - 3 * unit
     for index, (character, odds) in enumerate(candidates):
         upper = top + step * (index + 1)
         draw.text((left, upper), _shown(character), fill=_INK, font=letters)
@@ -155,4 +153,4 @@ def _table(
         if filled:
             draw.rectangle((start, upper, start + filled - 1, upper + unit - 1), fill=_BAR)
         text = f"{100 * odds:.0f} %"
-        draw.text((end - 3 * unit, upper), text, fill=_INK, font=letters)
+        draw.text((left + long, upper), text, fill=_INK, font=letters, anchor="ra")
