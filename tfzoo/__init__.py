@@ -48,7 +48,7 @@ _SHARED = {
     "export_serving": "export",
 }
 
-_MODULES = ("metrics", "viz")  # found after `import tfzoo` alone
+_MODULES = ("data", "metrics", "viz")  # found after `import tfzoo` alone
 
 
 def __getattr__(name: str) -> Any:

@@ -23,11 +23,14 @@ __all__ = [
     "build_filled",
     "concrete",
     "default_policy",
+    "gathered",
     "own_variables",
     "register_pytree",
     "replace_tracked",
+    "replicas",
     "scalar_loss",
     "set_trainable",
+    "summed",
     "tensorflow",
     "unscaled",
 ]
@@ -207,6 +210,39 @@ def unscaled(loss: Any) -> Any:
     """A loss as it is to be shown: under `tf.distribute` losses are divided by the replicas."""
     tf = tensorflow()
     return loss if tf is None else loss * tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def replicas() -> int:
+    """How many replicas of `tf.distribute` run what calls this, each on its share; else 1."""
+    tf = tensorflow()
+    context = None if tf is None else tf.distribute.get_replica_context()
+    return 1 if context is None else context.num_replicas_in_sync
+
+
+def summed(x: Any) -> Any:
+    """The sum of all replicas' `x`, with its gradient."""
+    if replicas() == 1:
+        return x
+    tf = tensorflow()
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, x)
+
+
+def gathered(x: Any) -> tuple[Any, Any]:
+    """The rows of all replicas' `x`, with their gradient, and the place where this one's begin.
+
+    Args:
+        x: (B, ...); replicas may have different B.
+
+    Returns:
+        (sum of all B, ...) and a scalar; on one device `x` itself and 0.
+    """
+    if replicas() == 1:
+        return x, 0
+    tf = tensorflow()
+    context = tf.distribute.get_replica_context()
+    sizes = context.all_gather(tf.shape(x)[:1], axis=0)
+    first = tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
+    return context.all_gather(x, axis=0), first
 
 
 def set_trainable(value: bool, *layers: keras.layers.Layer) -> None:

@@ -98,12 +98,17 @@ def classification_loss(
     return loss(ops.cast(labels, "float32"), logits, sample_weight)
 
 
-def contrastive_loss(similarity: Any, sample_weight: Any = None) -> Any:
+def contrastive_loss(
+    per_text: Any, per_picture: Any = None, pairs: Any = None, sample_weight: Any = None
+) -> Any:
     """CLIP's loss of a batch of pairs: each text has to find its picture, and the other way round.
 
     Args:
-        similarity: (B, B) logits, the pair i on the diagonal.
-        sample_weight: Weight of each pair, optional.
+        per_text: (B, B) logits of the texts with the pictures, the pair i on the diagonal. Where a
+            device holds some of the pairs: (b, B), its texts with all pictures.
+        per_picture: The same of the pictures with the texts; the transpose where None.
+        pairs: (b,), where each row's partner stands; 0, 1, 2, ... where None.
+        sample_weight: (b,), weight of each pair, optional.
 
     Returns:
         Scalar, the mean of the cross-entropies over rows and over columns.
@@ -118,17 +123,18 @@ def contrastive_loss(similarity: Any, sample_weight: Any = None) -> Any:
         >>> round(float(contrastive_loss(np.zeros((4, 4)))), 5)  # ln 4
         1.38629
     """
-    similarity = ops.cast(similarity, "float32")
-    rows, columns = similarity.shape
+    per_picture = ops.transpose(per_text) if per_picture is None else per_picture
+    rows, columns = per_text.shape[0], per_picture.shape[0]
     if rows is not None and columns is not None and rows != columns:
         raise ValueError(
             f"A contrastive loss needs pairs, as many texts as videos or images, got {rows} and "
             f"{columns}."
         )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    pairs = ops.arange(ops.shape(per_text)[0]) if pairs is None else pairs
     one, other = (
-        loss(ops.arange(ops.shape(scores)[0]), scores, sample_weight)
-        for scores in (similarity, ops.transpose(similarity))
+        loss(pairs, ops.cast(scores, "float32"), sample_weight)
+        for scores in (per_text, per_picture)
     )
     return (one + other) / 2
 

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzoo.keras_compat import TrainerRepairs, scalar_loss, unscaled
+from tfzoo.keras_compat import TrainerRepairs, gathered, scalar_loss, unscaled
 from tfzoo.losses import contrastive_loss
 from tfzoo.outputs import ModelOutput
 
@@ -168,14 +168,25 @@ class ContrastiveMixin:
 
     Nothing needs labels. Compiled metrics and losses see the indices 0, 1, 2, ... as `y`, so that
     `SparseCategoricalAccuracy` is the accuracy of finding the text of each video within a batch.
+
+    Under `tf.distribute` the batch is that of all replicas: in the steps of `fit`, `evaluate` and
+    `predict` each replica compares its texts with all videos or images, and its videos or images
+    with all texts, so that losses and outputs are those of one device.
     """
 
     labels_input = None
 
     def implied_labels(self, outputs: ModelOutput) -> Any:
         """The index of each pair."""
-        return ops.arange(ops.shape(outputs[self.main_output])[0])
+        rows = ops.arange(ops.shape(outputs[self.main_output])[0])
+        return rows + self.of_all_replicas(rows)[1]
+
+    def of_all_replicas(self, x: Any) -> tuple[Any, Any]:
+        """In a step of Keras's, `x` of all replicas, and where its own rows begin; else `x`, 0."""
+        return gathered(x) if self._in_step else (x, 0)
 
     def compute_output_loss(self, labels: Any, outputs: ModelOutput, sample_weight: Any) -> Any:
         """The contrastive loss of the batch, see `contrastive_loss`."""
-        return contrastive_loss(outputs["logits_per_text"], sample_weight)
+        pairs = self.implied_labels(outputs)
+        per_text, per_picture = outputs["logits_per_text"], outputs[self.main_output]
+        return contrastive_loss(per_text, per_picture, pairs, sample_weight)

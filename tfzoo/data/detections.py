@@ -68,7 +68,7 @@ def detection_dataset_from_coco(
             (done, total).
 
     Returns:
-        A `tf.data.Dataset` of `({"input_ids": (B * Q, N), "attention_mask": (B * Q, N),
+        A `tf.data.Dataset` of `({"input_ids": (B, Q, N), "attention_mask": (B, Q, N),
         "pixel_values": (B, C, height, width)}, {"boxes": (B, M, 4), "class_labels": (B, M)})`.
         Boxes are centre and size, as parts of what the model sees; M is the largest number of boxes
         of one photo, the class -1 marks padding. Attributes: `class_names`, `file_paths`,
@@ -93,7 +93,7 @@ def detection_dataset_from_coco(
         >>> dataset = detection_dataset_from_coco(path, ".", processor, template="a {}")
         >>> inputs, labels = next(iter(dataset))
         >>> {name: tuple(value.shape) for name, value in inputs.items()}
-        {'input_ids': (2, 16), 'attention_mask': (2, 16), 'pixel_values': (1, 3, 32, 32)}
+        {'input_ids': (1, 2, 16), 'attention_mask': (1, 2, 16), 'pixel_values': (1, 3, 32, 32)}
         >>> labels["boxes"].numpy().round(3), labels["class_labels"].numpy()
         (array([[[0.5, 0.3, 0.4, 0.3]]], dtype=float32), array([[0]], dtype=int32))
     """
@@ -105,11 +105,11 @@ def detection_dataset_from_coco(
     photos = _Photos(images, Path(directory).expanduser(), processor, canvas, augment)
     photos.check_files(on_error)
     queries = processor(text=[template.replace("{}", name) for name in names], return_tensors="np")
-    texts = {key: queries[key] for key in ("input_ids", "attention_mask")}
+    texts = {key: queries[key][None] for key in ("input_ids", "attention_mask")}
 
     def finish(values: dict[str, Any]) -> Any:
         count = tf.shape(values["pixel_values"])[0]
-        inputs = {key: tf.tile(value, (count, 1)) for key, value in texts.items()}
+        inputs = {key: tf.tile(value, (count, 1, 1)) for key, value in texts.items()}
         labels = {"boxes": values["boxes"], "class_labels": values["class_labels"]}
         return {**inputs, "pixel_values": values["pixel_values"]}, labels
 

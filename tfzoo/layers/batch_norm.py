@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfzoo.keras_compat import replicas, summed
+
 __all__ = ["BatchNorm"]
 
 
@@ -17,7 +19,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     takes the batch's with the divisor n - 1, the normalisation with n; Keras takes n in both.
 
     In training the batch's own statistics are used and the moving ones move, unless the layer is
-    frozen (`trainable = False`) or its statistics are (`live = False`).
+    frozen (`trainable = False`) or its statistics are (`live = False`). Under `tf.distribute` they
+    are those of the whole batch, of all replicas.
 
     Args:
         live: Whether training uses the batch's statistics, and moves its own. It may be set later,
@@ -48,7 +51,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return {**super().get_config(), "live": self.live}
 
     def build(self, input_shape: Any) -> None:
-        """Create the weights; on several devices the statistics move by the mean of all."""
+        """Create the weights; several devices move the statistics alike."""
         shape, own = (input_shape[-1],), {"autocast": False}
         self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma", **own)
         self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta", **own)
@@ -90,19 +93,29 @@ class BatchNorm(keras.layers.BatchNormalization):
         if not self.uses_batch(training):
             scale, shift = self.affine()
             return ops.cast(pixels * scale + shift, self.compute_dtype)
-        mean, variance = ops.moments(pixels, axes=(0, 1, 2))
-        self._move(mean, variance, ops.shape(pixels)[:3])
+        mean, variance, count = _statistics(pixels)
+        self._move(mean, variance, count)
         gamma, beta = (ops.cast(v, "float32") for v in (self.gamma, self.beta))
         pixels = ops.batch_normalization(pixels, mean, variance, -1, beta, gamma, self.epsilon)
         return ops.cast(pixels, self.compute_dtype)
 
-    def _move(self, mean: Any, variance: Any, sizes: tuple[Any, ...]) -> None:
-        count = 1.0
-        for size in sizes:  # floats: the product may pass the largest int32
-            count = count * ops.cast(size, "float32")
+    def _move(self, mean: Any, variance: Any, count: Any) -> None:
         unbiased = variance * (count / ops.maximum(count - 1.0, 1.0))
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
             old = ops.cast(moving, "float32")
             step = (ops.stop_gradient(new) - old) * (1.0 - self.momentum)
             moving.assign(ops.cast(old + step, moving.dtype))
         self.num_batches_tracked.assign(self.num_batches_tracked + 1)
+
+
+def _statistics(pixels: Any) -> tuple[Any, Any, Any]:
+    """Mean (C,) and variance (C,) of a batch, of all replicas' shares, and the values of each."""
+    count = 1.0
+    for size in ops.shape(pixels)[:3]:  # floats: the product may pass the largest int32
+        count = count * ops.cast(size, "float32")
+    mean, variance = ops.moments(pixels, axes=(0, 1, 2))
+    if replicas() == 1:
+        return mean, variance, count
+    total = summed(count)
+    common = summed(mean * count) / total
+    return common, summed((variance + ops.square(mean - common)) * count) / total, total

@@ -21,7 +21,7 @@ from tfzoo.models.owlv2.outputs import (
     TFOwlv2ImageGuidedObjectDetectionOutput,
     TFOwlv2ObjectDetectionOutput,
 )
-from tfzoo.models.owlv2.towers import QUERIES, TFOwlv2PreTrainedModel
+from tfzoo.models.owlv2.towers import QUERIES, TFOwlv2PreTrainedModel, flat_queries
 from tfzoo.outputs import ModelOutput
 
 __all__ = ["QueryBank", "TFOwlv2ForObjectDetection"]
@@ -145,10 +145,11 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         """Find what the queries name.
 
         Args:
-            input_ids: (B Q, N), the queries of the first image, then those of the second, ...; a
-                query whose first id is 0 is padding and scores nowhere.
+            input_ids: (B Q, N), the queries of the first image, then those of the second, ...; or
+                (B, Q, N), which Keras and `tf.distribute` can divide. A query whose first id is 0
+                is padding and scores nowhere.
             pixel_values: (B, C, height, width), floats.
-            attention_mask: (B Q, N), 1 for tokens and 0 for padding; no padding where None.
+            attention_mask: Like `input_ids`, 1 for tokens and 0 for padding; no padding where None.
             output_attentions: Return the attention maps; the config's choice where None.
             output_hidden_states: Return all hidden states; the config's choice where None.
             return_dict: Return an output object rather than a tuple; the config's where None.
@@ -183,7 +184,8 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         return self.output_class(loss=parts.pop("loss"), loss_dict=parts, **outputs)
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
-        return_dict, inputs = super()._bind(args, kwargs)
+        kwargs = flat_queries(type(self).__name__, self._table.bind(args, kwargs))
+        return_dict, inputs = super()._bind((), kwargs)
         if inputs.get("labels") is not None:
             count = inputs["input_ids"].shape[0], inputs["pixel_values"].shape[0]
             queries = None if None in count else count[0] // count[1]

@@ -152,10 +152,10 @@ class TFOwlv2Model(ContrastiveMixin, TFOwlv2PreTrainedModel):
         text_embeds = unit(self.text_projection(text[1]))
         image_embeds = unit(self.visual_projection(vision[1]))
         scale = ops.cast(ops.exp(self.logit_scale), text_embeds.dtype)
-        logits = ops.matmul(text_embeds, ops.transpose(image_embeds)) * scale
+        texts, images = (self.of_all_replicas(x)[0] for x in (text_embeds, image_embeds))
         outputs = self.output_class(
-            logits_per_image=ops.transpose(logits),
-            logits_per_text=logits,
+            logits_per_image=ops.matmul(image_embeds, ops.transpose(texts)) * scale,
+            logits_per_text=ops.matmul(text_embeds, ops.transpose(images)) * scale,
             text_embeds=text_embeds,
             image_embeds=image_embeds,
             text_model_output=pooled_output(text),

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from keras import ops
+
 from tfzoo.clip_inputs import TEXT_INPUTS, check_frames, check_text, pooled_output
 from tfzoo.inputs import Input
+from tfzoo.matching import same_shape
 from tfzoo.modeling import TFPreTrainedModel
 from tfzoo.models.owlv2.config import OwlTextConfig, Owlv2Config, Owlv2TextConfig, Owlv2VisionConfig
 from tfzoo.models.owlv2.layers import text_tower, vision_tower
@@ -17,10 +20,35 @@ __all__ = [
     "TFOwlv2PreTrainedModel",
     "TFOwlv2TextModel",
     "TFOwlv2VisionModel",
+    "flat_queries",
     "images_input",
 ]
 
 QUERIES = TEXT_INPUTS[:2]  # ids and mask; OWLv2 takes no positions
+
+
+def flat_queries(owner: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring the queries of each image, (B, Q, N), into one row, (B Q, N); others stay as they are.
+
+    Args:
+        owner: Name of the model, for the error.
+        inputs: The inputs by name.
+
+    Raises:
+        ValueError: Queries (B, Q, N) of another number of images than there are.
+    """
+    flat, images = dict(inputs), getattr(inputs.get("pixel_values"), "shape", (None,))
+    for name in (row.name for row in QUERIES):
+        shape = getattr(inputs.get(name), "shape", ())
+        if len(shape) != 3:
+            continue
+        if not same_shape(shape[:1], images[:1]):
+            raise ValueError(
+                f"{owner}: {name} (B, Q, N) must have one row for each image, got {tuple(shape)} "
+                f"and pixel_values {tuple(images)}."
+            )
+        flat[name] = ops.reshape(inputs[name], (-1, ops.shape(inputs[name])[-1]))
+    return flat
 
 
 def images_input(name: str, prefix: str = "", optional: bool = False) -> Input:

@@ -171,7 +171,7 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
         text = self.text_model(input_ids, attention_mask, position_ids, **flags)
         vision, mit = self._encode_frames(pixel_values, interpolate_pos_encoding, **flags)
         outputs = TFXCLIPOutput(
-            **self.compare(self.text_projection(text[1]), mit[1], vision[0]),
+            **self._compare_all(self.text_projection(text[1]), mit[1], vision[0]),
             text_model_output=pooled_output(text),
             vision_model_output=pooled_output(vision),
             mit_output=pooled_output(mit),
@@ -193,6 +193,16 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
         shape = (ops.shape(pixel_values)[0], config.num_frames, self.config.projection_dim)
         frames = ops.reshape(self.visual_projection(vision[1]), shape)
         return vision, self.mit(frames, **flags)
+
+    def _compare_all(self, text: Any, video: Any, frames: Any) -> dict[str, Any]:
+        """As `compare`; of several replicas each compares its own with those of all."""
+        texts, first = self.of_all_replicas(text)
+        compared = self.compare(texts, video, frames)
+        if texts is not text:
+            logits, _ = self.of_all_replicas(compared["logits_per_video"])
+            own = slice(first, first + ops.shape(text)[0])
+            compared["logits_per_text"] = ops.transpose(logits)[own]
+        return compared
 
     def compare(self, text: Any, video: Any, frames: Any) -> dict[str, Any]:
         """The second half of the model: prompts, and the similarities of videos and texts.
