@@ -7,62 +7,35 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.families.timesformer_cases import CASES
+from tests.features.families import FAMILIES
+from tests.support.distributed import EPOCHS, KILLED_IN
 from tests.support.processes import ROOT
 
-# Trains two steps on four clips and prints the loss of each epoch and an evaluation.
-_TRAIN = """
-import json, sys, numpy as np, tensorflow as tf
-kind, folder = sys.argv[1:]
-devices = tf.config.list_physical_devices("CPU")
-if kind == "mirrored":
-    halves = [tf.config.LogicalDeviceConfiguration()] * 2
-    tf.config.set_logical_device_configuration(devices[0], halves)
-if kind == "mirrored":
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-elif kind == "workers":
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
-else:
-    strategy = tf.distribute.get_strategy()
-import keras, tfzoo
-rng = np.random.default_rng(0)
-x = {"pixel_values": rng.normal(size=(4, 4, 3, 12, 12)).astype("float32")}
-data = tf.data.Dataset.from_tensor_slices((x, np.array([0, 1, 2, 1]))).batch(4).repeat(2)
-options = tf.data.Options()
-options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-data = data.with_options(options)
-with strategy.scope():
-    model = tfzoo.TFTimesformerForVideoClassification.from_pretrained(folder)
-    model.compile(keras.optimizers.SGD(0.002))
-losses = model.fit(data, epochs=2, steps_per_epoch=1, shuffle=False, verbose=0).history["loss"]
-losses.append(model.evaluate(data, steps=1, verbose=0))
-print("LOSSES", json.dumps([float(np.mean(loss)) for loss in losses]))
-"""
+NAMES = [tiny.name for tiny in FAMILIES]
+CLOSE = 1e-4  # sums in another order, over two steps
 
 
-def start(kind: str, **environment: str) -> subprocess.Popen:
-    """Start one process of a training."""
+def start(*args: str, **environment: str) -> subprocess.Popen:
+    """Start one process of a training; see `tests/support/distributed.py`."""
     return subprocess.Popen(
-        [sys.executable, "-c", _TRAIN, kind, str(CASES[0].folder)],
+        [sys.executable, "-m", "tests.support.distributed", *args],
         env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def losses_of(*processes: subprocess.Popen) -> list[list[float]]:
-    """Wait for all processes, then read the losses of each."""
-    said = [process.communicate(timeout=240) for process in processes]
-    losses = []
-    for process, (out, err) in zip(processes, said, strict=True):
-        assert process.returncode == 0, err[-3000:]
-        line = next(line for line in out.splitlines() if line.startswith("LOSSES "))
-        losses.append(json.loads(line.removeprefix("LOSSES ")))
-    return losses
+def start_workers(*args: str) -> list[subprocess.Popen]:
+    """Start two workers that know of each other."""
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+    tasks = [{"cluster": cluster, "task": {"type": "worker", "index": n}} for n in range(2)]
+    return [start("worker", *args, TF_CONFIG=json.dumps(task)) for task in tasks]
 
 
 def free_ports(count: int) -> list[int]:
@@ -76,28 +49,72 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def said_by(process: subprocess.Popen, ends: bool = True) -> dict[str, list[float]]:
+    """What a process has printed until its end, which must be a good one where it `ends`."""
+    out, err = process.communicate(timeout=900)
+    assert process.returncode == 0 or not ends, err[-3000:]
+    lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    return {what: losses for line in lines for what, losses in line.items()}
+
+
 @pytest.fixture(scope="module")
-def single() -> list[float]:
-    """Losses of one device."""
-    return losses_of(start("single"))[0]
+def devices() -> dict[str, list[float]]:
+    """One device, and two of one process."""
+    return said_by(start("devices"))
 
 
-def test_two_devices_of_one_process(single: list[float]) -> None:
-    assert single[0] > single[1] > single[2]
-    assert losses_of(start("mirrored"))[0] == pytest.approx(single, rel=1e-4)
+@pytest.fixture(scope="module")
+def backups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the workers keep their backups."""
+    return tmp_path_factory.mktemp("backups")
 
 
-def test_two_workers(single: list[float]) -> None:
+@pytest.fixture(scope="module")
+def workers(backups: Path) -> list[dict[str, list[float]]]:
+    """Two workers, the second of which is killed in the end."""
+    first, second = start_workers(str(backups), "kill")
+    said = [said_by(second, ends=False)]
+    assert second.returncode == -9
+    first.kill()  # it waits for the other: whoever manages the workers starts both anew
+    return [said_by(first, ends=False), *said]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_devices_of_one_process(name: str, devices: dict[str, list[float]]) -> None:
+    one = devices[f"one {name}"]
+    assert len(set(one)) == 3
+    assert devices[f"two {name}"] == pytest.approx(one, rel=CLOSE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_workers(
+    name: str, devices: dict[str, list[float]], workers: list[dict[str, list[float]]]
+) -> None:
     """Keras's own `fit` fails here (its issue 20585): this is the test of our repairs."""
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    workers = [
-        start(
-            "workers",
-            TF_CONFIG=json.dumps(
-                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}}
-            ),
-        )
-        for i in range(2)
-    ]
-    for losses in losses_of(*workers):
-        assert losses == pytest.approx(single, rel=1e-4)
+    for losses in workers:
+        assert losses[f"worker {name}"] == pytest.approx(devices[f"one {name}"], rel=CLOSE)
+
+
+def test_a_killed_worker_goes_on(
+    devices: dict[str, list[float]], workers: list[dict[str, list[float]]], backups: Path
+) -> None:
+    """All start anew from the last whole epoch, and learn what they would have learnt."""
+    whole = devices[f"longer {list(range(EPOCHS))}"]
+    assert not any(what.startswith("longer") for said in workers for what in said)
+    for worker in (0, 1):
+        kept = json.loads((backups / f"worker-{worker}" / "training_metadata.json").read_text())
+        assert kept["epoch"] == KILLED_IN
+    for process in start_workers(str(backups)):
+        said = said_by(process)
+        assert list(said) == [f"longer {list(range(KILLED_IN, EPOCHS))}"]
+        (losses,) = said.values()
+        assert losses == pytest.approx(whole[KILLED_IN:], rel=CLOSE)
+    assert not (backups / "worker-0").exists()  # nothing is left of a run that has ended
+
+
+def test_the_guide_is_what_is_tested() -> None:
+    """docs/distribution.md shows the same backup as the tested run has."""
+    text = (ROOT / "docs" / "distribution.md").read_text(encoding="utf-8")
+    code = (ROOT / "tests" / "support" / "distributed.py").read_text(encoding="utf-8")
+    shown = text.split("```python\ndef backup_of_all")[1].split("```")[0]
+    assert shown.strip() in code

@@ -261,24 +261,21 @@ def set_trainable(value: bool, *layers: keras.layers.Layer) -> None:
 
 
 class TrainerRepairs:
-    """Mends `fit` and `evaluate` under `MultiWorkerMirroredStrategy` (Keras issue 20585).
+    """Mends `fit` and `evaluate` under `tf.distribute`.
 
-    Keras reduces nested batches and scalar logs over an axis that they do not have. The repairs
-    act under that strategy alone.
+    To learn the shapes, Keras takes the mean of all replicas' first batches, in which token ids
+    become floats; here one replica's batch is taken. Under `MultiWorkerMirroredStrategy` it reduces
+    such batches and scalar logs over an axis that they do not have (Keras issue 20585).
     """
 
-    def _is_multi_worker(self) -> bool:
-        tf = tensorflow()
-        strategy = getattr(self, "_distribute_strategy", None)
-        return tf is not None and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-
     def _vectors(self, logs: Any) -> Any:
-        if not self._is_multi_worker():
+        tf, strategy = tensorflow(), getattr(self, "_distribute_strategy", None)
+        if tf is None or not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             return logs
         return keras.tree.map_structure(lambda value: keras.ops.reshape(value, (1,)), logs)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        if iterator is None or not self._is_multi_worker():
+        if iterator is None or getattr(self, "_distribute_strategy", None) is None:
             return super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
         strategy, tf = self.distribute_strategy, tensorflow()
         local = strategy.experimental_local_results

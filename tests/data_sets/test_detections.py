@@ -41,15 +41,17 @@ def write(folder: Path, content: Any) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
+def write_photos(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     for name, (width, height) in SIZES.items():
-        Image.fromarray(rng.integers(0, 256, (height, width, 3)).astype("uint8")).save(
-            folder / name
-        )
+        pixels = rng.integers(0, 256, (height, width, 3)).astype("uint8")
+        Image.fromarray(pixels).save(folder / name)
     return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photos(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture(scope="module")
