@@ -31,6 +31,7 @@ TIERS = (
         "tfzoo.outputs",
         "tfzoo.variables",
         "tfzoo.losses",
+        "tfzoo.assignment",
         "tfzoo.matching",
         "tfzoo.detection_losses",
         "tfzoo.metrics",

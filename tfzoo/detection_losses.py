@@ -29,6 +29,7 @@ def detection_loss(
     alpha: float = 0.3,
     gamma: float = 2.0,
     sample_weight: Any = None,
+    on_device: bool = False,
 ) -> dict[str, Any]:
     """Focal sigmoid, L1, generalised IoU and objectness losses of a detector's predictions.
 
@@ -60,6 +61,7 @@ def detection_loss(
         alpha: Share of the positive class in the focal loss, in [0, 1].
         gamma: Exponent of the focal loss.
         sample_weight: (B,), weight of each picture, optional.
+        on_device: Match without the host, for XLA, see `tfzoo.matching.match_targets`.
 
     Returns:
         Scalars `loss` (the weighted sum), `loss_class`, `loss_bbox`, `loss_giou` and, where there
@@ -98,7 +100,8 @@ def detection_loss(
     cost = class_weight * ops.einsum("bnq,bmq->bnm", present - absent, classes)
     cost = cost + box_weight * l1 - giou_weight * iou
     usable = ops.logical_not(ops.all(logits <= _LEAST_LOGIT, axis=1))  # (B, Q)
-    assigned = _one_hot(match_targets(cost, targets, usable), ops.shape(logits)[1])  # (B, M, N)
+    matched = match_targets(cost, targets, usable, on_device=on_device)
+    assigned = _one_hot(matched, ops.shape(logits)[1])  # (B, M, N)
 
     positive = ops.einsum("bmn,bmq->bnq", assigned, classes)
     l1, iou = _box_terms(ops.einsum("bmn,bnc->bmc", assigned, boxes), target_boxes)

@@ -1,7 +1,7 @@
 """The targets of a detector: what annotators drew, in one form, paired with predicted boxes.
 
 The pairing is the cheapest one-to-one assignment (Carion et al. 2020, arXiv:2005.12872, section
-3.1), which SciPy finds on the host.
+3.1), which SciPy finds on the host, and `tfzoo.assignment` where XLA compiles.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfzoo.assignment import assign
 from tfzoo.keras_compat import concrete, tensorflow
 
 __all__ = ["match", "match_targets", "prepare_targets", "same_shape"]
@@ -155,8 +156,8 @@ def same_shape(one: Sequence[int | None], other: Sequence[int | None]) -> bool:
 def match(cost: Any) -> Any:
     """Give each target a box of its own, so that the sum of the costs is least.
 
-    Works eagerly and inside graphs, where the host is called back. XLA cannot call back on
-    TensorFlow: a model that trains by matching sets `supports_jit = False`.
+    Works eagerly and inside graphs, where the host is called back. On TensorFlow XLA cannot call
+    back: see `match_targets`.
 
     Args:
         cost: (B, N, M) cost of giving box n to target m. A column that is infinite throughout is
@@ -184,13 +185,17 @@ def match(cost: Any) -> Any:
     return _on_host(partial(_assign, _solver()), cost)
 
 
-def match_targets(cost: Any, targets: dict[str, Any], usable: Any) -> Any:
+def match_targets(
+    cost: Any, targets: dict[str, Any], usable: Any, *, on_device: bool = False
+) -> Any:
     """`match` for prepared targets, with the checks of values that a graph cannot make earlier.
 
     Args:
         cost: (B, N, M), whatever it is for padding.
         targets: From `prepare_targets`.
         usable: (B, Q) booleans, False for queries that are padding.
+        on_device: On TensorFlow, match by operations that XLA can compile. No values are checked
+            then, and M must not be above N.
 
     Returns:
         (B, M) int32, see `match`.
@@ -206,6 +211,13 @@ def match_targets(cost: Any, targets: dict[str, Any], usable: Any) -> Any:
         [[1]]
     """
     classes = targets["class_labels"]
+    if on_device and tensorflow() is not None:
+        if cost.shape[2] > cost.shape[1]:
+            raise ValueError(
+                f"labels have room for {cost.shape[2]} targets in a picture, but the model "
+                f"predicts {cost.shape[1]} boxes: pad them to no more than that."
+            )
+        return assign(ops.stop_gradient(ops.cast(cost, "float32")), classes >= 0)
     cost = ops.where(classes[:, None] >= 0, ops.cast(cost, "float32"), float("inf"))
     inputs = (ops.stop_gradient(cost), targets["boxes"], classes, usable)
     return _on_host(partial(_check_and_assign, _solver()), *inputs)

@@ -274,6 +274,12 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         model.repeat_changes(changes)
         return model
 
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile as the model in a `.keras` file was: Keras leaves that to classes like this."""
+        self.compile(**keras.saving.deserialize_keras_object(dict(config)))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
     # ---- export
     @property
     def _default_save_signature(self) -> None:

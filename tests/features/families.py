@@ -19,8 +19,19 @@ from tests.families.timesformer_cases import CASES as TIMESFORMER
 from tests.families.tvp_cases import GROUNDING
 from tests.families.xclip_cases import CASES as XCLIP
 from tests.support.cases import Case
+from tfzoo.variables import slots
 
-__all__ = ["FAMILIES", "RATE", "Tiny", "assert_close", "trainable", "trained", "weights"]
+__all__ = [
+    "FAMILIES",
+    "RATE",
+    "Tiny",
+    "assert_close",
+    "learning",
+    "main_shape",
+    "trainable",
+    "trained",
+    "weights",
+]
 
 RATE = 0.01
 
@@ -65,12 +76,13 @@ class Tiny:
         """The same batch some times; the labels are in the inputs."""
         return tf.data.Dataset.from_tensors(self.case.make_inputs()).repeat(count)
 
-    def zeros(self, weight: float | None = None) -> tf.data.Dataset:
-        """A batch whose targets are zeros of the main output's shape, and maybe sample weights."""
-        shape = main_shape(self)
-        batch = (self.inputs(), np.zeros(shape, "float32"))
-        if weight is not None:
-            batch = (*batch, np.full(shape[0], weight, "float32"))
+    def labels(self) -> Any:
+        """The labels as `y`; None for a head that needs none."""
+        return self.case.make_inputs().get("labels")
+
+    def zeros(self) -> tf.data.Dataset:
+        """A batch whose targets are zeros of the main output's shape."""
+        batch = (self.inputs(), np.zeros(main_shape(self), "float32"))
         return tf.data.Dataset.from_tensors(batch)
 
     def output(self, model: Any) -> np.ndarray:
@@ -101,6 +113,12 @@ def weights(model: Any) -> list[np.ndarray]:
 def trainable(model: Any) -> list[np.ndarray]:
     """Values of the weights that train."""
     return [keras.ops.convert_to_numpy(variable) for variable in model.trainable_weights]
+
+
+def learning(model: Any) -> set[str]:
+    """Paths of the weights that train."""
+    ids = {id(variable) for variable in model.trainable_weights}
+    return {path for path, slot in slots(model).items() if id(slot.variable) in ids}
 
 
 def assert_close(found: list[np.ndarray], expected: list[np.ndarray], bound: float = 1e-5) -> None:

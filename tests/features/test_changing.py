@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import tfzoo
-from tests.benchmarks.tables.int8 import camera_motion
-from tests.features.families import FAMILIES, Tiny, assert_close, trained, weights
+from tests.benchmarks.tables.int8 import load
+from tests.features.families import FAMILIES, Tiny, assert_close, learning, trained, weights
 from tfzoo.layers.linear import Linear
 from tfzoo.variables import named_layers, slots
 
@@ -21,12 +21,6 @@ def half(model: Any) -> list[str]:
     """Paths of the first half of the linear layers."""
     linear = [path for path, layer in named_layers(model).items() if isinstance(layer, Linear)]
     return linear[: len(linear) // 2]
-
-
-def learning(model: Any) -> set[str]:
-    """Paths of the weights that train."""
-    ids = {id(variable) for variable in model.trainable_weights}
-    return {path for path, slot in slots(model).items() if id(slot.variable) in ids}
 
 
 def test_freezing_by_name(tiny: Tiny, tmp_path: Path) -> None:
@@ -105,11 +99,11 @@ def test_layers_inside_frozen_ones_may_train(tmp_path: Path) -> None:
 
 
 def test_int8_answers_as_well() -> None:
-    """On the shipped classifier, for clips of photos that it never saw."""
-    model, _, accuracy = camera_motion(clips=140)
-    before = accuracy(model)
+    """On a shipped classifier, for pictures that it never saw."""
+    check, model, processor = load("perceiver-digits")
+    before = check.figure(model, processor)
     model.quantize("int8")
-    assert accuracy(model) >= before - 0.02
+    assert check.figure(model, processor) >= before - 0.02
 
 
 def test_int8_refusals() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from tests.benchmarks.harness.environment import worker_env
+from tests.benchmarks.tables.pages import replace_table, table_of
 from tfzoo.registry import families
 
 __all__ = ["FAMILIES", "documented_rows", "features", "main", "results", "table"]
@@ -68,18 +69,10 @@ def table(found: Mapping[tuple[str, str], Mapping[str, bool]]) -> str:
 def documented_rows() -> dict[str, list[str]]:
     """Feature -> cells, as the page has them."""
     rows = {}
-    for line in _split(PAGE.read_text(encoding="utf-8"))[1].splitlines()[2:]:
+    for line in table_of(PAGE, MARK).splitlines()[2:]:
         feature, *cells = (cell.strip() for cell in line.strip("|").split("|"))
         rows[feature] = cells
     return rows
-
-
-def _split(page: str) -> tuple[str, str, str]:
-    """The page before its table, the table, and what follows."""
-    before, after = page.split(MARK)
-    lines = after.splitlines(keepends=True)
-    count = next((i for i, line in enumerate(lines) if not line.startswith("|")), len(lines))
-    return before + MARK, "".join(lines[:count]), "".join(lines[count:])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,9 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = subprocess.run(
                 command, env=worker_env(ROOT, 2), cwd=ROOT, check=False
             ).returncode
-        rows = table(results(report))
-    before, _, after = _split(PAGE.read_text(encoding="utf-8"))
-    PAGE.write_text(before + rows + after, encoding="utf-8")
+        replace_table(PAGE, MARK, table(results(report)))
     return code
 
 

@@ -96,7 +96,6 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         if self.has_objectness:
             self.objectness_head = BoxHead(width, 1, factor, name="objectness_head")
         self.layer_norm = LayerNorm(epsilon=vision.layer_norm_eps, name="layer_norm")
-        self.supports_jit = False  # the matching of training runs on the host
 
     def build_layers(self) -> None:
         """Create the weights of the heads; the towers have theirs already."""
@@ -200,6 +199,7 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
             outputs["pred_boxes"],
             prepare_targets(labels, outputs["logits"].shape[-1]),
             sample_weight=sample_weight,
+            on_device=self._in_step and bool(self.jit_compile),
         )
 
     def freeze(self, part: str | None) -> None:
