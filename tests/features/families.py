@@ -42,11 +42,11 @@ class Tiny:
 
     Attributes:
         case: The model and its inputs, with labels where its own loss needs some.
-        classes: Labels as indices, where the head tells classes apart.
+        tells_classes: Whether the main output's last axis holds a score of each class.
     """
 
     case: Case
-    classes: tuple[int, ...] = ()
+    tells_classes: bool = True
 
     @property
     def name(self) -> str:
@@ -141,10 +141,10 @@ _DETECTOR = replace(
 )
 
 FAMILIES = (
-    Tiny(TIMESFORMER[0], classes=(0, 2)),
+    Tiny(TIMESFORMER[0]),
     Tiny(XCLIP[0]),
     Tiny(_DETECTOR),
-    Tiny(LXMERT[6], classes=(5, 2, 0)),
-    Tiny(PERCEIVER[1], classes=(0, 2, 1, 2)),
-    Tiny(GROUNDING),
+    Tiny(LXMERT[6]),
+    Tiny(PERCEIVER[1]),
+    Tiny(GROUNDING, tells_classes=False),
 )

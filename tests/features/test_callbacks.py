@@ -147,6 +147,10 @@ def test_a_loss_that_is_no_number(tiny: Tiny, capsys: pytest.CaptureFixture[str]
     model = tiny.compiled()
     for variable in model.trainable_weights:
         variable.assign(np.full(variable.shape, np.nan, "float32"))
+    if tiny.name == "owlv2":  # no boxes can be matched, which it says even unasked
+        with pytest.raises(ValueError, match="The cost of matching is not finite: the model's"):
+            fit(tiny, model, 1)
+        return
     history = fit(tiny, model, 3, keras.callbacks.TerminateOnNaN())
     assert history.epoch == [0]
     assert "Invalid loss, terminating training" in capsys.readouterr().out
