@@ -230,6 +230,8 @@ def summed(x: Any) -> Any:
 def gathered(x: Any) -> tuple[Any, Any]:
     """The rows of all replicas' `x`, with their gradient, and the place where this one's begin.
 
+    By sums of what is padded with zeros: TensorFlow's `all_gather` blocks for ever between workers.
+
     Args:
         x: (B, ...); replicas may have different B.
 
@@ -240,9 +242,11 @@ def gathered(x: Any) -> tuple[Any, Any]:
         return x, 0
     tf = tensorflow()
     context = tf.distribute.get_replica_context()
-    sizes = context.all_gather(tf.shape(x)[:1], axis=0)
-    first = tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
-    return context.all_gather(x, axis=0), first
+    place, count = context.replica_id_in_sync_group, tf.cast(tf.shape(x)[0], "float32")
+    sizes = tf.cast(summed(count * tf.one_hot(place, replicas())), "int32")
+    first, after = tf.reduce_sum(sizes[:place]), tf.reduce_sum(sizes[place + 1 :])
+    rest = [(0, 0)] * (len(x.shape) - 1)
+    return summed(tf.pad(x, [(first, after), *rest])), first
 
 
 def set_trainable(value: bool, *layers: keras.layers.Layer) -> None:

@@ -197,6 +197,15 @@ def test_guided_detection_refuses_what_does_not_fit() -> None:
         owlvit.image_guided_detection(pixels, pixels, strategy="objectness")
 
 
+def test_queries_may_stand_in_rows_of_their_images() -> None:
+    model, inputs = DETECTOR.load(), DETECTOR.make_inputs()
+    texts = {name: inputs[name].reshape(2, 3, -1) for name in ("input_ids", "attention_mask")}
+    expected, found = model(**inputs), model(**{**inputs, **texts})
+    np.testing.assert_array_equal(found.logits, expected.logits)
+    predicted = model.predict({**inputs, **texts}, batch_size=1, verbose=0)  # divides all inputs
+    np.testing.assert_allclose(predicted.logits, expected.logits, rtol=1e-4, atol=1e-5)
+
+
 # ---- refusals
 def test_queries_must_divide_among_the_images() -> None:
     model, pixels = DETECTOR.load(), images(np.random.default_rng(1), 2, 3, 16, 16)
@@ -205,8 +214,10 @@ def test_queries_must_divide_among_the_images() -> None:
             model(**queries(np.random.default_rng(0), count), **pixels)
     with pytest.raises(ValueError, match="hold 8 tokens, the model has positions for 7"):
         model(input_ids=np.ones((2, 8), int), **pixels)
-    with pytest.raises(ValueError, match=r"input_ids must have shape \(texts, sequence\)"):
+    with pytest.raises(ValueError, match=r"one row for each image, got \(1, 2, 7\) and pixel_val"):
         model(input_ids=np.ones((1, 2, 7), int), **pixels)
+    with pytest.raises(ValueError, match=r"input_ids must have shape \(texts, sequence\)"):
+        model(input_ids=np.ones((2, 1, 2, 7), int), **pixels)
     with pytest.raises(ValueError, match="expected a list of one or more texts"):
         model.encode_queries([])
     with pytest.raises(ValueError, match="its tokenizer is unknown: pass tokenizer="):
