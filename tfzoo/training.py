@@ -61,7 +61,8 @@ class TrainingMixin(TrainerRepairs):
         loss = kwargs.get("loss", args[1] if len(args) > 1 else None)
         self._loss_names = tuple(loss) if isinstance(loss, Mapping) else ()
         # Past Keras's tracking, which is closed once a model is built; `metrics` adds them.
-        vars(self)["_components"] = [keras.metrics.Mean(name=n) for n in self.component_losses]
+        names = self.component_losses if loss is None else ()
+        vars(self)["_components"] = [keras.metrics.Mean(name=n) for n in names]
         super().compile(*args, **kwargs)
 
     def compute_loss(
