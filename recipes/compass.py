@@ -2,9 +2,9 @@
 
 The panorama is a part of a real photo in grey, as a strip four frames wide, printed over a rainbow
 that runs from red at the left end to violet at the right: colours tell where the camera looks, so
-that a span can be found from single frames. In each clip the camera rests, pans, rests, pans the
-other way and rests; when, how far and in which order is chance. The rests between and around may
-be short, never a pan.
+that a span can be found from single frames. In each clip the camera rests in the middle, pans to
+one side, is cut back to the middle, rests, pans to the other side, is cut back and rests; when, how
+far and in which order is chance. The rests may be short, never a pan.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ QUERIES = {
 
 STRIP = 4  # frames side by side in the panorama
 SHORTEST, LONGEST = 0.2, 0.4  # of a pan, in parts of the clip
-LEAST_TRAVEL, MOST_TRAVEL = 0.8, 2.4  # in frames
+LEAST_TRAVEL, MOST_TRAVEL = 1.0, 1.45  # in frames; the middle is 1.5 from either end
 _RAINBOW = 0.75  # of the colour wheel: red, yellow, green, cyan, blue, violet
 
 
@@ -101,33 +101,27 @@ def make_clip(
     if frames < 2:
         raise ValueError(f"a pan needs at least 2 frames, got {frames}")
     strip = panorama(photo, size, rng)
-    spans, places = _trip(rng)
-    order = DIRECTIONS if places[1] < places[0] else DIRECTIONS[::-1]
-    ticks = [0.0, *spans[0], *spans[1], 1.0]
-    stops = [places[0], places[0], places[1], places[1], places[2], places[2]]
-    where = np.interp(np.linspace(0, 1, frames), ticks, stops) * size
-    shown = np.stack([_view(strip, x, size) for x in where])
+    spans = _spans(rng)
+    order = DIRECTIONS if rng.random() < 0.5 else DIRECTIONS[::-1]
+    where = np.full(frames, (STRIP - 1) / 2)
+    for (start, end), side in zip(spans, order, strict=True):
+        way = rng.uniform(LEAST_TRAVEL, MOST_TRAVEL) * (-1 if side == "left" else 1)
+        progress = (np.linspace(0, 1, frames) - start) / (end - start)
+        where += way * np.where((progress >= 0) & (progress <= 1), progress, 0)
+    shown = np.stack([_view(strip, x * size, size) for x in where])
     light = rng.uniform(0.75, 1.15)
     noisy = shown * light + rng.normal(0, rng.uniform(0, 0.02), shown.shape)
     pixels = np.clip(255 * noisy + 0.5, 0, 255).astype(np.uint8)
     return Clip(pixels, dict(zip(order, spans, strict=True)))
 
 
-def _trip(rng: np.random.Generator) -> tuple[list[tuple[float, float]], list[float]]:
-    """Two spans, and the left border of the frame before, between and after, in frames."""
+def _spans(rng: np.random.Generator) -> list[tuple[float, float]]:
+    """Two spans, one after the other, in parts of the clip."""
     lengths = rng.uniform(SHORTEST, LONGEST, 2)
     rests = rng.dirichlet(np.ones(3)) * (1 - lengths.sum())
     first = (rests[0], rests[0] + lengths[0])
     second = (first[1] + rests[1], first[1] + rests[1] + lengths[1])
-    room = STRIP - 1
-    way = rng.uniform(LEAST_TRAVEL, MOST_TRAVEL)
-    begin = rng.uniform(way, room)  # a pan to the left; a mirror makes it one to the right
-    middle = begin - way
-    end = middle + rng.uniform(LEAST_TRAVEL, min(MOST_TRAVEL, room - middle))
-    places = [begin, middle, end]
-    if rng.random() < 0.5:
-        places = [room - place for place in places]
-    return [first, second], places
+    return [first, second]
 
 
 def _view(strip: np.ndarray, left: float, size: int) -> np.ndarray:

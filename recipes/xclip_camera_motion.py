@@ -2,10 +2,13 @@
 
     python -m recipes.xclip_camera_motion --out DIR --seed 0
 
-The clips are those of `camera_motion`, with pans of a quarter of the frame at least; the sentences
-those of `motion_sentences`, in byte pairs learnt from them. Each step shows 96 clips, 12 and their
-turns, and seven sentences, one for each motion in a wording drawn anew: the model has to find the
-right one, by a softmax over its `logits_per_video`.
+The clips are those of `camera_motion`, with pans of a quarter of the frame at least, in scenes that
+are lit in red from one side and in green from another: X-CLIP passes one token of each frame on to
+the transformer over frames, and colours put into it where the camera looks. (What moved from frame
+to frame in a scene without such light, one token does not tell.) The sentences are those of
+`motion_sentences`, in byte pairs learnt from them. Each step shows 56 clips, 14 in four views, and
+seven sentences, one for each motion in a wording drawn anew: the model has to find the right one,
+by a softmax over its `logits_per_video`.
 
 Test: 1400 clips from four photos that it never saw, each against seven sentences in wordings that
 it never read; chance is 1 in 7.
@@ -29,12 +32,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from recipes.camera_motion import LABELS, MIRRORED, balanced_clips, make_clip, photos
+from recipes.camera_motion import LABELS, REVERSED, balanced_clips, make_clip, photos
 from recipes.motion_sentences import sentences
 from recipes.running import arguments, compile_for, fit, report, save, start
 from recipes.samples import write_demo, write_film
 from recipes.small_vocabularies import write_bpe
-from recipes.timesformer_camera_motion import smooth_filters, time_waves, to_inputs, turns
+from recipes.timesformer_camera_motion import time_waves, to_inputs
 from tfzoo import (
     CLIPTokenizerFast,
     TFXCLIPModel,
@@ -47,9 +50,13 @@ __all__ = ["batches", "evaluate", "main", "new_model", "new_processor", "train",
 
 SIZE, FRAMES, PATCH, WIDTH, TEXT_WIDTH = 48, 8, 16, 60, 48
 LEAST = 0.25  # of a frame, the shortest pan
-STEPS, CLIPS, PEAK_RATE = 4500, 12, 1.5e-3
+STEPS, CLIPS, PEAK_RATE = 3000, 14, 1.5e-3
 MERGES, LONGEST = 200, 77
 TEST_CLIPS, TEST_SEED = 1400, 1_000_003
+SWAPPED = {
+    **{"pan left": "pan up", "pan up": "pan left", "pan right": "pan down"},
+    **{"pan down": "pan right", "zoom in": "zoom in", "zoom out": "zoom out", "still": "still"},
+}
 
 
 def new_processor() -> XCLIPProcessor:
@@ -98,15 +105,12 @@ def new_model(vocabulary: int, seed: int) -> TFXCLIPModel:
 
 
 def _prepare(model: TFXCLIPModel, rng: np.random.Generator) -> None:
-    """Smooth filters, patches that know their place, frames that know their order.
-
-    Only the transformer over frames knows what comes first, and it sees one token for each frame:
-    that token has to tell places apart from the start, or it is the mean of all patches, of which
-    a motion changes next to nothing.
-    """
+    """Patches that know their colour and their place, frames that know their order."""
     embeddings = model.vision_model.embeddings
     kernel = embeddings.patch_embedding.projection.kernel
-    kernel.assign(smooth_filters(*kernel.shape, rng))
+    height, width, *colours = kernel.shape
+    mixtures = rng.normal(0, 1, colours) / (height * width)
+    kernel.assign(np.broadcast_to(mixtures, kernel.shape))
     table = embeddings.position_embedding.embeddings
     table.assign(rng.normal(0, 0.5, table.shape))
     model.mit.position_embedding.assign(time_waves(FRAMES, WIDTH)[None])
@@ -119,6 +123,13 @@ def encoded(processor: XCLIPProcessor, split: str) -> list[dict[str, np.ndarray]
     ends = np.cumsum([len(some) for some in every])[:-1]
     parts = {name: np.split(together[name], ends) for name in ("input_ids", "attention_mask")}
     return [{name: parts[name][i] for name in parts} for i in range(len(LABELS))]
+
+
+def views(clip: np.ndarray, label: str) -> list[tuple[np.ndarray, str]]:
+    """The clip, and mirrored so that right is below and red is green; both backwards, too."""
+    mirrored = np.swapaxes(clip, 1, 2)[..., [1, 0, 2]], SWAPPED[label]
+    forwards = [(clip, label), mirrored]
+    return forwards + [(frames[::-1], REVERSED[name]) for frames, name in forwards]
 
 
 def one_of_each(
@@ -135,7 +146,7 @@ def one_of_each(
 def batches(
     processor: XCLIPProcessor, seed: int, clips: int = CLIPS
 ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-    """Endless batches of 8 x `clips` clips, seven sentences, and the number of each right one."""
+    """Endless batches of 4 x `clips` clips, seven sentences, and the number of each right one."""
     rng, sources = np.random.default_rng(seed), photos("train")
     texts = encoded(processor, "train")
     offset = 0
@@ -143,8 +154,7 @@ def batches(
         shown: list[tuple[np.ndarray, str]] = []
         for label in (np.arange(clips) + offset) % len(LABELS):
             photo, name = sources[rng.integers(len(sources))], LABELS[label]
-            clip = make_clip(photo, name, rng, FRAMES, SIZE, LEAST)
-            shown += turns(clip, name) + turns(clip[:, :, ::-1], MIRRORED[name])
+            shown += views(make_clip(photo, name, rng, FRAMES, SIZE, LEAST, lit=True), name)
         offset += clips
         frames, names = zip(*shown, strict=True)
         inputs = {**one_of_each(texts, rng), **to_inputs(np.stack(frames))}
@@ -169,7 +179,7 @@ def evaluate(model: TFXCLIPModel, processor: XCLIPProcessor, clips: int = TEST_C
     """Share of the held-out clips that get the right one of seven unread sentences."""
     rng, texts = np.random.default_rng(TEST_SEED), encoded(processor, "test")
     right = 0
-    for clip, label in balanced_clips(photos("test"), clips, rng, FRAMES, SIZE, LEAST):
+    for clip, label in balanced_clips(photos("test"), clips, rng, FRAMES, SIZE, LEAST, True):
         inputs = processor(videos=[list(clip)], return_tensors="np")
         logits = model(**inputs, **one_of_each(texts, rng), training=False).logits_per_video
         right += int(np.argmax(keras.ops.convert_to_numpy(logits)[0]) == label)
@@ -179,7 +189,8 @@ def evaluate(model: TFXCLIPModel, processor: XCLIPProcessor, clips: int = TEST_C
 def write_sample(folder: Path) -> None:
     """Writes a held-out clip and `demo.json`, for `tfzoo demo`."""
     rng = np.random.default_rng(TEST_SEED)
-    write_film(folder / "sample.gif", make_clip(photos("test")[0], "pan left", rng, 8, 64, LEAST))
+    clip = make_clip(photos("test")[0], "pan left", rng, 8, 64, LEAST, lit=True)
+    write_film(folder / "sample.gif", clip)
     texts = [sentences(label, "test")[0] for label in LABELS]
     words = ["sample.gif", "--labels", *texts, "--top-k", "3"]
     write_demo(folder, "tells which sentence describes the camera's motion", texts[0], words)

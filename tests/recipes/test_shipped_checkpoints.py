@@ -69,7 +69,7 @@ def lxmert(folder: Path) -> None:
 
 def masked_bytes(folder: Path) -> None:
     model = tfzoo.TFPerceiverForMaskedLM.from_pretrained(folder)
-    assert perceiver_bytes.evaluate(model)["accuracy"] >= 0.45  # one byte in six is a blank
+    assert perceiver_bytes.evaluate(model)["accuracy"] >= 0.60  # bigrams find 0.29
 
 
 def flow(folder: Path) -> None:

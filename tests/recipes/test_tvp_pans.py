@@ -62,7 +62,7 @@ def test_the_shutter_opens_one_block_in_each_frame() -> None:
     border[16:-16, 16:-16] = False
     assert is_open[:, ~border].all()
     assert (is_open.sum(axis=0)[border] == 1).all()
-    model = recipe.new_model(100)
+    model = recipe.new_model(100, 0)
     frames = np.zeros((1, 12, 3, 64, 64), "float32")
     prompted = keras.ops.convert_to_numpy(model.model.visual_prompter(frames))
     np.testing.assert_array_equal(prompted[0], sheet)
@@ -97,7 +97,7 @@ def test_the_loss_has_a_gradient_where_spans_do_not_meet() -> None:
 
 def test_a_few_steps(processor, tmp_path) -> None:
     keras.utils.set_random_seed(0)
-    model = recipe.new_model(len(processor.tokenizer))
+    model = recipe.new_model(len(processor.tokenizer), 0)
     before = [keras.ops.convert_to_numpy(w) for w in model.trainable_weights]
     history = recipe.train(model, processor, 0, steps=2, size=2, jit_compile=False)
     trains(model, history, before)
