@@ -81,18 +81,19 @@ def workers(backups: Path) -> list[dict[str, list[float]]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_two_devices_of_one_process(name: str, devices: dict[str, list[float]]) -> None:
-    one = devices[f"one {name}"]
-    assert len(set(one)) == 3
+    one, evaluated = devices[f"one {name}"], devices[f"one {name} evaluated"]
+    assert len({*one, *evaluated}) == 3
     assert devices[f"two {name}"] == pytest.approx(one, rel=CLOSE)
+    assert devices[f"two {name} evaluated"] == pytest.approx(evaluated, rel=CLOSE)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("what", [*NAMES, f"{NAMES[0]} evaluated"])
 def test_two_workers(
-    name: str, devices: dict[str, list[float]], workers: list[dict[str, list[float]]]
+    what: str, devices: dict[str, list[float]], workers: list[dict[str, list[float]]]
 ) -> None:
     """Keras's own `fit` fails here (its issue 20585): this is the test of our repairs."""
     for losses in workers:
-        assert losses[f"worker {name}"] == pytest.approx(devices[f"one {name}"], rel=CLOSE)
+        assert losses[f"worker {what}"] == pytest.approx(devices[f"one {what}"], rel=CLOSE)
 
 
 def test_a_killed_worker_goes_on(
