@@ -37,7 +37,7 @@ __all__ = ["batches", "evaluate", "frame_pair", "main", "new_model", "train", "w
 SIZE, WIDTH, LATENTS = 24, 48, 32
 SHIFT, TURN, ZOOM = 2.0, 0.05, 0.05  # pixels, radians, and parts
 BLUR, CONTRAST = 1.2, 45.0  # pixels, and the standard deviation in grey levels
-STEPS, BATCH, PEAK_RATE = 9000, 16, 1e-3
+STEPS, BATCH, PEAK_RATE = 6000, 16, 1e-3
 LEAST_TEXTURE, TRIES = 6.0, 8  # standard deviation in grey levels
 TEST_PAIRS, TEST_SEED = 400, 1_000_003
 

@@ -12,9 +12,8 @@ own stops to learn where the middles are closer than a fifth.
 
 Test: 600 clips from four photos that it never saw, with wordings that it never read.
 
-Expected, not yet run: about 0.29 million parameters, 1.15 MB; 5000 steps at 0.2 to 0.3 seconds on
-two cores; mean IoU of 0.70 or more, the best constant answer (computed and printed with it) near
-0.3. If it falls short: more steps, then a larger `COVER`.
+Measured with seed 0: 199,047 parameters, 0.96 MB; 18.1 minutes of processor time; mean IoU 0.834,
+that of the best constant answer 0.341.
 
 Needs tfzoo with its 'train' extra. DIR gets all files of a checkpoint. The same seed gives the same
 files on the same machine.
