@@ -230,7 +230,7 @@ def summed(x: Any) -> Any:
 def gathered(x: Any) -> tuple[Any, Any]:
     """The rows of all replicas' `x`, with their gradient, and the place where this one's begin.
 
-    By sums of what is padded with zeros: TensorFlow's `all_gather` blocks for ever between workers.
+    By sums of what is padded with zeros: gradients, batch norms and this need one kind of exchange.
 
     Args:
         x: (B, ...); replicas may have different B.

@@ -27,7 +27,7 @@ photos = tfzoo.data.detection_dataset_from_coco(
 def losses(strategy, load, dataset):
     with strategy.scope():
         model = load()
-        model.compile(keras.optimizers.SGD(0.01), jit_compile=False)
+        model.compile(keras.optimizers.SGD(0.01), run_eagerly=True)
     return model.fit(dataset, epochs=2, shuffle=False, verbose=0).history["loss"]
 detector = lambda: tfzoo.TFOwlv2ForObjectDetection.from_pretrained(folder + "/owlv2")
 for load, dataset in ((CASES[0].load, clips), (detector, photos.take(1))):
