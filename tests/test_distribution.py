@@ -79,12 +79,9 @@ def workers(backups: Path) -> list[dict[str, list[float]]]:
     return [said_by(first, ends=False), *said]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_two_devices_of_one_process(name: str, devices: dict[str, list[float]]) -> None:
-    one, evaluated = devices[f"one {name}"], devices[f"one {name} evaluated"]
-    assert len({*one, *evaluated}) == 3
-    assert devices[f"two {name}"] == pytest.approx(one, rel=CLOSE)
-    assert devices[f"two {name} evaluated"] == pytest.approx(evaluated, rel=CLOSE)
+@pytest.mark.parametrize("what", [NAMES[0], f"{NAMES[0]} evaluated"])
+def test_two_devices_of_one_process(what: str, devices: dict[str, list[float]]) -> None:
+    assert devices[f"two {what}"] == pytest.approx(devices[f"one {what}"], rel=CLOSE)
 
 
 @pytest.mark.parametrize("what", [*NAMES, f"{NAMES[0]} evaluated"])
