@@ -9,9 +9,8 @@ random mixtures: attention, which weighs one by the other, can add up their prod
 Test: 400 pairs from four photos that it never saw; the end-point error against that of the answer
 "nothing moves".
 
-Expected, not yet run: about 0.31 million parameters, 1.25 MB; 9000 steps at 0.13 to 0.18 seconds on
-two cores; an end-point error at least five times below that of zero flow. This is the recipe whose
-figure is least certain; more steps, then smaller `SHIFT`, are what to try.
+Measured with seed 0: 335,248 parameters, 1.36 MB; 32.4 minutes on two cores shared with much else
+(19.4 of processor time); an end-point error of 0.242 pixels, that of zero flow 1.359.
 
 Needs tfzoo with its 'train' extra. DIR gets all files of a checkpoint. The same seed gives the same
 files on the same machine.
