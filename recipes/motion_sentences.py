@@ -23,6 +23,12 @@ _OPENINGS = {
         "we see that the camera {}",
         "now the camera of the film {}",
         "a scene where the camera {}",
+        "notice that the camera {}",
+        "in the next scene the camera {}",
+        "it seems that the camera {}",
+        "the person who holds the camera {}",
+        "one can see that it {}",
+        "a film in which it {}",
     ),
     "test": (
         "in this clip the camera {}",
@@ -31,7 +37,23 @@ _OPENINGS = {
         "the operator makes sure that the camera {}",
     ),
 }
-_ADVERBS = {"train": ("", "slowly ", "quickly ", "gently "), "test": ("", "smoothly ", "again ")}
+_ADVERBS = {
+    "train": (
+        *(
+            "",
+            "slowly ",
+            "quickly ",
+            "gently ",
+            "steadily ",
+            "calmly ",
+            "suddenly ",
+            "now ",
+            "then ",
+        ),
+        *("soon ", "also ", "always ", "simply ", "finally ", "softly ", "evenly ", "once more "),
+    ),
+    "test": ("", "smoothly ", "again "),
+}
 _MOVES = {
     "train": ("pans", "turns", "moves", "swings", "slides", "glides"),
     "test": ("pans", "drifts", "travels"),
@@ -51,6 +73,11 @@ _DOINGS = {
             "closes in",
             "goes in closer",
             "zooms in closer",
+            "gets closer",
+            "draws nearer",
+            "zooms in on a detail",
+            "moves in",
+            "steps nearer",
         ),
         "zoom out": (
             "zooms out",
@@ -59,6 +86,11 @@ _DOINGS = {
             "goes farther away",
             "draws back",
             "zooms out farther",
+            "steps back",
+            "moves back",
+            "backs away",
+            "gets farther away",
+            "zooms out of a detail",
         ),
         "still": (
             "does not move",
@@ -67,6 +99,11 @@ _DOINGS = {
             "is held still",
             "does not turn",
             "is not moving",
+            "holds still",
+            "is still",
+            "sits still",
+            "does not zoom",
+            "does not swing",
         ),
     },
     "test": {

@@ -13,9 +13,8 @@ by a softmax over its `logits_per_video`.
 Test: 1400 clips from four photos that it never saw, each against seven sentences in wordings that
 it never read; chance is 1 in 7.
 
-Expected, not yet run: about 0.32 million parameters, 1.3 MB; 4500 steps at 0.25 to 0.3 seconds on
-two cores, most of them for making clips; accuracy of 0.90 or more. If it falls short, the cure is
-more steps or `LEAST` (longer pans), before a larger model.
+Measured with seed 0: 329,161 parameters, 1.39 MB; 11.3 minutes on two shared cores (10.7 of
+processor time); accuracy 0.954.
 
 Needs tfzoo with its 'train' extra. DIR gets all files of a checkpoint. The same seed gives the same
 files on the same machine.
@@ -50,12 +49,17 @@ __all__ = ["batches", "evaluate", "main", "new_model", "new_processor", "train",
 
 SIZE, FRAMES, PATCH, WIDTH, TEXT_WIDTH = 48, 8, 16, 60, 48
 LEAST = 0.25  # of a frame, the shortest pan
-STEPS, CLIPS, PEAK_RATE = 3000, 14, 1.5e-3
-MERGES, LONGEST = 200, 77
+STEPS, CLIPS, PEAK_RATE = 2400, 14, 1.5e-3
+MERGES, LONGEST, MISHEARD = 240, 77, 0.1
 TEST_CLIPS, TEST_SEED = 1400, 1_000_003
 SWAPPED = {
-    **{"pan left": "pan up", "pan up": "pan left", "pan right": "pan down"},
-    **{"pan down": "pan right", "zoom in": "zoom in", "zoom out": "zoom out", "still": "still"},
+    "pan left": "pan up",
+    "pan up": "pan left",
+    "pan right": "pan down",
+    "pan down": "pan right",
+    "zoom in": "zoom in",
+    "zoom out": "zoom out",
+    "still": "still",
 }
 
 
@@ -132,6 +136,21 @@ def views(clip: np.ndarray, label: str) -> list[tuple[np.ndarray, str]]:
     return forwards + [(frames[::-1], REVERSED[name]) for frames, name in forwards]
 
 
+def misheard(
+    said: dict[str, np.ndarray], vocabulary: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """The same sentences with every tenth byte pair another one, by chance; the ends are kept.
+
+    So the model cannot know wordings by heart, and learns to pass over words that it never met.
+    """
+    ids, mask = said["input_ids"], said["attention_mask"]
+    inside = np.arange(ids.shape[1]) < mask.sum(axis=1, keepdims=True) - 1
+    inside[:, 0] = False
+    noise = inside & (rng.random(ids.shape) < MISHEARD)
+    other = rng.integers(vocabulary - 2, size=ids.shape)  # the last two are the ends
+    return {**said, "input_ids": np.where(noise, other, ids)}
+
+
 def one_of_each(
     texts: Sequence[dict[str, np.ndarray]], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
@@ -157,7 +176,8 @@ def batches(
             shown += views(make_clip(photo, name, rng, FRAMES, SIZE, LEAST, lit=True), name)
         offset += clips
         frames, names = zip(*shown, strict=True)
-        inputs = {**one_of_each(texts, rng), **to_inputs(np.stack(frames))}
+        heard = misheard(one_of_each(texts, rng), len(processor.tokenizer), rng)
+        inputs = {**heard, **to_inputs(np.stack(frames))}
         yield inputs, np.array([LABELS.index(name) for name in names], np.int32)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from recipes import xclip_camera_motion as recipe
-from recipes.camera_motion import LABELS
+from recipes.camera_motion import LABELS, make_clip
 from recipes.motion_sentences import sentences
 from tests.recipes.untrained import first_batches, same, trains, use_test_photos
 
@@ -60,6 +61,31 @@ def test_batches(processor) -> None:
     assert np.abs(inputs["pixel_values"]).max() <= 1
     assert len(inputs["input_ids"]) == len(inputs["attention_mask"]) == 7
     assert (np.bincount(labels, minlength=7) == 4).all()
+
+
+def test_lamps_tell_where_the_camera_looks_in_every_view() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 220, 3), np.uint8)
+    told = {"pan left": (-1, 0), "pan right": (1, 0), "pan up": (0, -1), "pan down": (0, 1)}
+    for label in told:
+        rng = np.random.default_rng(1)
+        clip = make_clip(Image.fromarray(noise), label, rng, 8, 48, recipe.LEAST, lit=True)
+        for frames, name in recipe.views(clip, label):
+            red, green, blue = frames.astype(float).mean(axis=(1, 2)).T
+            change = np.log(np.stack([red, green]) / blue) @ ([-1] + 6 * [0] + [1])
+            assert change @ told[name] > 2 * abs(change @ told[name][::-1]), (label, name)
+
+
+def test_what_is_misheard_lies_inside_the_sentence(processor) -> None:
+    said = recipe.encoded(processor, "train")[0]
+    heard = recipe.misheard(said, len(processor.tokenizer), np.random.default_rng(0))
+    ids, mask = said["input_ids"], said["attention_mask"]
+    changed = heard["input_ids"] != ids
+    last = mask.sum(axis=1) - 1
+    assert not changed[:, 0].any()
+    assert not changed[np.arange(len(ids)), last].any()
+    assert not changed[mask == 0].any()
+    assert abs(changed.sum() / (mask.sum() - 2 * len(ids)) - recipe.MISHEARD) < 0.01
+    assert np.array_equal(heard["attention_mask"], mask)
 
 
 def test_clips_are_what_the_processor_makes_of_them(processor) -> None:
