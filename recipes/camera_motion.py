@@ -134,8 +134,10 @@ def balanced_clips(
     rng: np.random.Generator,
     frames: int = 8,
     size: int = 64,
+    least: float = MIN_TRAVEL,
+    lit: bool = False,
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Yields `count` clips with their class numbers; labels and photos take turns.
+    """Yields `count` clips with their class numbers; labels and photos take turns. See `make_clip`.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -145,7 +147,7 @@ def balanced_clips(
     for i in range(count):
         label = i % len(LABELS)
         photo = sources[(i // len(LABELS)) % len(sources)]
-        yield make_clip(photo, LABELS[label], rng, frames, size), label
+        yield make_clip(photo, LABELS[label], rng, frames, size, least, lit), label
 
 
 def make_clip(
@@ -154,6 +156,8 @@ def make_clip(
     rng: np.random.Generator,
     frames: int = 8,
     size: int = 64,
+    least: float = MIN_TRAVEL,
+    lit: bool = False,
 ) -> np.ndarray:
     """Makes one clip by moving a square window over `photo`.
 
@@ -163,6 +167,9 @@ def make_clip(
         rng: the only source of chance: the same state gives the same clip.
         frames: T, at least 2.
         size: S, the side of the frames in pixels.
+        least: How far a pan travels at least, in frames; more than 0, at most `MAX_TRAVEL`.
+        lit: Whether a red lamp shines on the scene from the right and a green one from below, so
+            that single frames tell where the camera looks.
 
     Returns:
         (T, S, S, 3) uint8.
@@ -181,11 +188,11 @@ def make_clip(
         raise ValueError(f"a motion needs at least 2 frames, got {frames}")
     if min(photo.size) < 32:
         raise ValueError(f"photo must be at least 32 pixels a side, got {photo.size}")
-    photo = _turned(photo, rng)
-    path = _textured_path(photo, label, rng)
+    photo = _lit(_turned(photo, rng)) if lit else _turned(photo, rng)
+    path = _textured_path(photo, label, rng, least)
     clip = _filmed(photo, path, rng, frames, size)
     _paste_object(clip, photo, rng)
-    return _developed(clip, rng)
+    return _developed(clip, rng, recolour=not lit)
 
 
 @dataclass(frozen=True)
@@ -213,14 +220,22 @@ def _turned(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
     return photo if turn == 7 else photo.transpose(Image.Transpose(turn))
 
 
-def _textured_path(photo: Image.Image, label: str, rng: np.random.Generator) -> _Path:
+def _lit(photo: Image.Image) -> Image.Image:
+    """The photo in grey, under lamps: more red to the right, more green to the bottom."""
+    luma = 0.5 + 0.5 * np.asarray(photo.convert("L"), np.float32) / 255
+    right, down = (np.linspace(0.1, 1, length) for length in photo.size)
+    light = np.stack(np.broadcast_arrays(right, down[:, None], 0.55), axis=-1)
+    return Image.fromarray((255 * luma[..., None] * light + 0.5).astype(np.uint8))
+
+
+def _textured_path(photo: Image.Image, label: str, rng: np.random.Generator, least: float) -> _Path:
     """Draws paths until the frame halfway shows enough detail to see a motion by.
 
     Half of the clips of "still" need none: where nothing is seen to move, still is the answer.
     """
     best, most = None, -1.0
     for _ in range(1 if label == "still" and rng.random() < 0.5 else 12):
-        path = _random_path(photo, label, rng)
+        path = _random_path(photo, label, rng, least)
         texture = _texture(_view(photo, path.windows(np.array([0.5]))[0], 32))
         if texture > most:
             best, most = path, texture
@@ -237,8 +252,8 @@ def _texture(view: np.ndarray) -> float:
     return float(np.sort(quarters, axis=None)[1])
 
 
-def _random_path(photo: Image.Image, label: str, rng: np.random.Generator) -> _Path:
-    travel = MIN_TRAVEL * (MAX_TRAVEL / MIN_TRAVEL) ** rng.random()
+def _random_path(photo: Image.Image, label: str, rng: np.random.Generator, least: float) -> _Path:
+    travel = least * (MAX_TRAVEL / least) ** rng.random()
     drift = rng.uniform(-1, 1, 3) * max(MAX_DRIFT, 0.15 * travel * (label != "still"))
     direction = np.array(_DIRECTIONS[label])
     way = direction * [travel, travel, np.log1p(ZOOM_PER_TRAVEL * travel)]
@@ -306,10 +321,10 @@ def _paste_object(clip: np.ndarray, photo: Image.Image, rng: np.random.Generator
         spot[:] = piece[rows : rows + spot.shape[0], columns : columns + spot.shape[1]]
 
 
-def _developed(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _developed(clip: np.ndarray, rng: np.random.Generator, recolour: bool) -> np.ndarray:
     """Colour, exposure (with flicker and a slow change), contrast and noise, alike for all."""
     frames = len(clip)
-    if rng.random() < 0.5:
+    if recolour and rng.random() < 0.5:
         clip = clip[..., rng.permutation(3)]
     light = np.linspace(0, 1, frames)[:, None]
     grey = np.arange(256, dtype=np.float32) / 255

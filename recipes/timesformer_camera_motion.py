@@ -22,9 +22,10 @@ import numpy as np
 import tensorflow as tf
 
 from recipes.camera_motion import LABELS, REVERSED, TURNED, balanced_clips, make_clip, photos
+from recipes.samples import write_demo, write_film
 from tfzoo import TFTimesformerForVideoClassification, TimesformerConfig, VideoMAEImageProcessor
 
-__all__ = ["evaluate", "main", "new_model", "new_processor", "train"]
+__all__ = ["evaluate", "main", "new_model", "new_processor", "train", "write_sample"]
 
 SIZE, FRAMES = 48, 8
 STEPS, WARMUP, BATCH, PEAK_RATE = 3000, 200, 64, 1e-3
@@ -153,6 +154,15 @@ def evaluate(
     return float(right.mean()), {name: round(float(value), 3) for name, value in each.items()}
 
 
+def write_sample(folder: Path) -> None:
+    """Writes a held-out clip and `demo.json`, for `tfzoo demo`."""
+    rng = np.random.default_rng(TEST_SEED)
+    frames = make_clip(photos("test")[1], "zoom in", rng, 2 * FRAMES, 64)
+    write_film(folder / "sample.gif", frames)
+    words = ["sample.gif", "--top-k", "3"]
+    write_demo(folder, "tells how the camera moves", "zoom in", words)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
@@ -164,6 +174,7 @@ def main() -> None:
     model, processor = new_model(args.seed), new_processor()
     print(f"{model.count_params()} parameters")
     train(model, args.seed)
+    write_sample(args.out)
     model.save_pretrained(args.out)
     processor.save_pretrained(args.out)
     accuracy, each = evaluate(model, processor)

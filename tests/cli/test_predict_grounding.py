@@ -215,8 +215,12 @@ def test_the_checkpoints_own_limit_of_texts(
 
 
 def test_other_models_take_no_queries(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("tfzoo.assets._HOME", tmp_path)  # none that would do
     words = "--query is for models that find moments in videos"
     message = fails(capsys, "predict", VIDEO, "--query", "a cat", code=2)
     assert words in message

@@ -124,7 +124,6 @@ def test_process_with_labels_keeps_stderr_clean(xclip: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--labels", "a"], "--labels needs --model"),
         (["--template", TEMPLATE], "--template needs --labels"),
         (["--model", "x", "--template", TEMPLATE], "--template needs --labels"),
         (["--model", "x", "--labels", "a", "--template", "a video"], "must hold {}"),

@@ -132,7 +132,6 @@ def test_what_does_not_fit_is_refused(
 
     assert "There is nothing to look at" in refusal()
     assert "There is nothing to look at" in refusal("--model", language)
-    assert "--text needs --model" in refusal("--text", TEXT)
     assert "fills in masked texts" in refusal(PHOTO, "--model", language)
     assert "fills in masked texts" in refusal(PHOTO, "--text", TEXT, "--model", language)
     assert "classifies photos" in refusal(VIDEO, "--model", photos)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["default_checkpoint"]
+__all__ = ["default_checkpoint", "shipped_checkpoints"]
+
+_HOME = Path(__file__).parent
+
+
+def shipped_checkpoints() -> dict[str, Path]:
+    """Names and folders of all checkpoints that ship with tfzoo, in the order of the alphabet.
+
+    Example:
+        >>> "timesformer-camera-motion" in shipped_checkpoints()
+        True
+    """
+    return {path.parent.name: path.parent for path in sorted(_HOME.glob("*/config.json"))}
 
 
 def default_checkpoint(name: str = "timesformer-camera-motion") -> Path:
@@ -20,9 +32,9 @@ def default_checkpoint(name: str = "timesformer-camera-motion") -> Path:
         >>> default_checkpoint().name
         'timesformer-camera-motion'
     """
-    home = Path(__file__).parent
-    folder = home / name
-    if not (folder / "config.json").is_file():
-        names = sorted(path.parent.name for path in home.glob("*/config.json"))
-        raise FileNotFoundError(f"tfzoo ships no checkpoint {name!r}; it ships {', '.join(names)}.")
-    return folder
+    shipped = shipped_checkpoints()
+    if name not in shipped:
+        raise FileNotFoundError(
+            f"tfzoo ships no checkpoint {name!r}; it ships {', '.join(shipped)}."
+        )
+    return shipped[name]

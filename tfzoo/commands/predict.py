@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfzoo.commands import classifier, detector, grounder, pictures, whole_tasks
+from tfzoo.commands import classifier, detector, grounder, pictures, shipped, whole_tasks
 from tfzoo.commands.console import (
     Progress,
     UsageError,
@@ -39,8 +39,8 @@ def add_to(subparsers: Any) -> None:
         "--model",
         metavar="DIR_OR_REPO",
         help="checkpoint of a video classifier, or, with --labels, of a model of videos and "
-        "texts or of a detector, or, with --query, of a finder of moments; default: the "
-        "classifier that ships with tfzoo",
+        "texts or of a detector, or, with --query, of a finder of moments; default: that which "
+        "ships with tfzoo for such a task, see `tfzoo demo`",
     )
     _add_text_options(parser)
     parser.add_argument(
@@ -113,13 +113,14 @@ def run(args: argparse.Namespace) -> None:
         ValueError: The file is neither a video nor an image, or is too short.
         OSError: The picture cannot be written.
     """
-    _check_usage(args)
+    own = shipped.find(args) if args.model is None else args.model
+    _check_usage(args, own)
     for path in args.inputs:
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file.")
         if args.draw is not None:
             pictures.check_target("--draw", args.draw, path)
-    name = args.model or _default_model()
+    name = own or _default_model()
     with Progress(loading="loading", reading="reading", prediction="predicting") as progress:
         answer, lines = _answer(args, name, progress)
     result = {
@@ -141,8 +142,12 @@ def _subject(args: argparse.Namespace) -> dict[str, Any]:
     return {"files": [str(path) for path in args.inputs]}
 
 
-def _check_usage(args: argparse.Namespace) -> None:
+def _check_usage(args: argparse.Namespace, name: str | None) -> None:
     """Refuse what cannot end well before anything is loaded.
+
+    Args:
+        args: Of the command.
+        name: The checkpoint that was named or fits what is asked; None for the classifier.
 
     Raises:
         UsageError: Nothing to predict from, `--text` or `--labels` without `--model`, `--template`
@@ -150,9 +155,9 @@ def _check_usage(args: argparse.Namespace) -> None:
     """
     if not args.inputs and args.text is None:
         raise UsageError("There is nothing to look at: name a video or an image, or pass --text.")
-    if args.text is not None and args.model is None:
+    if args.text is not None and name is None:
         raise UsageError("--text needs --model: the one that ships with tfzoo classifies videos.")
-    if args.model is None:
+    if name is None:
         for finder in (detector, grounder):
             finder.refuse_options(args, "and the one that ships with tfzoo classifies: add --model")
     grounder.check_queries(args.query)
@@ -160,7 +165,7 @@ def _check_usage(args: argparse.Namespace) -> None:
         raise UsageError("--template needs --labels: it is the sentence around each of them.")
     if args.labels is None:
         return
-    if args.model is None:
+    if name is None:
         raise UsageError(
             "--labels needs --model: the classifier that ships with tfzoo has labels of its own."
         )

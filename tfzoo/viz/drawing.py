@@ -12,10 +12,11 @@ from PIL import ImageFont
 from tfzoo.preprocessing.image import to_channels_last
 from tfzoo.preprocessing.image_batch import open_image
 
-__all__ = ["Colour", "colour_of", "font_of", "ink_on", "rgb_pixels", "size_of"]
+__all__ = ["Colour", "colour_of", "font_of", "heat", "ink_on", "rgb_pixels", "size_of"]
 
 Colour = tuple[int, int, int]
 _GOLDEN = 0.618033988749895  # multiples of it, modulo 1, keep well apart however many there are
+_STOPS = ((0, 0, 60), (120, 0, 140), (230, 60, 40), (255, 180, 0), (255, 255, 190))
 
 
 def rgb_pixels(image: Any) -> np.ndarray:
@@ -75,3 +76,10 @@ def ink_on(background: Colour) -> Colour:
     """Black or white, whichever can be read on the background."""
     red, green, blue = background
     return (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else (255, 255, 255)
+
+
+def heat(values: np.ndarray) -> np.ndarray:
+    """Colours of numbers in [0, 1], dark to bright: (...) -> (..., 3) uint8."""
+    stops = np.linspace(0, 1, len(_STOPS))
+    channels = [np.interp(values, stops, channel) for channel in np.transpose(_STOPS)]
+    return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)

@@ -97,7 +97,7 @@ def draw_flow(
         )
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity: expected a number of 0 to 1, got {opacity!r}.")
-    step = max(8, max(flow.shape[:2]) // 40) if step is None else step
+    step = max(16, max(flow.shape[:2]) // 24) if step is None else step
     if not isinstance(step, int) or step < 0:
         raise ValueError(f"step: expected a whole number of pixels, 0 or more, got {step!r}.")
     colours = flow_to_image(flow, max_flow)

@@ -1,0 +1,99 @@
+"""English prose that installed packages hold: paragraphs of their documentation.
+
+To learn from, the docstrings of numpy, scipy and scikit-learn (BSD licences), about 0.7 MB; to test
+with, paragraphs of the Python language reference (tests/data/prose), which share no author, no
+subject and no paragraph with them. A paragraph counts as prose if it is long, ends with a full
+stop and consists of words: formulas, code and tables do not.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["baselines", "paragraphs", "held_out_prose", "training_prose"]
+
+_PACKAGES = ("numpy", "scipy", "sklearn")
+_TEST_FILE = Path(__file__).resolve().parents[1] / "tests/data/prose/python_reference.txt"
+_LEAST, _SHARE = 160, 0.96  # characters, and the share of them that are of words
+_CODE = (">>>", "::", "``", "|", "http")
+
+
+def paragraphs(text: str) -> list[str]:
+    """The paragraphs of prose in a docstring, each in one line.
+
+    Example:
+        >>> paragraphs("Short.")
+        []
+    """
+    found = []
+    for part in re.split(r"\n\s*\n", text):
+        line = " ".join(part.split())
+        words = sum(sign.isalpha() or sign in " ,." for sign in line)
+        is_prose = len(line) >= _LEAST and line.isascii() and words >= _SHARE * len(line)
+        if is_prose and line[0].isupper() and line[-1] == ".":
+            found.append(line)
+    return [line for line in found if not any(sign in line for sign in _CODE)]
+
+
+def training_prose(packages: tuple[str, ...] = _PACKAGES) -> list[str]:
+    """All different paragraphs in the docstrings of the packages, none of which is imported.
+
+    Raises:
+        FileNotFoundError: A package is not installed.
+    """
+    found: dict[str, None] = {}
+    for name in packages:
+        spec = importlib.util.find_spec(name)
+        if spec is None or not spec.submodule_search_locations:
+            raise FileNotFoundError(
+                f"the package {name!r}, whose documentation is the training text, is not "
+                "installed; install tfzoo with its 'train' extra"
+            )
+        root = Path(spec.submodule_search_locations[0])
+        for path in sorted(root.rglob("*.py")):
+            if "tests" not in path.parts:
+                found.update(dict.fromkeys(_docstrings(path)))
+    return list(found)
+
+
+def _docstrings(path: Path) -> list[str]:
+    tree = ast.parse(path.read_text("utf-8"))
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    texts = [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, kinds)]
+    return [line for text in texts if text for line in paragraphs(text)]
+
+
+def held_out_prose() -> list[str]:
+    """The held-out paragraphs."""
+    return _TEST_FILE.read_text("utf-8").splitlines()
+
+
+def baselines(training: list[str], windows: np.ndarray, masked: np.ndarray) -> dict[str, float]:
+    """How often the hidden bytes are guessed without a model, from counts in the training text.
+
+    Args:
+        training: Paragraphs.
+        windows: (n, N) uint8, the bytes.
+        masked: (n, N) booleans, which of them are to be guessed; no first and no last one.
+
+    Returns:
+        Accuracies of the most frequent byte (`unigram`), of the most frequent one after the true
+        byte before (`bigram`), and of the most frequent one between the true bytes before and
+        after (`between`), a stronger one than any model that sees the neighbours masked, too.
+    """
+    text = np.frombuffer("\n".join(training).encode("ascii"), np.uint8).astype(int)
+    pairs, between = np.zeros((128, 128)), np.zeros((128, 128, 128), np.int32)
+    np.add.at(pairs, (text[:-1], text[1:]), 1)
+    np.add.at(between, (text[:-2], text[2:], text[1:-1]), 1)
+    rows, places = np.nonzero(masked)
+    truth, left, right = (windows[rows, places + shift].astype(int) for shift in (0, -1, 1))
+    return {
+        "unigram": float(np.mean(truth == np.bincount(text).argmax())),
+        "bigram": float(np.mean(truth == pairs[left].argmax(-1))),
+        "between": float(np.mean(truth == between[left, right].argmax(-1))),
+    }

@@ -1,0 +1,46 @@
+"""Which of the checkpoints that ship with tfzoo fits what `tfzoo predict` was asked for."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tfzoo.commands import pictures
+
+__all__ = ["find"]
+
+_FOR_TEXT = "perceiver-bytes"
+_FOR_QUERIES = "tvp-pans"
+_FOR_TWO_PHOTOS = "perceiver-flow"
+_FOR_LABELS_ON_A_PHOTO = "owlv2-shapes"
+_FOR_LABELS_ON_A_VIDEO = "xclip-camera-motion"
+
+
+def find(args: argparse.Namespace) -> str | None:
+    """The folder of the shipped checkpoint for a masked text, for queries, labels or two photos.
+
+    Args:
+        args: Of `tfzoo predict`.
+
+    Returns:
+        The folder, None where the classifier of videos is meant or the fitting one is not shipped.
+    """
+    from tfzoo.assets import shipped_checkpoints
+
+    folder = shipped_checkpoints().get(_wanted(args) or "")
+    return None if folder is None else str(folder)
+
+
+def _wanted(args: argparse.Namespace) -> str | None:
+    if args.text is not None:
+        return _FOR_TEXT
+    if args.query is not None:
+        return _FOR_QUERIES
+    are_photos = all(_is_photo(path) for path in args.inputs)
+    if args.labels is not None:
+        return _FOR_LABELS_ON_A_PHOTO if are_photos else _FOR_LABELS_ON_A_VIDEO
+    return _FOR_TWO_PHOTOS if are_photos and len(args.inputs) == 2 else None
+
+
+def _is_photo(path: Path) -> bool:
+    return path.exists() and pictures.is_still(path)
