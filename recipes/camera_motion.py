@@ -20,13 +20,14 @@ Needs numpy and Pillow only; the training photos are files inside two installed 
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
+
+from recipes.packages import package_folder
 
 __all__ = [
     "LABELS",
@@ -106,19 +107,10 @@ def photos(split: str) -> list[Image.Image]:
         return [_read(_TEST_FOLDER / name) for name in _HELD_OUT]
     if split != "train":
         raise ValueError(f"split must be 'train' or 'test', not {split!r}")
-    paths = [_package_folder("skimage") / "data" / name for name in _SKIMAGE]
-    paths += [_package_folder("sklearn") / "datasets" / "images" / name for name in _SKLEARN]
+    paths = [package_folder("skimage", "photos") / "data" / name for name in _SKIMAGE]
+    images = package_folder("sklearn", "photos") / "datasets" / "images"
+    paths += [images / name for name in _SKLEARN]
     return [_read(path) for path in paths]
-
-
-def _package_folder(name: str) -> Path:
-    spec = importlib.util.find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(
-            f"the package {name!r}, whose photos are the training set, is not installed; "
-            "install tfzoo with its 'train' extra"
-        )
-    return Path(spec.submodule_search_locations[0])
 
 
 def _read(path: Path) -> Image.Image:

@@ -8,7 +8,6 @@ pixels, 12 x 12 of them in three colours.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from recipes.packages import package_folder
 
 __all__ = ["FEATURES", "REGIONS", "Questions", "answers", "blind_answers", "questions", "regions"]
 
@@ -43,13 +44,7 @@ class Questions:
 
 
 def _folder() -> Path:
-    spec = importlib.util.find_spec("easy_vqa")
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(
-            "the package 'easy-vqa', which holds the questions and their pictures, is not "
-            "installed; install tfzoo with its 'train' extra"
-        )
-    return Path(spec.submodule_search_locations[0]) / "data"
+    return package_folder("easy_vqa", "the questions and their pictures") / "data"
 
 
 def answers() -> list[str]:

@@ -18,7 +18,6 @@ files on the same machine.
 from __future__ import annotations
 
 import gzip
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from recipes.packages import package_folder
 from recipes.running import arguments, compile_for, fit, report, save, start
 from recipes.samples import write_demo, write_photo
 from tfzoo import (
@@ -68,13 +68,7 @@ def digits(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _package_file() -> Path:
-    spec = importlib.util.find_spec("sklearn")
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(
-            "the package 'sklearn', which holds the digits, is not installed; install tfzoo with "
-            "its 'train' extra"
-        )
-    return Path(spec.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
+    return package_folder("sklearn", "the digits") / "datasets" / "data" / "digits.csv.gz"
 
 
 def new_processor() -> PerceiverImageProcessor:

@@ -9,11 +9,12 @@ stop and consists of words: formulas, code and tables do not.
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 from pathlib import Path
 
 import numpy as np
+
+from recipes.packages import package_folder
 
 __all__ = ["baselines", "paragraphs", "held_out_prose", "training_prose"]
 
@@ -48,13 +49,7 @@ def training_prose(packages: tuple[str, ...] = _PACKAGES) -> list[str]:
     """
     found: dict[str, None] = {}
     for name in packages:
-        spec = importlib.util.find_spec(name)
-        if spec is None or not spec.submodule_search_locations:
-            raise FileNotFoundError(
-                f"the package {name!r}, whose documentation is the training text, is not "
-                "installed; install tfzoo with its 'train' extra"
-            )
-        root = Path(spec.submodule_search_locations[0])
+        root = package_folder(name, "documentation in English")
         for path in sorted(root.rglob("*.py")):
             if "tests" not in path.parts:
                 found.update(dict.fromkeys(_docstrings(path)))

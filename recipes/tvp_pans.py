@@ -2,10 +2,11 @@
 
     python -m recipes.tvp_pans --out DIR --seed 0
 
-The clips are those of `compass`: in each the camera pans to either side once. TVP takes the mean
-over the frames before it thinks, so that only the visual prompts can tell the frames apart. Here
-they start as a shutter: each of 12 frames shows one of the 12 blocks around its middle, and covers
-the others, so that the mean over the frames is a contact sheet. They train like all other weights.
+The clips are those of `compass`: in each the camera pans to either side once, and colours tell
+where it looks. TVP takes the mean over the frames before it thinks, so that only the visual prompts
+can tell the frames apart. Here they start as a shutter: each of 12 frames shows one of the 12
+blocks around its middle, and covers the others, so that the mean over the frames is a contact
+sheet. They train like all other weights.
 
 The loss is that of the boundaries and of the overlap, which has a gradient everywhere; the paper's
 own stops to learn where the middles are closer than a fifth.
