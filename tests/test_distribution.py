@@ -79,7 +79,7 @@ def workers(backups: Path) -> list[dict[str, list[float]]]:
     return [said_by(first, ends=False), *said]
 
 
-@pytest.mark.parametrize("what", [NAMES[0], f"{NAMES[0]} evaluated"])
+@pytest.mark.parametrize("what", [*NAMES, *(f"{name} evaluated" for name in NAMES)])
 def test_two_devices_of_one_process(what: str, devices: dict[str, list[float]]) -> None:
     assert devices[f"two {what}"] == pytest.approx(devices[f"one {what}"], rel=CLOSE)
 

@@ -24,6 +24,7 @@ from tfzoo.variables import slots
 __all__ = [
     "FAMILIES",
     "RATE",
+    "SLOW",
     "Tiny",
     "assert_close",
     "learning",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 RATE = 0.01
+SLOW = 0.003  # at which the loss of every head falls
 
 
 @dataclass(frozen=True, eq=False)  # so that results can be cached by it

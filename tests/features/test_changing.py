@@ -53,6 +53,7 @@ def test_int8(tiny: Tiny, tmp_path: Path) -> None:
     model.quantize("int8")
     assert sum(array.nbytes for array in weights(model)) == size - 3 * kernels + 4 * columns
     found = tiny.output(model)
+    # Measured: 0.5 to 2 percent; OWLv2 9, whose scores are divided by what each box says.
     assert 0 < np.abs(found - output).max() <= 0.1 * np.abs(output).max()
     model.save(tmp_path / "m.keras")
     model.save_weights(tmp_path / "m.weights.h5")

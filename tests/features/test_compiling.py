@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tests.features.families import (
     FAMILIES,
+    SLOW,
     Tiny,
     assert_close,
     main_shape,
@@ -23,7 +24,7 @@ from tests.features.families import (
 
 def test_own_loss(tiny: Tiny) -> None:
     """`compile(optimizer)`: the model's own loss falls."""
-    losses, _ = trained(tiny, 3, rate=0.003)
+    losses, _ = trained(tiny, 3, SLOW)
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
 

@@ -1,6 +1,6 @@
 """One process of a training on several devices: `python -m tests.support.distributed ...`.
 
-`devices`: each family on one device, the first on two logical ones; the longer run on one.
+`devices`: each family on one device and on two logical ones; the longer run on one.
 `worker FOLDER kill`: each family as one of the workers that `TF_CONFIG` names; then the longer run
 with a backup in the folder, in mid-epoch of which the last worker is killed as by `kill -9`.
 `worker FOLDER`: goes on with the longer run.
@@ -127,7 +127,7 @@ def as_devices() -> None:
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
     one, both = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     short_runs(one, "one")
-    short_runs(both, "two", 1)
+    short_runs(both, "two")
     longer_run(one)
 
 
