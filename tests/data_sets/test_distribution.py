@@ -29,10 +29,10 @@ def losses(strategy, load, dataset, **how):
         model = load()
         model.compile(keras.optimizers.SGD(0.01), **how)
     return model.fit(dataset, epochs=2, shuffle=False, verbose=0).history["loss"]
+mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])  # one: see docs/distribution.md
 detector = lambda: tfzoo.TFOwlv2ForObjectDetection.from_pretrained(folder + "/owlv2")
 for load, dataset in ((CASES[0].load, clips), (detector, photos.take(1))):
     one = losses(tf.distribute.get_strategy(), load, dataset, run_eagerly=True)
-    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     two = losses(mirrored, load, dataset, jit_compile=False)
     assert one[0] != one[1]
     assert two == pytest.approx(one, rel=1e-4), (one, two)
