@@ -64,15 +64,6 @@ def test_predict_fills_a_text(shipped: Path, capsys: pytest.CaptureFixture[str])
     assert len(found["candidates"]) == 1
 
 
-def test_predict_without_a_fitting_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("tfzoo.assets._HOME", tmp_path)
-    message = fails(capsys, "predict", VIDEO, "--labels", "a", code=2)
-    assert "--labels needs --model" in message
-    assert "--text needs --model" in fails(capsys, "predict", "--text", "a[MASK]", code=2)
-
-
 def test_demo_of_a_film(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = shipped / "xclip-camera-motion"
     frames = np.random.default_rng(0).integers(0, 256, (8, 40, 40, 3), np.uint8)

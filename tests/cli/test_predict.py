@@ -71,7 +71,7 @@ def test_predict_fewer_labels_and_frames(tiny: Path, capsys: pytest.CaptureFixtu
 def test_predict_with_the_default_model(
     tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfzoo.assets.default_checkpoint", lambda: tiny)
+    monkeypatch.setattr("tfzoo.assets.default_checkpoint", lambda name: tiny)
     result = run_json(capsys, "predict", VIDEO)
     assert result["model"] == "checkpoint"
     assert (

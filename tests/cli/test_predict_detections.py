@@ -262,7 +262,7 @@ def test_classifiers_find_no_objects(
     monkeypatch.chdir(tmp_path)
     message = fails(capsys, "predict", VIDEO, *option, code=2)
     assert f"{option[0]} is for models that find objects" in message
-    assert "add --model" in message
+    assert "timesformer-camera-motion, which was taken without --model" in message
     message = fails(capsys, "predict", VIDEO, "--model", tiny, *option, code=2)
     assert f"and {tiny} is of model_type 'timesformer'" in message
     xclip = write_xclip_checkpoint(tmp_path / "xclip")

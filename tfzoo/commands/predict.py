@@ -113,14 +113,13 @@ def run(args: argparse.Namespace) -> None:
         ValueError: The file is neither a video nor an image, or is too short.
         OSError: The picture cannot be written.
     """
-    own = shipped.find(args) if args.model is None else args.model
-    _check_usage(args, own)
+    _check_usage(args)
     for path in args.inputs:
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file.")
         if args.draw is not None:
             pictures.check_target("--draw", args.draw, path)
-    name = own or _default_model()
+    name = args.model or shipped.find(args)
     with Progress(loading="loading", reading="reading", prediction="predicting") as progress:
         answer, lines = _answer(args, name, progress)
     result = {
@@ -142,40 +141,22 @@ def _subject(args: argparse.Namespace) -> dict[str, Any]:
     return {"files": [str(path) for path in args.inputs]}
 
 
-def _check_usage(args: argparse.Namespace, name: str | None) -> None:
+def _check_usage(args: argparse.Namespace) -> None:
     """Refuse what cannot end well before anything is loaded.
 
     Args:
         args: Of the command.
-        name: The checkpoint that was named or fits what is asked; None for the classifier.
 
     Raises:
-        UsageError: Nothing to predict from, `--text` or `--labels` without `--model`, `--template`
-            without `--labels`, invalid ones, or an option of finders without `--model`.
+        UsageError: Nothing to predict from, `--template` without `--labels`, or invalid ones.
     """
     if not args.inputs and args.text is None:
         raise UsageError("There is nothing to look at: name a video or an image, or pass --text.")
-    if args.text is not None and name is None:
-        raise UsageError("--text needs --model: the one that ships with tfzoo classifies videos.")
-    if name is None:
-        for finder in (detector, grounder):
-            finder.refuse_options(args, "and the one that ships with tfzoo classifies: add --model")
     grounder.check_queries(args.query)
-    if args.labels is None and args.template is not None:
+    if args.labels is not None:
+        classifier.check_labels(args.labels, args.template)
+    elif args.template is not None:
         raise UsageError("--template needs --labels: it is the sentence around each of them.")
-    if args.labels is None:
-        return
-    if name is None:
-        raise UsageError(
-            "--labels needs --model: the classifier that ships with tfzoo has labels of its own."
-        )
-    classifier.check_labels(args.labels, args.template)
-
-
-def _default_model() -> str:
-    from tfzoo.assets import default_checkpoint
-
-    return str(default_checkpoint())
 
 
 def _answer(
@@ -186,7 +167,8 @@ def _answer(
 
     config = AutoConfig.from_pretrained(name, **hub_options(args))
     start_keras()
-    reason = f"and {name} is of model_type {config.model_type!r}"
+    chosen = name if args.model else f"{Path(name).name}, which was taken without --model,"
+    reason = f"and {chosen} is of model_type {config.model_type!r}"
     task = whole_tasks.task_of(config)
     if task is None:
         args.input = _only_input(args, name)

@@ -14,24 +14,21 @@ _FOR_QUERIES = "tvp-pans"
 _FOR_TWO_PHOTOS = "perceiver-flow"
 _FOR_LABELS_ON_A_PHOTO = "owlv2-shapes"
 _FOR_LABELS_ON_A_VIDEO = "xclip-camera-motion"
+_FOR_ALL_ELSE = "timesformer-camera-motion"
 
 
-def find(args: argparse.Namespace) -> str | None:
-    """The folder of the shipped checkpoint for a masked text, for queries, labels or two photos.
+def find(args: argparse.Namespace) -> str:
+    """The folder of the shipped checkpoint for what was asked.
 
     Args:
         args: Of `tfzoo predict`.
-
-    Returns:
-        The folder, None where the classifier of videos is meant or the fitting one is not shipped.
     """
-    from tfzoo.assets import shipped_checkpoints
+    from tfzoo.assets import default_checkpoint
 
-    folder = shipped_checkpoints().get(_wanted(args) or "")
-    return None if folder is None else str(folder)
+    return str(default_checkpoint(_wanted(args)))
 
 
-def _wanted(args: argparse.Namespace) -> str | None:
+def _wanted(args: argparse.Namespace) -> str:
     if args.text is not None:
         return _FOR_TEXT
     if args.query is not None:
@@ -39,7 +36,7 @@ def _wanted(args: argparse.Namespace) -> str | None:
     are_photos = all(_is_photo(path) for path in args.inputs)
     if args.labels is not None:
         return _FOR_LABELS_ON_A_PHOTO if are_photos else _FOR_LABELS_ON_A_VIDEO
-    return _FOR_TWO_PHOTOS if are_photos and len(args.inputs) == 2 else None
+    return _FOR_TWO_PHOTOS if are_photos and len(args.inputs) == 2 else _FOR_ALL_ELSE
 
 
 def _is_photo(path: Path) -> bool:
