@@ -99,10 +99,9 @@ def shape_mask(shape: str, side: int, degrees: float) -> np.ndarray:
             corner = middle - radius, middle + radius - 1
             draw.ellipse((corner[0], corner[0], corner[1], corner[1]), fill=value)
     else:
-        points = middle + reach * _outline(shape)
-        draw.polygon([(min(x, middle + reach - 1), min(y, middle + reach - 1)) for x, y in points],
-                     fill=255)  # fmt: skip
-    canvas = canvas.rotate(degrees, Image.Resampling.BILINEAR)
+        sine, cosine = np.sin(np.deg2rad(degrees)), np.cos(np.deg2rad(degrees))
+        points = middle - 0.5 + reach * _outline(shape) @ [[cosine, -sine], [sine, cosine]]
+        draw.polygon([tuple(point) for point in points], fill=255)
     small = np.asarray(canvas.resize((2 * side,) * 2, Image.Resampling.BOX), np.float32) / 255
     rows, columns = (np.flatnonzero(small.max(axis=axis) >= 0.5) for axis in (1, 0))
     return small[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
