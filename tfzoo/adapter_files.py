@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from keras import ops
@@ -20,7 +19,7 @@ from weights_convert.rules import family_map
 if TYPE_CHECKING:
     from tfzoo.modeling import TFPreTrainedModel
 
-__all__ = ["CONFIG_NAME", "WEIGHTS_NAME", "SavedAdapters", "read_adapters", "write_adapters"]
+__all__ = ["CONFIG_NAME", "WEIGHTS_NAME", "Adapters", "read_adapters", "write_adapters"]
 
 WEIGHTS_NAME, CONFIG_NAME = "adapter_model.safetensors", "adapter_config.json"
 _PREFIX = "base_model.model."
@@ -28,28 +27,20 @@ _SIDES = {"A": "lora_kernel_a", "B": "lora_kernel_b"}
 
 
 @dataclass(frozen=True)
-class SavedAdapters:
-    """Adapters as they were read.
+class Adapters:
+    """The adapters of a model.
 
     Attributes:
         rank: Width between the two matrices.
         alpha: Their product counts alpha / rank.
         layers: Paths of the layers that have one.
-        train: Paths of the layers whose weights come along as a whole.
-        values: Path of a variable -> its value in Keras's layout.
+        train: Paths of the layers that train as a whole beside them.
     """
 
     rank: int
     alpha: float
     layers: tuple[str, ...]
-    train: tuple[str, ...]
-    values: Mapping[str, np.ndarray]
-
-    def assign(self, model: TFPreTrainedModel) -> None:
-        """Put the values into a model that has adapters in the same layers."""
-        places = slots(model)
-        for path, value in self.values.items():
-            places[path].variable.assign(value)
+    train: tuple[str, ...] = ()
 
 
 def _entries(model: TFPreTrainedModel) -> list[Entry]:
@@ -61,12 +52,12 @@ def _entries(model: TFPreTrainedModel) -> list[Entry]:
     return list(save_plan(places, family_map(model.base_model_type)))
 
 
-def write_adapters(model: TFPreTrainedModel, adapters: Any, folder: Path) -> None:
+def write_adapters(model: TFPreTrainedModel, adapters: Adapters, folder: Path) -> None:
     """Write a model's adapters, and the layers that train beside them.
 
     Args:
         model: It has them.
-        adapters: Its `rank`, `alpha`, `layers` and `train`.
+        adapters: Which they are.
         folder: Made where needed.
 
     Raises:
@@ -106,12 +97,15 @@ def _plain(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array if array.dtype.kind != "V" else array.astype("float32"))
 
 
-def read_adapters(model: TFPreTrainedModel, folder: Path) -> SavedAdapters:
+def read_adapters(model: TFPreTrainedModel, folder: Path) -> tuple[Adapters, dict[str, np.ndarray]]:
     """Read adapters for a model, and check them, before the model is changed.
 
     Args:
         model: It has none.
         folder: With both files.
+
+    Returns:
+        The adapters, and the values of their variables by path, in Keras's layout.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -144,7 +138,7 @@ def read_adapters(model: TFPreTrainedModel, folder: Path) -> SavedAdapters:
         strange = ", ".join(sorted(tensors)[:3]) or "no adapters"
         raise ValueError(f"{folder} does not fit a {type(model).__name__}: it holds {strange}.")
     bodies = {path.rpartition(".")[0] for path in values} - set(layers)
-    return SavedAdapters(rank, alpha, tuple(layers), tuple(sorted(bodies)), values)
+    return Adapters(rank, alpha, tuple(layers), tuple(sorted(bodies))), values
 
 
 def _of_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

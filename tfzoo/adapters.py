@@ -8,37 +8,20 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from tfzoo.adapter_files import read_adapters, write_adapters
+from tfzoo.adapter_files import Adapters, read_adapters, write_adapters
 from tfzoo.keras_compat import own_variables, set_trainable
 from tfzoo.layers.linear import Linear
-from tfzoo.variables import named_layers
+from tfzoo.variables import named_layers, slots
 
 __all__ = ["ATTENTION", "AdapterMixin"]
 
 ATTENTION = r"(^|\.)(query|key|value|qkv|out)$"  # the projections of every attention in tfzoo
-
-
-@dataclass(frozen=True)
-class Adapters:
-    """The adapters of a model.
-
-    Attributes:
-        rank: Width between the two matrices.
-        alpha: Their product counts alpha / rank.
-        layers: Paths of the layers that have one.
-        train: Paths of the layers that train as a whole beside them.
-    """
-
-    rank: int
-    alpha: float
-    layers: tuple[str, ...]
-    train: tuple[str, ...] = ()
 
 
 class AdapterMixin:
@@ -217,9 +200,11 @@ class AdapterMixin:
         """
         if self._adapters is not None:
             raise ValueError(f"{type(self).__name__} has adapters already: merge_lora() first.")
-        saved = read_adapters(self, Path(folder))
-        self._adapt(Adapters(saved.rank, saved.alpha, saved.layers, saved.train))
-        saved.assign(self)
+        adapters, values = read_adapters(self, Path(folder))
+        self._adapt(adapters)
+        places = slots(self)
+        for path, value in values.items():
+            places[path].variable.assign(value)
 
     def _need_adapters(self) -> Adapters:
         if self._adapters is None:
