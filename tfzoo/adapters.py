@@ -15,7 +15,7 @@ from typing import Any
 import keras
 
 from tfzoo.adapter_files import Adapters, read_adapters, write_adapters
-from tfzoo.keras_compat import own_variables, set_trainable
+from tfzoo.keras_compat import collected_once, own_variables, set_trainable
 from tfzoo.layers.linear import Linear
 from tfzoo.variables import named_layers, slots
 
@@ -159,8 +159,9 @@ class AdapterMixin:
         if self._is_int8:
             raise ValueError("Adapters cannot be merged into int8 weights: use save_adapters.")
         layers = named_layers(self)
-        for path in adapters.layers:
-            layers[path].merge_lora()
+        with collected_once():
+            for path in adapters.layers:
+                layers[path].merge_lora()
         vars(self)["_adapters"] = None
         self._forget_functions()
 
@@ -240,9 +241,10 @@ class AdapterMixin:
         if self._is_int8 or self._adapters is not None:
             state = "int8 weights" if self._is_int8 else "adapters, merge_lora() first"
             raise ValueError(f"{type(self).__name__} cannot be quantized: it has {state}.")
-        for layer in named_layers(self).values():
-            if isinstance(layer, Linear):
-                layer.quantize("int8", type_check=False)
+        with collected_once():
+            for layer in named_layers(self).values():
+                if isinstance(layer, Linear):
+                    layer.quantize("int8", type_check=False)
         vars(self)["_is_int8"] = True
         self._forget_functions()
 

@@ -6,6 +6,7 @@ has one test for each name used here, so that a release that moves one is notice
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ __all__ = [
     "as_written",
     "attributes",
     "build_filled",
+    "collected_once",
     "concrete",
     "default_policy",
     "gathered",
@@ -247,6 +249,24 @@ def gathered(x: Any) -> tuple[Any, Any]:
     first, after = tf.reduce_sum(sizes[:place]), tf.reduce_sum(sizes[place + 1 :])
     rest = [(0, 0)] * (len(x.shape) - 1)
     return summed(tf.pad(x, [(first, after), *rest])), first
+
+
+@contextmanager
+def collected_once() -> Iterator[None]:
+    """Collect garbage once at the end, and not for each variable that a layer drops.
+
+    `keras.layers.Layer.__delattr__` does so, which takes as long as the process has objects: with a
+    million of them half a second for each of a model's layers. Meanwhile they are set aside.
+    """
+    if gc.get_freeze_count():  # somebody did so for reasons of their own: leave it to them
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.collect()
 
 
 def set_trainable(value: bool, *layers: keras.layers.Layer) -> None:
