@@ -10,6 +10,7 @@ from PIL import Image
 from recipes import owlv2_shapes as recipe
 from recipes.scenes import COLOURS, HELD_OUT, PAIRS, SHAPES, TRAINING, draw_scene, shape_mask
 from tests.recipes.untrained import first_batches, same, trains, use_test_photos
+from tests.support.processes import run_python
 
 PLAIN = Image.new("RGB", (300, 200), (128, 128, 128))
 
@@ -95,3 +96,23 @@ def test_a_few_steps(processor, tmp_path) -> None:
     assert recipe.save(tmp_path, model, processor) <= 1_500_000
     assert 0 <= recipe.evaluate(model, processor, scenes=10) <= 1
     assert 0 <= recipe.guided_accuracy(model, processor, scenes=2) <= 1
+
+
+_SHORT = """
+import hashlib
+from recipes import owlv2_shapes as recipe
+from recipes.camera_motion import photos
+from recipes.running import start
+recipe.photos = lambda split: photos("test")
+start(3)
+processor = recipe.new_processor()
+model = recipe.new_model(len(processor.tokenizer))
+recipe.train(model, processor, 3, steps=6, size=8)
+weights = b"".join(weight.numpy().tobytes() for weight in model.weights)
+print(hashlib.sha256(weights).hexdigest())
+"""
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    one, again = (run_python(_SHORT).split()[-1] for _ in range(2))
+    assert one == again
