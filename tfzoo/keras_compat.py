@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ import numpy as np
 __all__ = [
     "TrainerRepairs",
     "adopt",
+    "after",
     "as_written",
     "attributes",
     "build_filled",
@@ -200,6 +201,23 @@ def concrete(x: Any) -> np.ndarray | None:
         return np.asarray(x)
     except Exception:  # each backend has its own error for "no value yet"
         return None
+
+
+def after(earlier: Sequence[Any], x: Any) -> Any:
+    """`x`, used only when the tensors `earlier` are there.
+
+    A graph of TensorFlow computes whatever it can: of ten blocks of attention it would begin all,
+    and hold the scores of all at once. Calls in order, and compilers, keep the order anyway.
+
+    Args:
+        earlier: Tensors.
+        x: A tensor.
+    """
+    tf = tensorflow()
+    if tf is None or not earlier or tf.executing_eagerly():
+        return x
+    with tf.control_dependencies(earlier):
+        return tf.identity(x)
 
 
 # ---- training

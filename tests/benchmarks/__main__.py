@@ -3,14 +3,17 @@
     python -m tests.benchmarks                             every family, float32, inference
     python -m tests.benchmarks timesformer --dtype bfloat16
     python -m tests.benchmarks timesformer --train --json figures.json --wait 600
+    python -m tests.benchmarks owlv2 --reference newest      the newest transformers
     python -m tests.benchmarks lxmert --reference tf_keras   transformers' old TensorFlow class
 
-What is compared. The newest transformers that the benchmark knows, in an environment of its own
-(its attention is faster than that of the release which the parity tests use), writes one
-checkpoint of the full-size model with random weights. Then both sides take turns on that file,
-each time in a new process with two threads: tfzoo, PyTorch, tfzoo, ... The file is in the page
-cache, the CPU is used on both sides, and the default settings of both libraries hold. tfzoo is
-called inside a `tf.function`, as its documentation recommends; PyTorch eagerly, in inference mode.
+What is compared. transformers, in an environment of its own, writes one checkpoint of the full-size
+model with random weights: the release whose numbers tfzoo gives and which the parity tests use, or
+with `--reference newest` the newest one that the benchmark knows, whose attention is faster and
+needs less memory in some families. The targets are for the former. Then both sides take turns on
+that file, each time in a new process with two threads: tfzoo, PyTorch, tfzoo, ... The file is in
+the page cache, the CPU is used on both sides, and the default settings of both libraries hold.
+tfzoo is called inside a `tf.function`, as its documentation recommends; PyTorch eagerly, in
+inference mode.
 
 How it is measured.
 - Call: the fastest of all calls of all rounds, after a first one that is reported on its own;

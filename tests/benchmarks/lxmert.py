@@ -39,7 +39,7 @@ BENCHMARKS = (
             "matched_label": rng.integers(0, 2, 8),
             "ans": rng.integers(0, 9500, 8),
         },
-        references=("torch", "tf_keras"),
+        references=("torch", "newest", "tf_keras"),
         targets=_TARGETS,
     ),
     Benchmark(

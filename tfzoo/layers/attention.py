@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfzoo.keras_compat import after
 from tfzoo.layers.drop_path import dropout as make_dropout
 from tfzoo.layers.linear import Linear
 from tfzoo.layers.masks import score_offsets
@@ -47,11 +48,18 @@ def attend(
     scores = ops.cast(ops.matmul(scaled, ops.swapaxes(key, -1, -2)), "float32")
     if few:
         scores = scores * width**-0.5
+    return _read(scores, value, masked, dropout)
+
+
+def _read(
+    scores: Any, value: Any, masked: Any = None, dropout: Callable[[Any], Any] | None = None
+) -> tuple[Any, Any]:
+    """Context and attention maps for scores in float32, see `attend`."""
     if masked is not None:
         scores = scores + score_offsets(masked)
     alone = scores.shape[-1] == 1  # Keras takes such a softmax for a mistake, and warns
     maps = ops.ones_like(scores) if alone else ops.softmax(scores, axis=-1)
-    maps = ops.cast(maps, query.dtype)
+    maps = ops.cast(maps, value.dtype)
     if dropout is not None:
         maps = dropout(maps)
     return ops.matmul(maps, value), maps
@@ -71,12 +79,15 @@ def attend_in_blocks(query: Any, key: Any, value: Any, masked: Any = None) -> An
     """
     count = query.shape[2]
     size = max(_BLOCK * count // _count(query, key), 1)
-    blocks = []
+    query, key = query * query.shape[-1] ** -0.5, ops.swapaxes(key, -1, -2)
+    blocks: list[Any] = []
     for start in range(0, count, size):
         rows = slice(start, start + size)
         own = masked is not None and masked.shape[-2] != 1  # a row for each query
         hidden = masked[..., rows, :] if own else masked
-        blocks.append(attend(query[:, :, rows], key, value, hidden)[0])
+        queries = after(blocks[-1:], query[:, :, rows])
+        scores = ops.cast(ops.matmul(queries, key), "float32")
+        blocks.append(_read(scores, value, hidden)[0])
     return ops.concatenate(blocks, axis=2)
 
 

@@ -60,7 +60,7 @@ class Benchmark:
     loss_flags: Mapping[str, Any] = field(default_factory=dict)
     text_bank: bool = False
     learning_rate: float = 1e-3
-    references: tuple[str, ...] = ("torch",)
+    references: tuple[str, ...] = ("torch", "newest")
     targets: Mapping[str, Targets] = field(default_factory=dict)
 
     def arrays(self, train: bool) -> Arrays:

@@ -9,19 +9,26 @@ import sys
 import venv
 from pathlib import Path
 
-__all__ = ["PINNED", "reference_python", "worker_env"]
+__all__ = ["PINNED", "library", "reference_python", "worker_env"]
 
 PINNED = {
-    "torch": ("torch==2.13.0", "transformers==5.23.0"),
+    "torch": ("torch==2.13.0", "transformers==4.57.6"),  # that of the parity tests
+    "newest": ("torch==2.13.0", "transformers==5.23.0"),
     "tf_keras": ("tensorflow==2.21.0", "tf-keras==2.21.0", "transformers==4.57.6"),
 }
+
+
+def library(kind: str) -> str:
+    """What a reference runs on: the name of its package and of its workers."""
+    return "tf_keras" if kind == "tf_keras" else "torch"
 
 
 def reference_python(kind: str, given: Path | None) -> Path:
     """The interpreter to run the reference with.
 
     Args:
-        kind: "torch", or "tf_keras" for the TensorFlow classes that transformers had.
+        kind: "torch"; "newest" for the newest release that the benchmark knows; "tf_keras" for the
+            TensorFlow classes that transformers had.
         given: An interpreter that has the reference; where None, an environment with the pinned
             versions is made in the user's cache folder (pip's own settings apply), once.
 
@@ -31,7 +38,7 @@ def reference_python(kind: str, given: Path | None) -> Path:
     """
     if given is None:
         return _own_environment(kind)
-    code = f"import {kind}, transformers"
+    code = f"import {library(kind)}, transformers"
     probe = subprocess.run(
         [given, "-c", code], env=worker_env(), capture_output=True, text=True, check=False
     )

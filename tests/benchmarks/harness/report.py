@@ -13,7 +13,7 @@ from tests.benchmarks.harness.rounds import Plan, Result, Side
 __all__ = ["as_json", "machine", "missed", "table"]
 
 MB = 1e6
-NAMES = {"torch": "PyTorch", "tf_keras": "tf-keras"}
+NAMES = {"torch": "PyTorch", "newest": "PyTorch", "tf_keras": "tf-keras"}
 
 
 @dataclass(frozen=True)

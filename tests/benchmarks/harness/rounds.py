@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.harness.benchmark import Benchmark
-from tests.benchmarks.harness.environment import worker_env
+from tests.benchmarks.harness.environment import library, worker_env
 from tests.benchmarks.harness.quiet import Quiet
 
 __all__ = ["DisagreementError", "Plan", "Result", "Side", "WorkerError", "measure"]
@@ -41,7 +41,8 @@ class Plan:
 
     Attributes:
         reference_python: The reference's interpreter.
-        reference: "torch", or "tf_keras" for transformers' old TensorFlow classes, in a graph.
+        reference: "torch"; "newest" for the newest transformers; "tf_keras" for transformers' old
+            TensorFlow classes, in a graph.
         dtype: Keras dtype policy; the reference takes the same, or autocast for `mixed_`.
         train: Time steps of training rather than inference.
         rounds: How often each side gets its turn.
@@ -151,7 +152,7 @@ def measure(benchmark: Benchmark, plan: Plan, quiet: Quiet) -> Result:
         WorkerError: A side failed.
         DisagreementError: The sides computed different things.
     """
-    theirs = f"with_{plan.reference}"
+    theirs = f"with_{library(plan.reference)}"
     pythons = {"with_tfzoo": Path(sys.executable), theirs: plan.reference_python}
     runs: dict[str, list[dict[str, Any]]] = {worker: [] for worker in pythons}
     with tempfile.TemporaryDirectory(prefix="tfzoo-benchmark-") as name:
@@ -191,7 +192,7 @@ def _prepare(folder: Path, benchmark: Benchmark, plan: Plan) -> dict[str, Any]:
         "loss_flags": dict(benchmark.loss_flags),
         "text_bank": benchmark.text_bank,
     }
-    _run(f"make_{plan.reference}_checkpoint", plan.reference_python, job)
+    _run(f"make_{library(plan.reference)}_checkpoint", plan.reference_python, job)
     os.sync()  # or the disk would be written to while the first round is timed
     return job
 
