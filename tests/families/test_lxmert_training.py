@@ -302,3 +302,20 @@ def test_answers_are_learnt() -> None:
     assert history["loss"][-1] < 0.1 < history["loss"][0]
     scores = model.predict(given, verbose=0).question_answering_score
     assert scores.argmax(-1).tolist() == right.tolist()
+
+
+def test_the_gradient_of_the_words_table_is_made_once() -> None:
+    """A table for each sample would be 94 MB each at the published size."""
+    model, given = pretraining(), {**inputs(), **labels()}
+
+    @tf.function
+    def step() -> Any:
+        with tf.GradientTape() as tape:
+            loss = model(**given).loss
+        return tape.gradient(loss, model.lxmert.embeddings.word_embeddings.embeddings)
+
+    whole = model.config.vocab_size * model.config.hidden_size
+    operations = step.get_concrete_function().graph.get_operations()
+    sizes = [out.shape.num_elements() or 0 for op in operations for out in op.outputs]
+    assert whole in sizes
+    assert max(sizes) < len(given["input_ids"]) * whole

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
 
+from tfzoo.layers import attention
 from tfzoo.layers.activations import ACTIVATIONS, gelu, get_activation, quick_gelu
-from tfzoo.layers.attention import SelfAttention, attend
+from tfzoo.layers.attention import SelfAttention, attend, attend_in_blocks
 from tfzoo.layers.drop_path import DropPath, drop_path_rates
 from tfzoo.layers.linear import Linear, chain
 from tfzoo.layers.mlp import MLP
@@ -177,3 +180,33 @@ def test_layer_norm(dtype: str, options: dict) -> None:
     bound = {"float32": 3e-6, "float64": 1e-13, "float16": 3e-3, "bfloat16": 3e-2}
     error = np.abs(np.asarray(ops.cast(got, "float64")) - expected).max()
     assert error < bound[norm.compute_dtype] * np.abs(expected).max()
+
+
+def test_blocks_of_attention_run_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph would begin all of them, and hold all scores that the blocks are there to spare."""
+    monkeypatch.setattr(attention, "_BLOCK", 2 * 9 * 3)  # three queries of two heads at a time
+    query, key, value = (normal(1, 2, 9, 4) for _ in range(3))
+    mask = (RNG.random((1, 1, 9, 9)) < 0.3).astype("int8")
+    expected = attend(query, key, value, mask)[0]
+    np.testing.assert_allclose(attend_in_blocks(query, key, value, mask), expected, atol=1e-6)
+
+    call = tf.function(attend_in_blocks, autograph=False)
+    np.testing.assert_allclose(call(query, key, value, mask), expected, atol=1e-6)
+    graph = call.get_concrete_function(query, key, value, mask).graph
+    softmaxes = [op for op in graph.get_operations() if op.type == "Softmax"]
+    assert len(softmaxes) == 3
+    for earlier, later in pairwise(softmaxes):
+        assert earlier in _before(later)
+        assert later not in _before(earlier)
+
+
+def _before(operation: tf.Operation) -> set[tf.Operation]:
+    """All operations that have to run before one of a graph."""
+    found: set[tf.Operation] = set()
+    left = [operation]
+    while left:
+        last = left.pop()
+        needed = {tensor.op for tensor in last.inputs} | set(last.control_inputs)
+        left += needed - found
+        found |= needed
+    return found

@@ -87,8 +87,11 @@ class LanguageModelHead(keras.layers.Layer):
         """
         x = self.transform(x)
         table = ops.cast(self.get_output_embeddings().embeddings, x.dtype)
-        # As an einsum TensorFlow multiplies with the table as it lies, which is a fifth faster.
-        return ops.einsum("btd,vd->btv", x, table) + ops.cast(self.bias, x.dtype)
+        # As an einsum TensorFlow multiplies with the table as it lies, which is a fifth faster; of
+        # rows without a batch, or its gradient would be a whole table for each sample.
+        scores = ops.einsum("nd,vd->nv", ops.reshape(x, (-1, x.shape[-1])), table)
+        scores = scores + ops.cast(self.bias, x.dtype)
+        return ops.reshape(scores, (*ops.shape(x)[:-1], table.shape[0]))
 
     def get_output_embeddings(self) -> keras.layers.Embedding:
         """The layer whose table scores the words: the word embeddings."""
