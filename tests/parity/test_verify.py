@@ -39,7 +39,12 @@ def test_outputs_are_the_references(
     assert report["outputs"], "nothing was compared"
     assert max(row["relative"] for row in report["outputs"]) <= 1e-5
     assert max(row["magnitude"] for row in report["outputs"]) > 0
-    assert main(["verify", str(target), str(checked.folder)]) == 0
+
+
+def test_the_checkpoint_may_come_second(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, target = str(CASES[0].folder), str(tmp_path / "x.keras")
+    assert main(["convert", folder, target, "--to", "keras"]) == 0
+    assert main(["verify", target, folder]) == 0
     assert "outputs in PyTorch and in tfzoo" in capsys.readouterr().out
 
 

@@ -6,6 +6,7 @@ A family's parity module subclasses them with its cases, like `family_checks.Fam
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,27 +22,33 @@ from tfzoo.variables import slots
 from weights_convert.checkpoint import open_checkpoint
 
 _BACKEND = """
-import sys, numpy as np, keras, tfzoo
+import json, sys, numpy as np, keras, tfzoo
 from tests.support.compare import flatten
 assert keras.backend.backend() != "tensorflow"
 to_numpy = keras.ops.convert_to_numpy
-name, folder, flags = sys.argv[1], sys.argv[2], sys.argv[3:]
-model = getattr(tfzoo, name).from_pretrained(folder)
-inputs = dict(np.load(folder + "/inputs.npz"))
-outputs = model(inputs, **{flag: True for flag in flags})
-np.savez(folder + "/outputs.npz", **flatten(outputs, to_numpy))
-if model.labels_input is None and "loss" in outputs:
-    model.compile("sgd")
-    assert np.isfinite(model.fit(inputs, verbose=0).history["loss"][0])
-if model.labels_input in inputs:
-    y = inputs.pop(model.labels_input)
-    model.compile("sgd")
-    if len(y) == len(next(iter(inputs.values()))):
-        assert np.isfinite(model.fit(inputs, y, verbose=0).history["loss"][0])
-if len({len(value) for value in inputs.values()}) == 1:
-    predicted = model.predict(inputs, verbose=0)[model.main_output]
-    assert np.isfinite(predicted).all()
+
+def check(folder, name, flags):
+    model = getattr(tfzoo, name).from_pretrained(folder)
+    inputs = dict(np.load(folder + "/inputs.npz"))
+    outputs = model(inputs, **{flag: True for flag in flags})
+    np.savez(folder + "/outputs.npz", **flatten(outputs, to_numpy))
+    if model.labels_input is None and "loss" in outputs:
+        model.compile("sgd")
+        assert np.isfinite(model.fit(inputs, verbose=0).history["loss"][0])
+    if model.labels_input in inputs:
+        y = inputs.pop(model.labels_input)
+        model.compile("sgd")
+        if len(y) == len(next(iter(inputs.values()))):
+            assert np.isfinite(model.fit(inputs, y, verbose=0).history["loss"][0])
+    if len({len(value) for value in inputs.values()}) == 1:
+        predicted = model.predict(inputs, verbose=0)[model.main_output]
+        assert np.isfinite(predicted).all()
+
+for folder, name, flags in json.loads(sys.argv[1]):
+    print(folder, flush=True)
+    check(folder, name, flags)
 """
+_QUICK_TO_COMPILE = "--xla_backend_optimization_level=0"  # each program runs once
 
 
 class ParityChecks:
@@ -101,12 +108,18 @@ class ParityChecks:
                         assert same, f"{stage}: {name}"
 
     @pytest.mark.parametrize("backend", ["jax", "torch"])
-    def test_other_backends_agree(self, case: Case, backend: str, tmp_path: Path) -> None:
-        case.load().save_pretrained(tmp_path)
-        np.savez(tmp_path / "inputs.npz", **case.make_inputs())
-        run_python(_BACKEND, case.model, tmp_path, *case.all_flags, KERAS_BACKEND=backend)
-        with np.load(tmp_path / "outputs.npz") as outputs:
-            assert_same(dict(outputs), case.recorded("outputs"), what=backend)
+    def test_other_backends_agree(self, backend: str, tmp_path: Path) -> None:
+        jobs = []
+        for i, case in enumerate(self.cases):  # one process for all: each costs seconds
+            folder = tmp_path / str(i)
+            case.load().save_pretrained(folder)
+            np.savez(folder / "inputs.npz", **case.make_inputs())
+            jobs.append((str(folder), case.model, list(case.all_flags)))
+        settings = {"KERAS_BACKEND": backend, "XLA_FLAGS": _QUICK_TO_COMPILE}
+        run_python(_BACKEND, json.dumps(jobs), seconds=900, **settings)
+        for (folder, *_), case in zip(jobs, self.cases, strict=True):
+            with np.load(f"{folder}/outputs.npz") as outputs:
+                assert_same(dict(outputs), case.recorded("outputs"), what=case.name)
 
     def test_full_size_agrees_everywhere(self, tmp_path: Path) -> None:
         assert self.full_size, "no case: the check would check nothing"

@@ -10,12 +10,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def run_python(code: str, *args: str | Path, **environment: str) -> str:
+def run_python(code: str, *args: str | Path, seconds: float = 300, **environment: str) -> str:
     """Run `code` in a fresh interpreter with warnings as errors; returns what it printed.
 
     Args:
         code: Python source; `sys.argv[1:]` are `args`.
         *args: Arguments.
+        seconds: After which it has failed.
         **environment: Variables to set.
     """
     settings = {
@@ -30,7 +31,7 @@ def run_python(code: str, *args: str | Path, **environment: str) -> str:
         env=settings,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=seconds,
         check=False,
     )
     assert result.returncode == 0, f"exit {result.returncode}\n{result.stdout}\n{result.stderr}"
