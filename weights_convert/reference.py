@@ -1,9 +1,10 @@
-"""PyTorch's side of ``verify``: a program of its own, which the package starts and never imports.
+"""PyTorch's side of ``verify``: a program that the package starts in a process of its own.
 
     python -m weights_convert.reference FOLDER CLASS INPUTS.npz OUTPUTS.npz
 
-It is the one file of the product that names PyTorch and transformers. Where they are not installed
-it ends with exit code 3, and ``verify`` compares the weights alone.
+It is the one file of the product that names PyTorch and transformers, and only `main`, which that
+process runs, imports them. Where they are not installed it ends with exit code 3, and ``verify``
+compares the weights alone.
 """
 
 from __future__ import annotations
