@@ -9,16 +9,20 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # numbers are compared on the CPU
+# XLA compiles a program for each test that runs it once or thrice: good code is not worth its
+# making. Said here, for all tests, so that a test compiles the same program alone and in the suite.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 if "PYTEST_XDIST_WORKER" in os.environ:  # one core for each worker and what it starts
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A class of checks runs each of them on each of its `cases`, case after case."""
+    """A class of checks runs each of them on its `cases`, or on those that the check chooses."""
     cases = getattr(metafunc.cls, "cases", None)
     if cases and "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", cases, ids=lambda case: case.name, scope="class")
+        choose = getattr(metafunc.function, "choose_cases", list)
+        metafunc.parametrize("case", choose(cases), ids=lambda case: case.name, scope="class")
 
 
 @pytest.fixture(scope="class")

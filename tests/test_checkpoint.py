@@ -284,6 +284,7 @@ def test_keras_files_of_others_are_refused(tmp_path: Path) -> None:
         tfzoo.load_model(tmp_path / "none.keras")
 
 
+@pytest.mark.slow
 def test_loading_needs_little_memory(tmp_path: Path) -> None:
     """Peak memory: the model, its largest tensor in three forms, and a small constant."""
     code = """

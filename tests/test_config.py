@@ -104,6 +104,7 @@ def test_overrides_win_and_labels_stay_where_they_fit(tmp_path: Path) -> None:
         ({"hidden_size": "768"}, "hidden_size must be a positive integer, got '768'"),
         ({"num_frames": True}, "num_frames must be a positive integer, got True"),
         ({"drop_path_rate": 1.5}, r"drop_path_rate must be a number in \[0, 1\), got 1.5"),
+        ({"drop_path_rate": 1}, r"drop_path_rate must be a number in \[0, 1\), got 1\."),
         ({"qkv_bias": 1}, "qkv_bias must be True or False, got 1"),
         ({"layer_norm_eps": -1}, "layer_norm_eps must be a number >= 0, got -1"),
         ({"problem_type": "x"}, "problem_type must be one of .*'regression'.* got 'x'"),

@@ -15,6 +15,8 @@ from tests.features.families import FAMILIES
 from tests.support.distributed import EPOCHS, KILLED_IN
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.slow
+
 NAMES = [tiny.name for tiny in FAMILIES]
 CLOSE = 1e-4  # sums in another order, over two steps
 

@@ -180,6 +180,7 @@ print(json.dumps([float(logs[metric.name]) for metric in grounding_metrics()]))
 """
 
 
+@pytest.mark.slow
 def test_on_two_devices() -> None:
     """Batches of 4, 4 and 2 on two devices: a mean of means would differ."""
     said = run_python(_DISTRIBUTED).strip().splitlines()[-1]

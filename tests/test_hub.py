@@ -190,6 +190,25 @@ def test_offline_with_another_revision_or_file(cache: Path) -> None:
         resolve(REPOSITORY, ["config.json", "sub/vocab.txt"], **where)
 
 
+def test_all_files_come_from_one_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though somebody pushes to the branch after each download."""
+    import huggingface_hub
+
+    pushed = (str(number) * 40 for number in range(9))
+
+    def download(filename: str, revision: str | None, **_: object) -> str:
+        path = tmp_path / "snapshots" / (revision or next(pushed)) / filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        return str(path)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    where = {"optional": ["model.safetensors"], "cache_dir": tmp_path}
+    folder = resolve(REPOSITORY, ["config.json", "sub/vocab.txt"], **where)
+    assert folder == tmp_path / "snapshots" / ("0" * 40)
+    assert all((folder / name).exists() for name in FILES)
+
+
 def test_import_is_light() -> None:
     code = "import sys, tfzoo.hub; print([m for m in ('huggingface_hub', 'keras', 'numpy', "
     code += "'tqdm') if m in sys.modules])"

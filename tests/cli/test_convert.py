@@ -18,6 +18,7 @@ from tests.cli.helpers import (
     TINY,
     fails,
 )
+from tests.families.perceiver_cases import CASES as PERCEIVER
 from tfzoo.cli import main
 from tfzoo.commands import convert
 
@@ -96,6 +97,20 @@ def test_convert_dtype(tiny: Path, tmp_path: Path) -> None:
         for name, value in as_pytorch(target).items():
             assert value.dtype == np.float16
             np.testing.assert_array_equal(value, want[name].astype("float16"), err_msg=name)
+
+
+def test_convert_dtype_keeps_statistics(tmp_path: Path) -> None:
+    """Those of a batch norm, which are weights that no step trains."""
+    case = next(case for case in PERCEIVER if case.name == "perceiver/conv")
+    archive, target = tmp_path / "conv.keras", tmp_path / "half"
+    case.load().save(archive)
+    args = ["convert", str(archive), str(target), "--to", "pytorch", "--dtype", "float16"]
+    assert main(args) == 0
+    have, want = as_pytorch(target), as_pytorch(case.folder)
+    names = [name for name in want if "running_" in name]
+    assert len(names) == 2
+    for name in names:
+        np.testing.assert_allclose(have[name], want[name], rtol=1e-3, err_msg=name)
 
 
 def test_convert_keeps_what_exists(

@@ -69,6 +69,18 @@ def test_colours() -> None:
     assert (changed(clip, saturation=1.0) == 100).all()
 
 
+def test_contrast_is_that_of_the_clip() -> None:
+    """Frames move away from the mean of all, or towards it, not from their own."""
+    clip = np.stack([np.full((4, 4, 3), level, "uint8") for level in (50, 150)])
+    distances = []
+    for seed in range(10):
+        dark, light = changed(clip, seed, contrast=0.5)[:, 0, 0, 0].astype(int)
+        assert dark + light == 200
+        distances.append(light - dark)
+    assert 50 <= min(distances) < 95
+    assert 105 < max(distances) <= 150
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.data_sets.test_detections import COCO, write_photos
 from tests.io.synthetic import make_video
 from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
 from tests.support.processes import run_python
+
+pytestmark = pytest.mark.slow
 
 # Unshuffled: under a strategy Keras draws one batch beforehand, and orders move on by one.
 _TRAIN = """

@@ -101,6 +101,24 @@ def count_at_rest(grows: list[int]) -> int:
     return seen
 
 
+def test_workers_share_the_examples() -> None:
+    """With the rewrite that TensorFlow makes for each of two workers, and its own policy."""
+    dataset, read = batches(), []
+    policy = dataset.options().experimental_distribute.auto_shard_policy
+    for worker in (0, 1):
+        variant = tf.raw_ops.AutoShardDataset(
+            input_dataset=tf.data.experimental.to_variant(dataset),
+            num_workers=2,
+            index=worker,
+            output_types=[spec.dtype for spec in dataset.element_spec],
+            output_shapes=[spec.shape for spec in dataset.element_spec],
+            auto_shard_policy=int(policy),
+        )
+        read.append(places(tf.data.experimental.from_variant(variant, dataset.element_spec)))
+    assert all(read)
+    assert sorted(read[0] + read[1]) == list(range(10))
+
+
 def test_a_broken_example_ends_the_reading() -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"d: it is gone.*on_error='skip'"):
         places(batches(broken))

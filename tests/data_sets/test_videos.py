@@ -112,6 +112,17 @@ def test_own_labels_and_names(folder: Path, tmp_path: Path) -> None:
     assert set(next(iter(dataset(folder, labels=None)))) == {"pixel_values"}
 
 
+def test_links_are_followed_where_asked(tmp_path: Path) -> None:
+    for place in ("here/a", "there"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "1.mp4").touch()
+    (tmp_path / "here" / "a" / "more").symlink_to(tmp_path / "there")
+    for labels in ("inferred", None):
+        for follow, names in {False: ["1.mp4"], True: ["1.mp4", "more/1.mp4"]}.items():
+            found = dataset(tmp_path / "here", labels=labels, follow_links=follow)
+            assert found.file_paths == [str(tmp_path / "here" / "a" / name) for name in names]
+
+
 def test_split(folder: Path) -> None:
     options = {"validation_split": 0.25, "seed": 3}
     training = dataset(folder, subset="training", **options)

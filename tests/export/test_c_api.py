@@ -15,7 +15,7 @@ import tensorflow as tf
 from tests.support.c_api import RequestError, Session
 from tests.support.endpoints import as_bytes
 from tests.support.processes import run_python
-from tests.support.served import SERVED
+from tests.support.served import HEADS
 from tfzoo.export.examples import read_examples
 from tfzoo.export.reading import read_signatures
 
@@ -38,7 +38,7 @@ def answers_equal(
             np.testing.assert_allclose(got, wanted, rtol=0, atol=bound * scale, err_msg=name)
 
 
-@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("name", HEADS)
 def test_c_library_answers_as_python_does(name: str, saved: Callable[[str], Path]) -> None:
     folder = saved(name)
     session = Session(folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.served import SERVED, load_head
+from tests.support.served import HEADS, SERVED, load_head
 from tfzoo.export.batching import BATCHING_FILE
 from tfzoo.export.reading import read_signatures
 
@@ -40,7 +40,7 @@ def documented() -> dict[tuple[str, str], tuple[set[str], set[str]]]:
     return found
 
 
-@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("name", HEADS)
 def test_signatures_are_documented(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
     model = type(load_head(name, tmp_path / "checkpoint")[0]).__name__
     offered = read_signatures(saved(name))

@@ -14,6 +14,8 @@ from tests.support.served import FORMATS, load_head
 from tfzoo.export import ServingError, formats
 from tfzoo.export.formats import export_format
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def language(tmp_path_factory: pytest.TempPathFactory) -> Any:

@@ -22,6 +22,8 @@ from tests.families import (
 )
 from tests.support.cases import Case
 
+pytestmark = pytest.mark.slow
+
 NAMES = (
     "timesformer/divided",
     "xclip/pairs",

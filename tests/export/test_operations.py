@@ -9,7 +9,7 @@ import pytest
 from tensorflow.core.framework import kernel_def_pb2, op_def_pb2
 
 from tests.support.processes import run_python
-from tests.support.served import SERVED
+from tests.support.served import HEADS
 from tfzoo.export.reading import read_graph
 
 # The libraries hold TensorFlow's C++ code, which TensorFlow Serving is made of, and nothing of
@@ -64,7 +64,7 @@ def test_the_core_is_without_python(core_operations: set[str]) -> None:
     assert not {"PyFunc", "PyFuncStateless", "EagerPyFunc"} & core_operations
 
 
-@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("name", HEADS)
 def test_graph_holds_core_operations_alone(
     name: str, saved: Callable[[str], Path], core_operations: set[str]
 ) -> None:

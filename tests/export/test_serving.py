@@ -160,6 +160,20 @@ def test_existing_versions_stay(model: Any, family: Any, tmp_path: Path) -> None
     assert sorted(os.listdir(tmp_path / "clips")) == ["1", "7"]
 
 
+def test_a_version_that_appears_meanwhile_stays(
+    model: Any, family: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def publish(*_: Any) -> None:
+        (tmp_path / "clips" / "1").mkdir()
+        (tmp_path / "clips" / "1" / "theirs").touch()
+
+    monkeypatch.setattr(serving, "write_warmup", publish)
+    with pytest.raises(FileExistsError, match="clips/1 has come to exist meanwhile"):
+        export(model, tmp_path)
+    assert os.listdir(tmp_path / "clips") == ["1"]
+    assert os.listdir(tmp_path / "clips" / "1") == ["theirs"]
+
+
 @pytest.mark.parametrize("version", [-1, 1.0, "1", True, 2**63])
 def test_versions_are_numbers(version: Any, model: Any, tmp_path: Path) -> None:
     with pytest.raises(ServingError, match="whole number from 0"):

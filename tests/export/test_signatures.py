@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,15 @@ from tests.support.signatures import (
 from tfzoo.export.reading import read_signatures
 
 
-@pytest.mark.parametrize(("model", "family"), model_families().items())
+def heads() -> Iterator[Any]:
+    """Every class with its family; all but the first of each family are slow."""
+    seen = set()
+    for model, family in model_families().items():
+        yield pytest.param(model, family, marks=[pytest.mark.slow] if family in seen else [])
+        seen.add(family)
+
+
+@pytest.mark.parametrize(("model", "family"), list(heads()))
 def test_signature_is_as_recorded(model: str, family: str) -> None:
     case = smallest_case(model, family)
     sides, fields = traced_signature(case)

@@ -19,6 +19,8 @@ from tests.export.test_c_api import answers_equal
 from tests.support.c_api import RequestError, Session
 from tests.support.endpoints import as_bytes, read
 
+pytestmark = pytest.mark.slow
+
 PHOTOS = sorted((Path(__file__).parents[1] / "data" / "photos").glob("*.*g"))
 HEADS = ("perceiver_conv", "perceiver_masked_lm", "owlv2", "lxmert", "timesformer")
 THREADS, REQUESTS = 4, 2000

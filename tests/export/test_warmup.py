@@ -11,7 +11,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tests.support.served import SERVED
+from tests.support.served import HEADS
 from tfzoo.export.batching import BATCHING_FILE
 from tfzoo.export.reading import read_signatures
 from tfzoo.export.warmup import WARMUP_FILE, prediction_log
@@ -26,7 +26,7 @@ def requests(folder: Path) -> dict[str, prediction_log_pb2.PredictionLog]:
     return by_name
 
 
-@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("name", HEADS)
 def test_requests_are_answered(name: str, saved: Callable[[str], Path]) -> None:
     folder = saved(name)
     logs, offered = requests(folder), read_signatures(folder)
@@ -46,7 +46,7 @@ def test_requests_are_answered(name: str, saved: Callable[[str], Path]) -> None:
             assert value.dtype == tf.string or np.isfinite(np.asarray(value, "float64")).all()
 
 
-@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("name", HEADS)
 def test_a_server_that_batches_could_run_them(name: str, saved: Callable[[str], Path]) -> None:
     is_batched = (saved(name) / BATCHING_FILE).exists()
     assert is_batched == (name != "xclip"), "its own call compares all texts with all videos"

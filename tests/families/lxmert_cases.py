@@ -145,3 +145,34 @@ CASES = (
         labels=lambda rng: {"labels": np.array([5, IGNORED, 0])},
     ),
 )
+
+# Which cases give an option a value other than its default. `tests/families/test_cases.py` holds it
+# to the configs: a new option needs a case, or a test of its own if no output depends on it.
+COVERED = {
+    **{name: "model" for name in SIZES if not name.endswith("_prob")},
+    "num_qa_labels": "pretraining answers",
+    "num_object_labels": "pretraining",
+    "num_attr_labels": "pretraining",
+    "hidden_act": "deep no_cross cross_alone few_tasks answers",
+    "l_layers": "model deep cross_alone",
+    "x_layers": "deep no_cross cross_alone",
+    "r_layers": "model deep cross_alone",
+    "visual_pos_dim": "deep",
+    "task_qa": "few_tasks",
+    "visual_attr_loss": "few_tasks",
+}
+_TASKS = "test_lxmert_training.py::test_labels_of_a_task_that_is_off_have_no_loss"
+_TRAINING = "test_lxmert_inputs.py::test_training_switches_dropout_on"
+_VISUAL = "test_lxmert_training.py::test_each_visual_loss_equals_the_reference"
+ELSEWHERE = {
+    "hidden_dropout_prob": _TRAINING,
+    "attention_probs_dropout_prob": _TRAINING,
+    "initializer_range": "test_lxmert.py::test_fresh_weights_differ_and_have_the_spread",
+    "layer_norm_eps": "test_lxmert.py::test_epsilon_is_the_configs",
+    "visual_loss_normalizer": "test_lxmert_training.py::test_the_normalizer_weighs_the_visual_loss",
+    "task_matched": _TASKS,
+    "task_mask_lm": _TASKS,
+    "task_obj_predict": _TASKS,
+    "visual_obj_loss": _VISUAL,
+    "visual_feat_loss": _VISUAL,
+}

@@ -109,3 +109,32 @@ CASES = (
         inputs=lambda rng: images(rng, 2, 3, 16, 16),
     ),
 )
+
+# Which cases give an option a value other than its default. `tests/families/test_cases.py` holds it
+# to the configs: a new option needs a case, or a test of its own if no output depends on it.
+COVERED = {
+    **{f"text_config.{name}": "detector text owlvit" for name in TEXT},
+    "text_config.hidden_act": "pairs owlvit_text",
+    "text_config.layer_norm_eps": "detector owlvit_text",
+    **{f"vision_config.{name}": "detector vision" for name in VISION},
+    "vision_config.hidden_act": "pairs",
+    "vision_config.num_channels": "pairs",
+    "vision_config.layer_norm_eps": "detector owlvit_vision",
+    "projection_dim": "detector pairs owlvit owlvit_pairs",
+}
+_FRESH = "test_cases.py::test_fresh_weights_follow_the_config"
+_DROPOUT = "test_owlv2.py::test_dropout_acts_in_training_only"
+_TOKENS = "test_owlv2.py::test_ids_of_special_tokens_are_placeholders"
+ELSEWHERE = {
+    "text_config.attention_dropout": _DROPOUT,
+    "text_config.initializer_range": _FRESH,
+    "text_config.initializer_factor": _FRESH,
+    "text_config.pad_token_id": _TOKENS,
+    "text_config.bos_token_id": _TOKENS,
+    "text_config.eos_token_id": _TOKENS,
+    "vision_config.attention_dropout": _DROPOUT,
+    "vision_config.initializer_range": _FRESH,
+    "vision_config.initializer_factor": _FRESH,
+    "logit_scale_init_value": _FRESH,
+    "return_dict": "test_owlv2.py::TestOwlv2",
+}

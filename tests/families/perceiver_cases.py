@@ -142,3 +142,30 @@ CASES = (
         inputs=lambda rng: {"inputs": rng.normal(size=(2, 7, 16)).astype("float32")},
     ),
 )
+
+# Which cases give an option a value other than its default. `tests/families/test_cases.py` holds it
+# to the configs: a new option needs a case, or a test of its own if no output depends on it.
+COVERED = {
+    **{name: "masked_lm" for name in TINY if not name.endswith("_prob")},
+    "vocab_size": "masked_lm widths",
+    "max_position_embeddings": "masked_lm widths",
+    "qk_channels": "widths learned conv",
+    "v_channels": "widths learned conv",
+    "cross_attention_shape_for_attention": "fourier",
+    "self_attention_widening_factor": "widths",
+    "cross_attention_widening_factor": "widths",
+    "hidden_act": "widths conv",
+    "use_query_residual": "widths",
+    "image_size": "learned multimodal",
+    "train_size": "flow",
+    **{name: "multimodal" for name in VIDEO if name not in TINY and not name.endswith("_channels")},
+    "output_num_channels": "multimodal",
+    "_label_trainable_num_channels": "multimodal",
+    "num_labels": "widths learned fourier conv multimodal",
+}
+_DROPOUT = "test_perceiver_training.py::test_dropout_acts_in_training_only"
+ELSEWHERE = {
+    "attention_probs_dropout_prob": _DROPOUT,
+    "initializer_range": "test_cases.py::test_fresh_weights_follow_the_config",
+    "layer_norm_eps": "test_perceiver.py::test_layer_norm_eps_has_no_effect",
+}

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 from typing import Any
 
 import pytest
 
 from tests.support.cases import Case
 from tests.support.classes import model_classes, model_families
-from tests.support.family_checks import FamilyChecks
+from tests.support.family_checks import checks_of
 from tfzoo.registry import families
 
 NAMES = [family.name for family in families()]
 # Inputs in dicts do not fit the common checks: tests/families/test_perceiver_multimodal.py.
 OTHERWISE = {"TFPerceiverForMultimodalAutoencoding"}
-
-
-def checks(family: str) -> Any:
-    """The class of a family's checks."""
-    module = importlib.import_module(f"tests.families.test_{family}")
-    (found,) = (
-        cls
-        for _, cls in inspect.getmembers(module, inspect.isclass)
-        if issubclass(cls, FamilyChecks) and cls is not FamilyChecks
-    )
-    return found
 
 
 def cases_of(family: str) -> tuple[Case, ...]:
@@ -42,7 +30,7 @@ def test_every_class_has_a_case(family: str) -> None:
 
 @pytest.mark.parametrize("family", NAMES)
 def test_every_case_is_checked_and_recorded(family: str) -> None:
-    checked = {case.name for case in checks(family).cases}
+    checked = {case.name for case in checks_of(family).cases}
     for case in cases_of(family):
         assert case.name in checked or case.model in OTHERWISE, case.name
         assert (case.folder / "outputs.npz").is_file()

@@ -198,7 +198,7 @@ def test_the_layer_of_answers_can_be_replaced() -> None:
         setter(layer)
         assert model.get_qa_logit_layer() is layer
         assert model(pairs_of_three()).question_answering_score.shape == (3, 4)
-    model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     before = layer.kernel.numpy()
     model.fit(pairs_of_three(), np.array([0, 1, 3]), verbose=0)
     assert not np.array_equal(layer.kernel, before)

@@ -113,6 +113,15 @@ def test_confidences_weigh_objects() -> None:
     assert smooth == pytest.approx((0.125 + 2.5) / 2, rel=1e-6)
 
 
+def test_the_normalizer_weighs_the_visual_loss() -> None:
+    given = {"obj_labels": labels()["obj_labels"]}
+    once, twice = (
+        float(PRETRAINING.load(visual_loss_normalizer=weight)(**inputs(), **given).loss)
+        for weight in (3.0, 6.0)
+    )
+    assert twice == pytest.approx(2 * once, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("task", "name"),
     [
@@ -176,7 +185,7 @@ def test_lookups_do_not_train_the_padding_row() -> None:
             for name in ("word", "position", "token_type")
         }
         before = {name: table.numpy() for name, table in tables.items()}
-        model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+        model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
         given = case.make_inputs(with_labels=False)
         assert (given["input_ids"] == 0).any(), "the row must be looked up"
         more = labels() if case is PRETRAINING else {"labels": np.array([1, 2, 3])}
@@ -209,7 +218,7 @@ def batch_forms() -> list[Any]:
 def test_all_forms_of_batches_agree(recorded: dict[str, np.ndarray]) -> None:
     for batch in batch_forms():
         model = PRETRAINING.load()
-        model.compile(keras.optimizers.SGD(1e-3), jit_compile=False)
+        model.compile(keras.optimizers.SGD(1e-3), run_eagerly=True)
         data = tf.data.Dataset.from_tensors(batch)
         results = model.evaluate(data, verbose=0, return_dict=True)
         history = model.fit(data, shuffle=False, verbose=0).history
@@ -233,11 +242,11 @@ def test_fit_cuts_arrays_into_batches() -> None:
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
 def test_masked_words_alone_may_be_y() -> None:
     model, words = PRETRAINING.load(), labels()["masked_lm_labels"]
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     history = model.fit(inputs(), words, batch_size=3, verbose=0).history
     assert history["loss"][0] == pytest.approx(history["loss_masked_lm"][0])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
-    model.compile(keras.optimizers.SGD(0.0), loss=loss, jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.0), loss=loss, run_eagerly=True)
     other = model.fit(inputs(), words, batch_size=3, verbose=0).history["loss"]
     assert other[0] == pytest.approx(history["loss"][0], rel=1e-5)
 
@@ -249,7 +258,7 @@ def test_weights_of_samples() -> None:
     with pytest.raises(ValueError, match="takes no sample_weight: its loss counts words, samples"):
         model.fit(weighted, shuffle=False, verbose=0)
     answers = ANSWERS.load()
-    answers.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    answers.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     weights = np.array([2.0, 0.0, 1.0], "float32")
     data = tf.data.Dataset.from_tensors((inputs(), np.array([1, 2, 3]), weights))
     scores = np.asarray(answers(**inputs()).question_answering_score, "float64")
@@ -279,7 +288,7 @@ def test_what_no_loss_reaches_is_left_out() -> None:
         ),
     ):
         before = {path: slot.variable.numpy() for path, slot in slots(model).items()}
-        model.compile(keras.optimizers.SGD(0.5), jit_compile=False)
+        model.compile(keras.optimizers.SGD(0.5), run_eagerly=True)
         model.fit(tf.data.Dataset.from_tensors({**inputs(), **given}), shuffle=False, verbose=0)
         trained = {id(variable) for variable in model.trainable_variables}
         for path, slot in slots(model).items():
@@ -289,6 +298,7 @@ def test_what_no_loss_reaches_is_left_out() -> None:
             assert moved == (id(slot.variable) in trained), path
 
 
+@pytest.mark.slow
 def test_answers_are_learnt() -> None:
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(3)

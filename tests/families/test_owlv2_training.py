@@ -78,6 +78,7 @@ def small(seed: int = 0) -> Any:
     return tfzoo.TFOwlv2ForObjectDetection(config)
 
 
+@pytest.mark.slow
 def test_overfits_named_shapes(shapes: tuple[dict, list]) -> None:
     inputs, truth = shapes
     model = small()
@@ -111,7 +112,7 @@ def test_all_forms_of_labels_agree() -> None:
     losses = []
     for batch in ({**inputs, "labels": padded}, (inputs, padded)):
         fresh = DETECTOR.load()
-        fresh.compile(keras.optimizers.SGD(1e-3))
+        fresh.compile(keras.optimizers.SGD(1e-3), run_eagerly=True)
         history = fresh.fit(tf.data.Dataset.from_tensors(batch), shuffle=False, verbose=0).history
         losses.append({name: values[0] for name, values in history.items()})
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
@@ -123,7 +124,7 @@ def test_all_forms_of_labels_agree() -> None:
 def test_every_weight_of_detection_learns() -> None:
     model, inputs = DETECTOR.load(), DETECTOR.make_inputs()
     before = {path: slot.variable.numpy() for path, slot in slots(model).items()}
-    model.compile(keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     batch = tf.data.Dataset.from_tensors({**inputs, "labels": targets()})
     model.fit(batch, shuffle=False, verbose=0)
     still = {p for p, s in slots(model).items() if np.array_equal(s.variable, before[p])}
@@ -155,7 +156,7 @@ def test_freezing(part: str | None, frozen: tuple[str, ...]) -> None:
 def test_owlvit_trains_without_objectness() -> None:
     model, inputs = OWLVIT.load(), OWLVIT.make_inputs()
     labels = {"boxes": targets(1)["boxes"], "class_labels": np.array([[0, 1]])}
-    model.compile(keras.optimizers.SGD(1e-3))
+    model.compile(keras.optimizers.SGD(1e-3), run_eagerly=True)
     batch = tf.data.Dataset.from_tensors({**inputs, "labels": labels})
     history = model.fit(batch, shuffle=False, verbose=0).history
     assert set(history) == {"loss", "loss_class", "loss_bbox", "loss_giou"}

@@ -13,7 +13,7 @@ import tfzoo
 from tests.families.perceiver_cases import CASES, ONE_HEAD, TINY, images, texts
 from tests.support.cases import Case
 from tests.support.compare import assert_same, flatten
-from tests.support.family_checks import FamilyChecks
+from tests.support.family_checks import FamilyChecks, with_a_loss
 from tests.support.shapes import shapes_only
 from tfzoo.config import ConfigError
 from tfzoo.layers import streaming
@@ -27,6 +27,7 @@ class TestPerceiver(FamilyChecks):
     cases = tuple(case for case in CASES if "Multimodal" not in case.model)
     default_counts = {"TFPerceiverForMaskedLM": (457, 269_319_430)}
 
+    @with_a_loss
     def test_one_fit_step_equals_the_reference(self, case: Case, model: Any) -> None:
         """The recorded step is that of a model in evaluation mode, with stored statistics."""
         engine = getattr(model, "perceiver", model)
@@ -111,6 +112,14 @@ def test_blocks_share_weights_and_states_repeat() -> None:
     assert [tuple(t.shape) for t in out.cross_attentions] == [(3, 4, 5, 8), (3, 8, 11, 5)]
 
 
+def test_layer_norm_eps_has_no_effect() -> None:
+    """As in the reference, whose norms all have PyTorch's default."""
+    case = BY_NAME["masked_lm"]
+    model, inputs = case.load(layer_norm_eps=0.5), case.make_inputs()
+    expected = {"": case.recorded("outputs")["logits"]}
+    assert_same(np.asarray(model(**inputs).logits), expected)
+
+
 def test_padding_does_not_change_the_outputs() -> None:
     model = BY_NAME["masked_lm"].load()
     short = np.array([[4, 9, 8, 5]])
@@ -140,7 +149,11 @@ def test_head_masks_leave_heads_out() -> None:
 
 
 # ---- long sequences
-@pytest.mark.parametrize("jit_compile", [None, False, True], ids=["eager", "graph", "xla"])
+@pytest.mark.parametrize(
+    "jit_compile",
+    [None, False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["eager", "graph", "xla"],
+)
 def test_blocks_of_scores_change_nothing(
     monkeypatch: pytest.MonkeyPatch, jit_compile: bool | None
 ) -> None:
@@ -199,6 +212,26 @@ def test_larger_images_need_interpolation() -> None:
     same = BY_NAME["learned"].make_inputs(with_labels=False)
     plain = flatten(model(**same))
     assert_same(model(**same, interpolate_pos_encoding=True), plain, bound=0)
+
+
+def test_interpolated_positions_of_a_wide_image() -> None:
+    """2 x 3 pixels of a table for 2 x 2: the rows stay, the middle column is a mean."""
+    part = tfzoo.TFPerceiverImagePreprocessor(
+        tfzoo.PerceiverConfig(**TINY),
+        prep_type="pixels",
+        spatial_downsample=1,
+        position_encoding_type="trainable",
+        trainable_position_encoding_kwargs={"num_channels": 2, "index_dims": 4},
+    )
+    part.build()
+    (table,) = part.trainable_weights
+    table.assign([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])  # row and column of each
+    pixels = np.zeros((1, 3, 2, 3), "float32")
+    tokens = np.asarray(part(pixels, interpolate_pos_encoding=True)[0])[0, :, 3:]
+    rows, columns = tokens.reshape(2, 3, 2).transpose(2, 0, 1)
+    np.testing.assert_allclose(rows, [[0, 0, 0], [1, 1, 1]], atol=1e-6)
+    outside = 0.75 * 1 / 6 * (5 / 6) ** 2  # Keys's kernel at a distance of 7/6
+    np.testing.assert_allclose(columns, [[-outside, 0.5, 1 + outside]] * 2, atol=1e-6)
 
 
 # ---- refusals

@@ -146,7 +146,7 @@ def test_fit_logs_each_term(model: Any, inside: bool) -> None:
     inputs, labels = CASE.make_inputs(), targets()
     expected = float(model(**inputs, labels=labels).loss)
     batch = {**inputs, "labels": labels} if inside else (inputs, labels)
-    model.compile(keras.optimizers.SGD(1e-4))
+    model.compile(keras.optimizers.SGD(1e-4), run_eagerly=True)
     data = tf.data.Dataset.from_tensors(batch)
     history = model.fit(data, shuffle=False, epochs=3, verbose=0).history
     assert history["loss"][0] == pytest.approx(expected, rel=1e-5)

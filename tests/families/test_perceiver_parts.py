@@ -226,6 +226,16 @@ def test_any_names_of_modalities_without_points() -> None:
     assert all(np.array_equal(both[0][:, :1], other[:, :1]) for other in both)  # "class" is not
 
 
+def test_modalities_stand_in_alphabetical_order() -> None:
+    """In whatever order they are named."""
+    parts = {name: tfzoo.TFPerceiverProjectionPostprocessor(4, 2) for name in ("words", "class")}
+    post = tfzoo.TFPerceiverMultimodalPostprocessor(parts)
+    tokens = np.random.default_rng(0).normal(size=(1, 5, 4)).astype("float32")
+    found = post(tokens, modality_sizes={"words": 3, "class": 2})
+    for name, own in {"class": tokens[:, :2], "words": tokens[:, 2:]}.items():
+        assert_same(found[name], {"": np.asarray(parts[name](own))})
+
+
 # ---- files
 def composed(**fields: Any) -> Any:
     config = tiny(vocab_size=30, max_position_embeddings=11, **fields)

@@ -24,7 +24,7 @@ def test_end_point_error() -> None:
     truth = flow + np.random.default_rng(0).normal(size=flow.shape).astype("float32")
     error = np.sqrt(((flow - truth) ** 2).sum(-1)).mean()
     assert float(model(**inputs, labels=truth).loss) == pytest.approx(error, rel=1e-5)
-    model.compile(keras.optimizers.SGD(1e-3))
+    model.compile(keras.optimizers.SGD(1e-3), run_eagerly=True)
     data = tf.data.Dataset.from_tensors((inputs, truth))
     history = model.fit(data, shuffle=False, epochs=3, verbose=0).history
     assert history["loss"][0] == pytest.approx(error, rel=1e-5)
@@ -46,7 +46,7 @@ def test_batch_norm_learns_its_statistics() -> None:
     model = BY_NAME["conv"].load()
     norm = model.perceiver.input_preprocessor.convnet.batchnorm
     before, steps = np.asarray(norm.moving_mean), int(norm.num_batches_tracked)
-    model.compile(keras.optimizers.SGD(0.0))
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     data = tf.data.Dataset.from_tensors(BY_NAME["conv"].make_inputs())
     model.fit(data, shuffle=False, epochs=2, verbose=0)
     assert int(norm.num_batches_tracked) == steps + 2
@@ -63,7 +63,7 @@ def test_masked_bytes_are_learnt() -> None:
 
 def test_sample_weights_count_texts() -> None:
     model, inputs = BY_NAME["masked_lm"].load(), BY_NAME["masked_lm"].make_inputs()
-    model.compile(keras.optimizers.SGD(0.0))
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     labels = inputs.pop("labels")
     one = {name: value[:1] for name, value in inputs.items()}
     expected = float(model(**one, labels=labels[:1]).loss) * (labels[:1] != -100).sum()
@@ -77,7 +77,7 @@ def test_a_frozen_encoder_stays() -> None:
     model = BY_NAME["widths"].load()
     model.perceiver.encoder.trainable = False
     before = {path: slot.variable.numpy() for path, slot in slots(model).items()}
-    model.compile(keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     data = tf.data.Dataset.from_tensors(BY_NAME["widths"].make_inputs())
     model.fit(data, shuffle=False, verbose=0)
     moved = {p for p, s in slots(model).items() if not np.array_equal(s.variable, before[p])}

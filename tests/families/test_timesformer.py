@@ -17,6 +17,7 @@ from tests.support.compare import assert_same, flatten
 from tests.support.family_checks import FamilyChecks
 from tests.support.shapes import shapes_only
 from tfzoo.config import ConfigError
+from tfzoo.models.timesformer.layers import DividedTimesformerLayer
 from tfzoo.variables import slots
 from weights_convert.errors import WeightMismatchError
 
@@ -93,6 +94,15 @@ def test_same_count_is_not_interpolated() -> None:
     blocks = pixels.reshape(1, 4, 3, 3, 4, 3, 4)
     row = blocks.transpose(0, 1, 2, 4, 3, 5, 6).reshape(1, 4, 3, 4, 36)
     assert_same(model(row).logits, {"": model(pixels).logits.numpy()})
+
+
+def test_positions_of_a_wide_frame() -> None:
+    """3 x 6 patches: each column of the 3 x 3 table stands for two of the frame's."""
+    embeddings = tiny(attention_type="space_only").timesformer.embeddings
+    black = np.zeros((1, 1, 3, 12, 24), "float32")  # what is left are the positions
+    table = np.asarray(embeddings.position_embeddings)[0, 1:]
+    rows = [[0, 0, 1, 1, 2, 2], [3, 3, 4, 4, 5, 5], [6, 6, 7, 7, 8, 8]]
+    np.testing.assert_array_equal(embeddings(black)[0, 1:], table[np.concatenate(rows)])
 
 
 # ---- configs
@@ -213,6 +223,14 @@ def test_loss_follows_the_labels_of_each_call() -> None:
     assert model.config.problem_type is None
 
 
+def test_problem_type_wins_over_the_labels() -> None:
+    model, inputs = tiny(problem_type="regression"), BY_NAME["divided"].make_inputs(False)
+    labels = np.array([[0.5, -1.0, 2.0], [3.0, 0.0, -0.5]], "float32")  # else: several labels
+    outputs = model(**inputs, labels=labels)
+    expected = np.mean((np.asarray(outputs.logits) - labels) ** 2)
+    assert float(outputs.loss) == pytest.approx(expected, rel=1e-5)
+
+
 def test_labels_of_another_shape_are_refused() -> None:
     inputs = BY_NAME["multi_label"].make_inputs()
     with pytest.raises(ValueError, match=r"must have shape \(2, 3\) here, got \(2, 2\)"):
@@ -229,9 +247,9 @@ def test_compiled_loss_and_metrics() -> None:
     case = BY_NAME["divided"]
     x, y = case.make_inputs(with_labels=False), case.make_inputs()["labels"]
     own, compiled = case.load(), case.load()
-    own.compile(keras.optimizers.SGD(0.05))
+    own.compile(keras.optimizers.SGD(0.05), run_eagerly=True)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    how = {"loss": loss, "metrics": ["accuracy"], "jit_compile": False}
+    how = {"loss": loss, "metrics": ["accuracy"], "run_eagerly": True}
     compiled.compile(keras.optimizers.SGD(0.05), **how)
     mine, theirs = own.fit(x, y, verbose=0).history, compiled.fit(x, y, verbose=0).history
     assert mine["loss"] == pytest.approx(theirs["loss"], rel=1e-6)
@@ -239,7 +257,7 @@ def test_compiled_loss_and_metrics() -> None:
     results = compiled.evaluate(x, y, verbose=0, return_dict=True)
     assert set(results) == {"loss", "accuracy"}
     assert compiled.train_on_batch({**x, "labels": y}) is not None
-    how = {"loss": {"logits": loss}, "metrics": {"logits": ["accuracy"]}, "jit_compile": False}
+    how = {"loss": {"logits": loss}, "metrics": {"logits": ["accuracy"]}, "run_eagerly": True}
     compiled.compile("sgd", **how)
     assert np.isfinite(compiled.fit(x, y, verbose=0).history["loss"][0])
 
@@ -248,7 +266,7 @@ def test_sample_weights_and_tuples_in_training() -> None:
     case = BY_NAME["divided"]
     x, y = case.make_inputs(with_labels=False), case.make_inputs()["labels"]
     model = case.load(return_dict=False)
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     weighted = model.evaluate(x, y, sample_weight=np.array([1.0, 0.0]), verbose=0)
     first = case.load()(x["pixel_values"][:1], labels=y[:1]).loss
     assert weighted * 2 == pytest.approx(float(first), rel=1e-5)
@@ -276,3 +294,12 @@ def test_stochastic_depth_and_dropout_act_in_training_only() -> None:
     assert np.abs(one - two).max() > 0
     rates = [layer.drop_path.rate for layer in model.timesformer.encoder.layer]
     assert rates == [0.0, 0.5]
+
+
+def test_stochastic_depth_drops_every_branch() -> None:
+    """That over time, too: what is left of a block without biases are its inputs."""
+    keras.utils.set_random_seed(0)
+    layer = DividedTimesformerLayer(tfzoo.TimesformerConfig(**TINY), drop_path_rate=1 - 1e-6)
+    tokens = np.random.default_rng(0).normal(size=(2, 1 + 9 * 4, 16)).astype("float32")
+    assert np.abs(layer(tokens)[0] - tokens).max() > 1e-3
+    np.testing.assert_array_equal(layer(tokens, training=True)[0], tokens)

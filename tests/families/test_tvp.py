@@ -100,8 +100,9 @@ def test_one_picture_gets_every_prompt() -> None:
         assert single(inputs(1, frames)).pooler_output.shape == (1, 12)
 
 
-@pytest.mark.parametrize("name", ["grounding", "basic_add", "remove", "bare", "down_replace"])
-@pytest.mark.parametrize("frames_at_once", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("name", "frames_at_once"), [("grounding", 2), ("remove", 1), ("bare", 4), ("down_replace", 2)]
+)
 def test_blocks_of_frames_change_nothing(
     name: str, frames_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,12 +112,11 @@ def test_blocks_of_frames_change_nothing(
     monkeypatch.setattr(tvp_model, "_BLOCK_PIXELS", frames_at_once * side**2)
     expected = case.recorded("outputs")
     assert_same(model(given, **case.flags), expected)
-    call = tf.function(lambda x: model(x, **case.flags))
-    assert_same(call(given), expected)
     free = {name: tf.TensorSpec((None,) * value.ndim, value.dtype) for name, value in given.items()}
     pixels = given["pixel_values"]
     free["pixel_values"] = tf.TensorSpec((None, None, pixels.shape[2], None, None))
-    assert_same(tf.function(call.python_function, [free])(given), expected)
+    call = tf.function(lambda x: model(x, **case.flags), [free])
+    assert_same(call(given), expected)
 
 
 # ---- batches, queries

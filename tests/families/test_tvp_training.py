@@ -35,7 +35,7 @@ def fitted(part: str | None, statistics: bool) -> tuple[Any, set[str]]:
     model.freeze("backbone")  # takes no effect: what counts is the last call
     model.freeze(part, statistics=statistics)
     before = arrays(model)
-    model.compile(keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     batch = tf.data.Dataset.from_tensors(GROUNDING.make_inputs())
     history = model.fit(batch, shuffle=False, verbose=0).history
     assert set(history) == {"loss", "loss_iou", "loss_distance", "loss_duration"}
@@ -75,7 +75,7 @@ def test_losses_are_logged_without_their_weights() -> None:
     given = GROUNDING.make_inputs()
     parts = tfzoo.TvpLoss()(model(given).logits, given["labels"])
     expected = {f"loss_{name}": float(np.mean(part)) for name, part in parts.items()}
-    model.compile(keras.optimizers.SGD(0.0))
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     weights = np.array([2.0, 0.0], "float32")
     labels = given.pop("labels")
     for batch, scale in (((given, labels), 1.0), ((given, labels, weights), None)):
@@ -110,6 +110,7 @@ step(sys.argv[1] + "/both.npz", tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"
 """
 
 
+@pytest.mark.slow
 def test_live_statistics_on_two_devices(tmp_path: Path) -> None:
     """They are those of the whole batch, and so one step is that of one device."""
     run_python(_STEP, tmp_path)
@@ -125,7 +126,7 @@ def test_folded_norms_are_never_stale() -> None:
     model, given = GROUNDING.load(), GROUNDING.make_inputs(with_labels=False)
     call = tf.function(lambda x: model(x).logits)
     before = np.asarray(call(given))
-    model.compile(keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     batch = tf.data.Dataset.from_tensors(GROUNDING.make_inputs())
     model.fit(batch, shuffle=False, epochs=3, verbose=0)
     after = np.asarray(call(given))
@@ -161,13 +162,14 @@ def test_padding_does_not_learn() -> None:
     model = GROUNDING.load()
     table = model.get_input_embeddings().embeddings
     before = table.numpy()
-    model.compile(keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     model.fit(tf.data.Dataset.from_tensors(given), shuffle=False, verbose=0)
     changed = np.flatnonzero(np.abs(table.numpy() - before).max(-1))
     assert set(changed) == set(given["input_ids"].ravel().tolist()) - {0}
 
 
 @pytest.mark.parametrize("part", ["all_but_prompts", None])
+@pytest.mark.slow
 def test_it_overfits_three_spans(part: str | None) -> None:
     keras.utils.set_random_seed(0)
     fields = config(hidden_size=24, intermediate_size=48, initializer_range=0.2)
@@ -186,7 +188,7 @@ def test_it_overfits_three_spans(part: str | None) -> None:
     labels = given.pop("labels")
     assert model.predict(given, batch_size=1, verbose=0).logits.shape == (3, 2)
     plain = tf.data.Dataset.from_tensors((given, labels[:, 1:] / labels[:, :1]))
-    model.compile(keras.optimizers.SGD(1e-3), loss="mse", metrics=["mae"])
+    model.compile(keras.optimizers.SGD(1e-3), loss="mse", metrics=["mae"], run_eagerly=True)
     assert np.isfinite(model.fit(plain, shuffle=False, verbose=0).history["mae"][0])
 
 

@@ -32,6 +32,8 @@ class TestXCLIP(FamilyChecks):
         "TFXCLIPVisionModel": (343, 122_909_952),
     }
 
+    test_labels_inside_or_as_y_agree = None  # no labels: the pairs are the loss
+
     @staticmethod
     def repeated(case: Case, main_output: np.ndarray, copies: int) -> np.ndarray:
         """Repeated texts and videos repeat the logits in both directions."""
@@ -81,6 +83,11 @@ def test_fresh_projections_differ() -> None:
     kernels.append(block.message_attn.query.kernel)
     for i, one in enumerate(kernels):
         assert all(np.abs(one - other).max() > 1e-3 for other in kernels[:i])
+
+
+def test_fresh_prompts_count_as_the_config_says() -> None:
+    alpha = np.asarray(tiny(prompt_alpha=0.25).prompts_generator.alpha)
+    np.testing.assert_array_equal(alpha, np.full(10, 0.25, "float32"))
 
 
 # ---- texts
@@ -337,6 +344,19 @@ def test_dropout_and_stochastic_depth_act_in_training_only() -> None:
     assert rates == {0.5}  # the same in every layer, as in the reference
 
 
+@pytest.mark.parametrize("kind", ["attention", "projection"])
+def test_each_dropout_of_the_prompts_has_its_place(kind: str) -> None:
+    """One is of the attention maps and inside the MLP, the other behind the attention."""
+    layer = tiny(**{f"prompt_{kind}_dropout": 0.5}).prompts_generator.decoder[0]
+    text, video = np.random.default_rng(0).normal(size=(2, 1, 8, 10)).astype("float32")
+    inside = kind == "attention"
+    still, moved = layer.mlp(text), layer.mlp(text, training=True)
+    assert np.array_equal(still, moved) != inside
+    attended, maps = layer.cross_attn(text, video, training=True)
+    assert (np.asarray(maps) == 0).any() == inside
+    assert (np.asarray(attended) == 0).any() != inside
+
+
 def test_fit_needs_no_labels() -> None:
     model, inputs = PAIRS.load(), PAIRS.make_inputs()
     accuracy = keras.metrics.SparseCategoricalAccuracy(name="found")
@@ -352,7 +372,7 @@ def test_fit_needs_no_labels() -> None:
 
 def test_sample_weights_count_pairs() -> None:
     model, inputs = PAIRS.load(), PAIRS.make_inputs()
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     weights = np.array([1.0, 0.0, 2.0], "float32")
     batch = tf.data.Dataset.from_tensors((inputs, None, weights))
     loss = model.evaluate(batch, verbose=0)
@@ -365,7 +385,7 @@ def test_a_frozen_text_tower_stays() -> None:
     model, inputs = PAIRS.load(), PAIRS.make_inputs()
     model.text_model.trainable = model.text_projection.trainable = False
     before = {path: slot.variable.numpy() for path, slot in slots(model).items()}
-    model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     model.fit(inputs, batch_size=3, verbose=0)
     for path, slot in slots(model).items():
         is_text = path.startswith(("text_model.", "text_projection."))

@@ -60,3 +60,21 @@ CASES = (
     ),
     _case("bare", model="TFTimesformerModel"),
 )
+
+# Which cases give an option a value other than its default. `tests/families/test_cases.py` holds it
+# to the configs: a new option needs a case, or a test of its own if no output depends on it.
+COVERED = {
+    **dict.fromkeys(TINY, "divided"),
+    "num_channels": "regression multi_label",
+    "hidden_act": "multi_label",
+    "layer_norm_eps": "multi_label",
+    "qkv_bias": "regression",
+    "attention_type": "joint space_only",
+}
+_TRAINING = "test_timesformer.py::test_stochastic_depth_and_dropout_act_in_training_only"
+ELSEWHERE = {
+    "hidden_dropout_prob": _TRAINING,
+    "attention_probs_dropout_prob": _TRAINING,
+    "drop_path_rate": _TRAINING,
+    "initializer_range": "test_cases.py::test_fresh_weights_follow_the_config",
+}

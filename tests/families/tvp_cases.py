@@ -131,6 +131,36 @@ CASES = (
     ),
 )
 
+# Which cases give an option a value other than its default. `tests/families/test_cases.py` holds it
+# to the configs: a new option needs a case, or a test of its own if no output depends on it.
+COVERED = {
+    "backbone_config.num_channels": "remove",
+    "backbone_config.embedding_size": "grounding",
+    "backbone_config.hidden_sizes": "grounding basic_add remove",
+    "backbone_config.depths": "grounding remove",
+    "backbone_config.layer_type": "basic_add",
+    "backbone_config.hidden_act": "basic_add",
+    "backbone_config.downsample_in_first_stage": "basic_add",
+    "backbone_config.downsample_in_bottleneck": "grounding",
+    **{name: "grounding" for name in FIELDS if not name.endswith("_prob")},
+    "distance_loss_weight": "basic_add",
+    "duration_loss_weight": "basic_add",
+    "visual_prompter_type": "down_replace down_add down_remove",
+    "visual_prompter_apply": "basic_add remove down_add down_remove",
+    "hidden_act": "basic_add remove bare",
+    "layer_norm_eps": "basic_add",
+    "type_vocab_size": "basic_add",
+}
+_FEATURES = "test_tvp.py::test_an_earlier_map_of_equal_width_is_used"
+ELSEWHERE = {
+    "backbone_config.out_features": _FEATURES,
+    "backbone_config.out_indices": "test_tvp_config.py::test_indices_and_names_of_outputs_agree",
+    "hidden_dropout_prob": "test_tvp_training.py::test_dropout_acts_in_training_only",
+    "attention_probs_dropout_prob": "test_tvp_training.py::test_dropout_acts_in_training_only",
+    "initializer_range": "test_cases.py::test_fresh_weights_follow_the_config",
+}
+
+
 BY_NAME = {case.name.split("/")[1]: case for case in CASES}
 GROUNDING, BARE = BY_NAME["grounding"], BY_NAME["bare"]
 

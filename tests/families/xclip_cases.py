@@ -107,3 +107,40 @@ CASES = (
         inputs=lambda rng: clips(rng, 8, 3, 16, 16),
     ),
 )
+
+# Which cases give an option a value other than its default. `tests/families/test_cases.py` holds it
+# to the configs: a new option needs a case, or a test of its own if no output depends on it.
+COVERED = {
+    **{f"text_config.{name}": "pairs text" for name in TEXT},
+    "text_config.hidden_act": "unequal",
+    "text_config.layer_norm_eps": "unequal",
+    "text_config.eos_token_id": "text",
+    **{f"vision_config.{name}": "pairs vision" for name in VISION},
+    "vision_config.mit_num_hidden_layers": "unequal no_layers",
+    "vision_config.num_channels": "unequal",
+    "vision_config.num_frames": "unequal no_layers vision",
+    "vision_config.hidden_act": "unequal",
+    "vision_config.layer_norm_eps": "unequal",
+    "projection_dim": "pairs",
+    "prompt_num_attention_heads": "pairs",
+    "prompt_layers": "unequal no_layers",
+    "prompt_alpha": "unequal",
+    "prompt_hidden_act": "unequal",
+}
+_TRAINING = "test_xclip.py::test_dropout_and_stochastic_depth_act_in_training_only"
+_FRESH = "test_cases.py::test_fresh_weights_follow_the_config"
+_PLACEHOLDERS = "test_xclip_use.py::test_examples_of_the_configs"
+ELSEWHERE = {
+    "text_config.attention_dropout": _TRAINING,
+    "text_config.initializer_range": _FRESH,
+    "text_config.initializer_factor": _FRESH,
+    "text_config.pad_token_id": _PLACEHOLDERS,
+    "text_config.bos_token_id": _PLACEHOLDERS,
+    "vision_config.attention_dropout": _TRAINING,
+    "vision_config.drop_path_rate": _TRAINING,
+    "vision_config.initializer_range": _FRESH,
+    "vision_config.initializer_factor": _FRESH,
+    "prompt_attention_dropout": _TRAINING,
+    "prompt_projection_dropout": _TRAINING,
+    "logit_scale_init_value": _FRESH,
+}

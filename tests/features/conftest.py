@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
 import pytest
 
-from tests.features.families import FAMILIES
-
-# XLA compiles each training step once to run it thrice: quick code is not worth its making.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+from tests.features.families import FAMILIES, FEW
 
 
-@pytest.fixture(params=FAMILIES, ids=lambda tiny: tiny.name)
-def tiny(request: pytest.FixtureRequest) -> Any:
-    """A tiny head of one family."""
-    return request.param
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `tiny` gets a tiny head of each family."""
+    if "tiny" not in metafunc.fixturenames:
+        return
+    few = getattr(metafunc.function, "on_few_families", False)
+    metafunc.parametrize(
+        "tiny",
+        [
+            pytest.param(tiny, marks=[pytest.mark.slow] if few and tiny.name not in FEW else [])
+            for tiny in FAMILIES
+        ],
+        ids=lambda tiny: tiny.name,
+    )

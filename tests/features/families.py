@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -23,18 +23,21 @@ from tfzoo.variables import slots
 
 __all__ = [
     "FAMILIES",
+    "FEW",
     "RATE",
     "SLOW",
     "Tiny",
     "assert_close",
     "learning",
     "main_shape",
+    "on_few_families",
     "trainable",
     "trained",
     "weights",
 ]
 
 RATE = 0.01
+FEW = ("timesformer", "tvp")  # a plain transformer, and one with running statistics
 SLOW = 0.003  # at which the loss of every head falls
 
 
@@ -91,6 +94,12 @@ class Tiny:
         """The main output."""
         found = model(self.inputs(), training=False)[model.main_output]
         return keras.ops.convert_to_numpy(keras.ops.cast(found, "float32"))
+
+
+def on_few_families(test: Callable) -> Callable:
+    """The test takes seconds on each family: on all but those of `FEW` it is slow."""
+    test.on_few_families = True
+    return test
 
 
 @cache

@@ -9,10 +9,18 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import tfzoo
-from tests.features.families import FAMILIES, RATE, Tiny, assert_close, learning, weights
+from tests.features.families import (
+    FAMILIES,
+    RATE,
+    Tiny,
+    assert_close,
+    learning,
+    on_few_families,
+    weights,
+)
 from tfzoo.variables import slots
 
 
@@ -51,6 +59,7 @@ def test_adapters_alone_learn(tiny: Tiny) -> None:
     assert (tiny.output(model) != output).any()
 
 
+@on_few_families
 def test_adapters_are_saved_apart(tiny: Tiny, tmp_path: Path) -> None:
     """LoRA, saved apart: `save_adapters` and `load_adapters` bring the same outputs back."""
     model = adapted(tiny)
@@ -62,6 +71,7 @@ def test_adapters_are_saved_apart(tiny: Tiny, tmp_path: Path) -> None:
     assert size < sum(array.nbytes for array in weights(model))
 
 
+@on_few_families
 def test_adapters_are_merged(tiny: Tiny, tmp_path: Path) -> None:
     """LoRA, merged: `merge_lora` computes the same, and PyTorch's checkpoint holds it."""
     model = adapted(tiny)
@@ -77,6 +87,7 @@ def test_adapters_are_merged(tiny: Tiny, tmp_path: Path) -> None:
     assert_close([tiny.output(again)], [expected])
 
 
+@on_few_families
 def test_adapters_in_keras_files(tiny: Tiny, tmp_path: Path) -> None:
     """LoRA, in Keras's files: training goes on from both formats."""
     model = adapted(tiny)
@@ -141,6 +152,20 @@ def test_files_have_the_names_and_layouts_of_peft(tmp_path: Path) -> None:
     again.load_adapters(tmp_path)
     assert [v.name for v in again.trainable_weights] == [v.name for v in model.trainable_weights]
     np.testing.assert_array_equal(FIRST.output(again), FIRST.output(model))
+
+
+def test_adapters_with_leftovers_are_refused(tmp_path: Path) -> None:
+    model = FIRST.load()
+    model.enable_lora(2)
+    model.save_adapters(tmp_path)
+    path = tmp_path / "adapter_model.safetensors"
+    more = {"base_model.model.neck.lora_A.weight": np.zeros((2, 16), "float32")}
+    save_file({**load_file(path), **more}, path)
+    other = FIRST.load()
+    before = values(other)
+    with pytest.raises(ValueError, match=r"does not fit .* it holds neck\.lora_A\.weight\."):
+        other.load_adapters(tmp_path)
+    assert values(other).keys() == before.keys()
 
 
 def test_adapters_beside_int8(tmp_path: Path) -> None:

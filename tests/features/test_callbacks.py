@@ -11,7 +11,16 @@ import pytest
 import tensorflow as tf
 
 import tfzoo
-from tests.features.families import FAMILIES, RATE, Tiny, assert_close, trainable, trained, weights
+from tests.features.families import (
+    FAMILIES,
+    RATE,
+    Tiny,
+    assert_close,
+    on_few_families,
+    trainable,
+    trained,
+    weights,
+)
 from tests.support.processes import run_python
 
 
@@ -26,6 +35,7 @@ def fit(tiny: Tiny, model: Any, epochs: int, *callbacks: Any, **how: Any) -> Any
     return model.fit(tiny.batches(), epochs=epochs, **how)
 
 
+@on_few_families
 def test_checkpoints_of_whole_models(tiny: Tiny, tmp_path: Path) -> None:
     """`ModelCheckpoint` (`.keras`): training goes on from it as if it had never ended."""
     model, path = tiny.compiled(adam()), tmp_path / "{epoch}.keras"
@@ -63,6 +73,7 @@ class _Kill(keras.callbacks.Callback):
             raise _Killed
 
 
+@on_few_families
 def test_backup_and_restore(tiny: Tiny, tmp_path: Path) -> None:
     """`BackupAndRestore`: a run that ended in its third epoch goes on with it."""
 
@@ -97,6 +108,7 @@ print(run.epoch)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_goes_on(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="exit -9"):
         run_python(_TRAIN, tmp_path, "yes")
@@ -107,6 +119,7 @@ def test_a_killed_process_goes_on(tmp_path: Path) -> None:
         assert_close(list(after.values()), weights(whole))
 
 
+@on_few_families
 def test_early_stopping(tiny: Tiny) -> None:
     """`EarlyStopping`: it stops, and brings the best weights back."""
     model = tiny.compiled()
@@ -118,6 +131,7 @@ def test_early_stopping(tiny: Tiny) -> None:
     assert_close(weights(model), trained(tiny, 1)[1])
 
 
+@on_few_families
 def test_tensorboard(tiny: Tiny, tmp_path: Path) -> None:
     """`TensorBoard`: the losses of the epochs stand in its file."""
     model = tiny.compiled()
@@ -131,6 +145,7 @@ def test_tensorboard(tiny: Tiny, tmp_path: Path) -> None:
     assert found == pytest.approx(losses, rel=1e-6)
 
 
+@on_few_families
 def test_learning_rates(tiny: Tiny) -> None:
     """`LearningRateScheduler`: an epoch at rate 0 changes nothing, the next one is a step."""
     model = tiny.compiled()

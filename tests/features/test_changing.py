@@ -12,7 +12,15 @@ import pytest
 
 import tfzoo
 from tests.benchmarks.tables.int8 import load
-from tests.features.families import FAMILIES, Tiny, assert_close, learning, trained, weights
+from tests.features.families import (
+    FAMILIES,
+    Tiny,
+    assert_close,
+    learning,
+    on_few_families,
+    trained,
+    weights,
+)
 from tfzoo.layers.linear import Linear
 from tfzoo.variables import named_layers, slots
 
@@ -43,6 +51,7 @@ def test_freezing_by_name(tiny: Tiny, tmp_path: Path) -> None:
     assert learning(model) == everything
 
 
+@on_few_families
 def test_int8(tiny: Tiny, tmp_path: Path) -> None:
     """int8: `quantize` shrinks the model, and its files bring the same outputs back."""
     model = tiny.load()
@@ -66,6 +75,7 @@ def test_int8(tiny: Tiny, tmp_path: Path) -> None:
         model.save_pretrained(tmp_path / "refused")
 
 
+@on_few_families
 def test_recomputed_activations(tiny: Tiny) -> None:
     """Gradient checkpointing: under `keras.RematScope("activations")` the steps are the same."""
     with keras.RematScope(mode="activations"):

@@ -16,6 +16,7 @@ from tests.features.families import (
     Tiny,
     assert_close,
     main_shape,
+    on_few_families,
     trainable,
     trained,
     weights,
@@ -65,6 +66,26 @@ def test_sample_weights(tiny: Tiny, loss: str | None) -> None:
     assert_close(trainable(model), before, 0)
 
 
+def test_sample_weights_beside_labels_in_the_inputs() -> None:
+    head = FAMILIES[0]
+    model, weights = head.compiled(), np.array([2.0, 0.0], "float32")
+    batch = tf.data.Dataset.from_tensors((head.case.make_inputs(), None, weights))
+    logits = head.output(model).astype("float64")
+    each = np.log(np.exp(logits).sum(-1)) - logits[[0, 1], head.labels()]
+    assert model.evaluate(batch, verbose=0) == pytest.approx((weights * each).mean(), rel=1e-5)
+
+
+def test_losses_of_layers_come_on_top() -> None:
+    head = FAMILIES[0]
+    plain, punished = head.compiled(), head.compiled()
+    bias = punished.classifier.bias
+    bias.regularizer = keras.regularizers.L2(0.5)
+    own, both = (model.evaluate(head.batches(), verbose=0) for model in (plain, punished))
+    extra = 0.5 * float(np.square(bias).sum())
+    assert extra > 0
+    assert both == pytest.approx(own + extra, rel=1e-5)
+
+
 @_PARTIAL
 @pytest.mark.parametrize("head", [tiny for tiny in FAMILIES if tiny.tells_classes], ids=NAMES)
 def test_class_weights(head: Tiny) -> None:
@@ -92,6 +113,7 @@ def _in_graph(tiny: Tiny) -> tuple[float, int, list[np.ndarray]]:
     return losses[0], int(model.optimizer.iterations), weights(model)
 
 
+@on_few_families
 def test_run_eagerly(tiny: Tiny) -> None:
     """`run_eagerly=True`: the same steps as in a graph."""
     loss, _, after = _in_graph(tiny)
@@ -100,6 +122,7 @@ def test_run_eagerly(tiny: Tiny) -> None:
     assert_close(eager_after, after, 1e-3)
 
 
+@on_few_families
 def test_steps_per_execution(tiny: Tiny) -> None:
     """`steps_per_execution`: three steps, two at a time, are three steps."""
     _, steps, after = _in_graph(tiny)
@@ -107,6 +130,7 @@ def test_steps_per_execution(tiny: Tiny) -> None:
     assert_close(after, trained(tiny, 3)[1], 1e-3)
 
 
+@pytest.mark.slow
 def test_jit_compile(tiny: Tiny) -> None:
     """`jit_compile=True`: the same steps as without."""
     model = tiny.compiled(eager=False, jit_compile=True)

@@ -6,9 +6,19 @@ import keras
 import numpy as np
 import pytest
 
-from tests.features.families import RATE, SLOW, Tiny, assert_close, trainable, trained, weights
+from tests.features.families import (
+    RATE,
+    SLOW,
+    Tiny,
+    assert_close,
+    on_few_families,
+    trainable,
+    trained,
+    weights,
+)
 
 
+@on_few_families
 def test_gradient_accumulation(tiny: Tiny) -> None:
     """Gradient accumulation: two batches make one step of their mean gradient."""
     optimizer = keras.optimizers.SGD(RATE, gradient_accumulation_steps=2)
@@ -22,6 +32,7 @@ def test_gradient_accumulation(tiny: Tiny) -> None:
     assert_close(trainable(model), trainable(once))
 
 
+@on_few_families
 def test_moving_average_of_the_weights(tiny: Tiny) -> None:
     """EMA: `fit` ends with the moving average of the weights."""
     model = tiny.compiled(keras.optimizers.SGD(RATE, use_ema=True, ema_momentum=0.5))
@@ -35,6 +46,7 @@ def test_moving_average_of_the_weights(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.slow
 def test_mixed_precision(tiny: Tiny, policy: str) -> None:
     """`mixed_float16` and `mixed_bfloat16`: float32 weights learn, near the losses of float32."""
     model = tiny.load(dtype=policy)

@@ -18,7 +18,13 @@ from tfzoo.layers.linear import Linear, chain
 from tfzoo.layers.mlp import MLP
 from tfzoo.layers.norm import LayerNorm
 from tfzoo.layers.patch_embedding import PatchEmbedding
-from tfzoo.layers.positions import nearest_indices, resize_grid_nearest, resize_rows_nearest
+from tfzoo.layers.positions import (
+    bicubic_weights,
+    nearest_indices,
+    resize_grid_bicubic,
+    resize_grid_nearest,
+    resize_rows_nearest,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -76,8 +82,9 @@ def test_chain_is_both_layers(rows: int) -> None:
     np.testing.assert_allclose(chain(x, first, second), second(first(x)), atol=1e-5)
 
 
-def test_attention_by_hand() -> None:
-    q, k, v = normal(2, 3, 5, 4), normal(2, 3, 7, 4), normal(2, 3, 7, 4)
+@pytest.mark.parametrize("keys", [7, 2])  # fewer than the width of 4, too
+def test_attention_by_hand(keys: int) -> None:
+    q, k, v = normal(2, 3, 5, 4), normal(2, 3, keys, 4), normal(2, 3, keys, 4)
     scores = np.einsum("bhnk,bhmk->bhnm", q, k) / 2.0
     maps = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
     context, found = attend(*map(ops.convert_to_tensor, (q, k, v)))
@@ -160,6 +167,31 @@ def test_tables_are_resized_by_rows_and_by_grid() -> None:
         np.testing.assert_array_equal(
             dynamic(*map(tf.constant, size)), resize_grid_nearest(table, *size)
         )
+
+
+def test_bicubic_weights_are_those_of_pytorch() -> None:
+    """Keys's kernel with a = -0.75, worked out for distances of 1/4, 3/4, 5/4 and 7/4."""
+    far, near, middle, edge = -0.03515625, 0.87890625, 0.26171875, -0.10546875
+    rows = [
+        [far + middle + near, edge, 0, 0],  # what lies outside counts for the border
+        [edge + near, middle, far, 0],
+        [far + middle, near, edge, 0],
+        [edge, near, middle, far],
+    ]
+    expected = [*rows, *(row[::-1] for row in rows[::-1])]  # the same from the other end
+    np.testing.assert_allclose(bicubic_weights(4, 8), expected, atol=1e-7)
+    symbolic = tf.function(lambda n: bicubic_weights(4, n))
+    np.testing.assert_allclose(symbolic(tf.constant(8)), expected, atol=1e-7)
+
+
+def test_grids_are_resized_by_rows_and_by_columns() -> None:
+    """To 1 x 2 of 2 x 2 places: the mean of the rows, and both columns as they are."""
+    table = normal(4, 3)
+    assert resize_grid_bicubic(table, 2, 2) is table
+    mean = (table[:2] + table[2:]) / 2
+    np.testing.assert_allclose(resize_grid_bicubic(table, 1, 2), mean, atol=1e-6)
+    mean = (table[::2] + table[1::2]) / 2
+    np.testing.assert_allclose(resize_grid_bicubic(table, 2, 1), mean, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_float16", "bfloat16"])

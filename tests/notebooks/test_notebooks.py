@@ -87,6 +87,7 @@ def test_it_says_which_line_to_change(path: Path) -> None:
     assert re.search(r"\*\*To (use|start from) .*, change the (first|next) line\*\*", everything)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_it_runs(path: Path, tmp_path: Path) -> None:
     started = time.monotonic()
@@ -107,6 +108,7 @@ def test_it_runs(path: Path, tmp_path: Path) -> None:
         assert [text for text in warnings if expected not in text] == []
 
 
+@pytest.mark.slow
 def test_a_failing_cell_and_the_network_are_noticed(tmp_path: Path) -> None:
     code = """
 import socket

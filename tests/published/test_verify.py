@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.published_checkpoints import WRITERS
 from tfzoo.cli import main
+from tfzoo.hub import HubError
 from tfzoo.published import answer as rows
 from tfzoo.published.answer import Answer, Number, Sources, answers_of, compare
 from tfzoo.published.inputs import INPUTS
@@ -136,6 +137,30 @@ def test_what_cannot_be_computed(
     assert "1 failed" in printed.out
 
 
+def test_one_that_fails_beside_one_that_agrees(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(load: Any, inputs: Any) -> Any:
+        raise ValueError("no weights")
+
+    numbers = (Number("x", [1.0]),)
+    right = Answer("", "one", lambda load, inputs: {"x": np.ones(1)}, numbers)
+    made = (right, Answer("", "another", fail, numbers))
+    monkeypatch.setattr(rows, "answers_of", lambda family: made)
+    assert main(["verify", "--published", "lxmert"]) == 1
+    printed = capsys.readouterr()
+    assert "one: agrees\n" in printed.out
+    assert "another: failed\n  no weights\n" in printed.out
+    assert "0 of 2 known answers differ, 1 could not be computed" in printed.err
+
+
+def test_the_revision_of_a_row_is_loaded(tmp_path: Path) -> None:
+    answer = Answer("org/model", "one", lambda load, inputs: {}, (), revision="v2")
+    sources = Sources(where={"cache_dir": tmp_path, "local_files_only": True})
+    with pytest.raises(HubError, match="'org/model' at revision 'v2' is not in the cache"):
+        sources.load(answer, "TimesformerConfig")
+
+
 def test_inputs_that_have_to_be_given(
     stand_ins: Sources, known: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,6 +205,7 @@ def test_wrong_usage(given: list[str], message: str, capsys: pytest.CaptureFixtu
         ((1.0, 2.0), np.s_[0], (1, 2), True),
         ((1.0, 2.00011), np.s_[0], None, True),
         ((1.0, 2.001), np.s_[0], None, False),
+        ((1.00015, 2.0), np.s_[0], None, True),  # by 1e-4 and by 1e-4 of the number
         ((1.0, 2.0), np.s_[0], (2, 2), False),
         ((1.0, 2.0, 3.0), np.s_[0, :3], None, False),
         (1.0, np.s_[0, 5], None, False),

@@ -61,6 +61,7 @@ def test_blind_answers_are_the_most_frequent(folder: Path) -> None:
     assert data.blind_answers(split, texts) == ["no", "blue", None], "ties by the alphabet"
 
 
+@pytest.mark.slow
 def test_a_few_steps(folder: Path, tmp_path: Path) -> None:
     split = data.questions("train", folder)
     tokenizer = recipe.new_tokenizer(split.texts)

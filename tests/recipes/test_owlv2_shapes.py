@@ -87,6 +87,7 @@ def test_batches(processor) -> None:
     assert real.max() < 1
 
 
+@pytest.mark.slow
 def test_a_few_steps(processor, tmp_path) -> None:
     keras.utils.set_random_seed(0)
     model = recipe.new_model(len(processor.tokenizer))
@@ -113,6 +114,7 @@ print(hashlib.sha256(weights).hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights() -> None:
     one, again = (run_python(_SHORT).split()[-1] for _ in range(2))
     assert one == again

@@ -73,6 +73,7 @@ def test_attention_begins_at_its_own_place() -> None:
     assert (np.abs(across.argmax(-1) - np.arange(96)) <= 1).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_bytes_train(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = perceiver_bytes.new_model()
@@ -108,6 +109,7 @@ def test_the_field_leads_from_one_frame_to_the_other() -> None:
         assert np.abs(moved - first[rows, columns]).mean() < max(0.4 * still, 3)
 
 
+@pytest.mark.slow
 def test_flow_trains(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     use_test_photos(monkeypatch, perceiver_flow)
     one, other = (first_batches(perceiver_flow.batches(3, size=2)) for _ in range(2))
@@ -126,6 +128,7 @@ def test_flow_trains(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 # ---- digits
+@pytest.mark.slow
 def test_digits_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (20, 8, 8, 3), np.uint8), np.arange(20) % 10

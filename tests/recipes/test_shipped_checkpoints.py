@@ -97,6 +97,7 @@ CHECKS: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.slow
 def test_a_shipped_checkpoint_keeps_its_promise(name: str) -> None:
     CHECKS[name](SHIPPED[name])
 

@@ -95,6 +95,7 @@ def test_the_loss_has_a_gradient_where_spans_do_not_meet() -> None:
     np.testing.assert_allclose(values, [0.0, 1.3, 1.5], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_few_steps(processor, tmp_path) -> None:
     keras.utils.set_random_seed(0)
     model = recipe.new_model(len(processor.tokenizer), 0)

@@ -94,6 +94,7 @@ def test_clips_are_what_the_processor_makes_of_them(processor) -> None:
     np.testing.assert_allclose(recipe.to_inputs(clip[None])["pixel_values"], made, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_few_steps(processor, tmp_path) -> None:
     keras.utils.set_random_seed(0)
     model = recipe.new_model(len(processor.tokenizer), seed=0)

@@ -123,6 +123,7 @@ def of_texts(names: set[str]) -> set[str]:
     return {name for name in names if name.startswith(("text_model.", "text_projection."))}
 
 
+@pytest.mark.slow
 def test_training_finds_the_labels_and_leaves_the_texts(
     folder: Path,
     checkpoint: Path,

@@ -6,14 +6,21 @@ A family's test module subclasses them, which is all that it takes::
         cases = CASES
         default_counts = {"TFTimesformerModel": (247, 121_258_752)}
 
+A check of numbers, weights or gradients runs on every case. One that the options do not change is
+marked `@for_each_class` or `@for_one_case`: it runs on the first case of each class or of the
+family. Those that need a fresh process are in `tests/families/test_fresh_processes.py`.
+
 The expected numbers are the reference's, recorded by `tests/support/record.py`; the parity tests
 (`tests/support/parity_checks.py`) make them anew.
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 from collections import UserDict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,9 +29,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfzoo
 from tests.support.cases import Case
 from tests.support.compare import assert_same, flatten
-from tests.support.processes import run_python
 from tests.support.shapes import shapes_only
 from tfzoo.variables import slots
 from weights_convert.checkpoint import open_checkpoint
@@ -33,41 +40,44 @@ from weights_convert.rules import checkpoint_names, family_map
 
 LEARNING_RATE = 0.05  # of the recorded step, as in tests/support/reference.py
 
-_RELOAD = """
-import sys, numpy as np, keras, tfzoo
-root, *names = sys.argv[1:]
-for i, name in enumerate(names):
-    folder = f"{root}/{i}"
-    inputs = dict(np.load(folder + "/inputs.npz"))
-    again = tfzoo.load_model(folder + "/m.keras")
-    cls = getattr(tfzoo, name)
-    whole = keras.models.load_model(folder + "/m.keras")
-    assert type(whole) is type(again) is cls and type(whole.config) is cls.config_class
-    bare = cls(whole.config)
-    bare.load_weights(folder + "/m.weights.h5")
-    for k, model in enumerate((whole, again, bare)):
-        np.save(f"{folder}/reloaded{k}.npy", np.asarray(model(inputs)[model.main_output]))
-"""
 
-_SERVE = """
-import sys
-sys.modules["keras"] = sys.modules["tfzoo"] = None  # neither may be imported
-import numpy as np, tensorflow as tf
-for folder in sys.argv[1:]:
-    signature = tf.saved_model.load(folder + "/saved").signatures["serving_default"]
-    for copies in (1, 3):
-        inputs = np.load(folder + "/inputs.npz")
-        tensors = {k: tf.constant(np.concatenate([v] * copies)) for k, v in inputs.items()}
-        outputs = signature(**tensors)
-        np.savez(f"{folder}/served{copies}.npz", **{k: v.numpy() for k, v in outputs.items()})
-"""
+def first_of_each_class(cases: Sequence[Case]) -> list[Case]:
+    """The first case of each model class."""
+    return list({case.model: case for case in reversed(cases)}.values())[::-1]
+
+
+def runs_on(choose: Callable[[Sequence[Case]], Sequence[Case]]) -> Callable:
+    """The check runs on the cases that `choose` takes; see `tests/conftest.py`."""
+
+    def marked(check: Callable) -> Callable:
+        check.choose_cases = choose
+        return check
+
+    return marked
+
+
+for_each_class = runs_on(first_of_each_class)
+for_one_case = runs_on(lambda cases: cases[:1])
+with_a_loss = runs_on(lambda cases: [case for case in cases if case.has_loss])
+with_labels = runs_on(lambda cases: first_of_each_class([c for c in cases if c.labels]))
+
+
+def checks_of(family: str) -> type[FamilyChecks]:
+    """The class of a family's checks."""
+    module = importlib.import_module(f"tests.families.test_{family}")
+    (found,) = (
+        cls
+        for _, cls in inspect.getmembers(module, inspect.isclass)
+        if issubclass(cls, FamilyChecks) and cls is not FamilyChecks
+    )
+    return found
 
 
 class FamilyChecks:
     """Subclass it and set what the class attributes ask for.
 
     Attributes:
-        cases: The family's cases; each check runs on each of them.
+        cases: The family's cases.
         default_counts: (tensors, parameters) of each class with its default config.
     """
 
@@ -79,17 +89,36 @@ class FamilyChecks:
         """The recorded checkpoint in tfzoo, for checks that change it: the others take `shared`."""
         return case.load()
 
+    @staticmethod
+    def repeated(case: Case, main_output: np.ndarray, copies: int) -> np.ndarray:
+        """The main output for inputs that are repeated; other than here where rows are compared."""
+        return np.concatenate([main_output] * copies)
+
     # ---- numbers
     def test_every_output_equals_the_reference(self, case: Case, shared: Any) -> None:
         outputs = shared(**case.make_inputs(), **case.all_flags)
         assert_same(outputs, case.recorded("outputs"), what="eager")
 
-    @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-    def test_graph_equals_the_reference(self, case: Case, shared: Any, jit_compile: bool) -> None:
+    @for_each_class
+    def test_graph_equals_the_reference(self, case: Case, shared: Any) -> None:
+        self.check_graph(case, shared)
+
+    @for_one_case
+    def test_xla_equals_the_reference(self, case: Case, shared: Any) -> None:
+        self.check_graph(case, shared, jit_compile=True)
+
+    @pytest.mark.slow
+    def test_xla_equals_the_reference_in_every_case(self, case: Case, shared: Any) -> None:
+        self.check_graph(case, shared, jit_compile=True)
+
+    @staticmethod
+    def check_graph(case: Case, model: Any, jit_compile: bool = False) -> None:
+        """Compare what a graph gives, compiled by XLA where asked."""
         inputs = {k: tf.constant(v) for k, v in case.make_inputs().items()}
-        call = tf.function(lambda x: shared(x, **case.all_flags), jit_compile=jit_compile)
+        call = tf.function(lambda x: model(x, **case.all_flags), jit_compile=jit_compile)
         assert_same(call(inputs), case.recorded("outputs"), what="graph")
 
+    @for_each_class
     def test_functional_model_equals_the_reference(self, case: Case, shared: Any) -> None:
         inputs = case.make_inputs(with_labels=False)
         symbols = {
@@ -99,6 +128,7 @@ class FamilyChecks:
         expected = {"": case.recorded("outputs")[shared.main_output]}
         assert_same(np.asarray(wrapped(inputs)), expected)
 
+    @for_each_class
     def test_predict_equals_the_reference(self, case: Case, shared: Any) -> None:
         inputs = case.make_inputs(with_labels=False)
         if case.has_equal_batches:
@@ -110,6 +140,7 @@ class FamilyChecks:
         assert_same(outputs[shared.main_output], {"": expected})
 
     # ---- inputs and outputs
+    @for_each_class
     def test_all_input_forms_agree(self, case: Case, shared: Any) -> None:
         inputs = case.make_inputs()
         ordered = [inputs.get(name) for name in shared._table.order]
@@ -122,6 +153,7 @@ class FamilyChecks:
         if len(inputs) == 1:
             assert_same(shared(ordered[0]), expected, bound=0)
 
+    @for_each_class
     def test_tuples_follow_the_documented_order(self, case: Case, shared: Any) -> None:
         outputs = shared(**case.make_inputs(), **case.all_flags)
         plain = shared(**case.make_inputs(), **case.all_flags, return_dict=False)
@@ -129,6 +161,7 @@ class FamilyChecks:
         assert list(outputs) == [n for n in outputs.field_names() if n in outputs]
         assert_same(flatten(plain), flatten(outputs.to_tuple()), bound=0)
 
+    @for_each_class
     def test_config_flags_are_defaults(self, case: Case, model: Any) -> None:
         for name, value in case.flags.items():
             setattr(model.config, name, value)
@@ -136,6 +169,7 @@ class FamilyChecks:
         model.config.return_dict = False
         assert type(model(**case.make_inputs())) is tuple
 
+    @for_each_class
     def test_wrong_inputs_are_refused(self, case: Case, shared: Any) -> None:
         inputs = case.make_inputs()
         row = shared.inputs_table[0]
@@ -169,52 +203,18 @@ class FamilyChecks:
         assert saved["architectures"] == [case.torch_class]
         assert _holds(saved, {k: v for k, v in case.config.items() if k != "num_labels"})
 
-    def test_default_size_counts(self, case: Case) -> None:
-        if case.model not in self.default_counts:
-            return
-        tensors, parameters = self.default_counts[case.model]
-        with shapes_only():
-            model = case.tf_class(case.tf_class.config_class())
-        entries = save_plan(slots(model), family_map(model.base_model_type))
-        assert len(entries) == tensors
-        assert sum(int(np.prod(entry.shape)) for entry in entries) == parameters
-
-    # ---- files
-    def test_files_reload_in_a_fresh_process(self, tmp_path: Path) -> None:
-        for i, case in enumerate(self.cases):  # one process for all: each costs seconds
-            folder, model = tmp_path / str(i), case.load()
-            folder.mkdir()
-            np.savez(folder / "inputs.npz", **case.make_inputs(with_labels=False))
-            model.save(folder / "m.keras")
-            model.save_weights(folder / "m.weights.h5")
-        run_python(_RELOAD, tmp_path, *(case.model for case in self.cases))
-        for i, case in enumerate(self.cases):
-            expected = {"": case.recorded("outputs")[case.tf_class.main_output]}
-            for k in range(3):
-                assert_same(np.load(tmp_path / f"{i}/reloaded{k}.npy"), expected, what=case.name)
-
-    def test_saved_model_runs_with_tensorflow_alone(self, tmp_path: Path) -> None:
-        for i, case in enumerate(self.cases):
-            folder = tmp_path / str(i)
-            case.load().export(folder / "saved", verbose=False)
-            np.savez(folder / "inputs.npz", **case.make_inputs(with_labels=False))
-        run_python(_SERVE, *(tmp_path / str(i) for i in range(len(self.cases))))
-        for i, case in enumerate(self.cases):
-            expected = case.recorded("outputs")[case.tf_class.main_output]
-            for copies in (1, 3):
-                with np.load(tmp_path / f"{i}/served{copies}.npz") as served:
-                    have = served[case.tf_class.main_output]
-                assert_same(have, {"": self.repeated(case, expected, copies)}, what=case.name)
-
-    @staticmethod
-    def repeated(case: Case, main_output: np.ndarray, copies: int) -> np.ndarray:
-        """The main output for inputs that are repeated; other than here where rows are compared."""
-        return np.concatenate([main_output] * copies)
+    def test_default_size_counts(self) -> None:
+        for name, counts in self.default_counts.items():
+            cls = getattr(tfzoo, name)
+            with shapes_only():
+                model = cls(cls.config_class())
+            entries = save_plan(slots(model), family_map(model.base_model_type))
+            parameters = sum(int(np.prod(entry.shape)) for entry in entries)
+            assert (len(entries), parameters) == counts, name
 
     # ---- training
+    @with_a_loss
     def test_one_fit_step_equals_the_reference(self, case: Case, model: Any) -> None:
-        if not case.has_loss:
-            return
         places, family = slots(model), family_map(model.base_model_type)
         entries = save_plan(places, family)
         before = {e.name: places[e.path].variable.numpy() for e in entries}
@@ -236,14 +236,13 @@ class FamilyChecks:
             error = np.abs(changes[name] - change).max()
             assert error <= 1e-4 * largest, f"{name}: step off by {error / largest:.1e}"
 
+    @with_labels
     def test_labels_inside_or_as_y_agree(self, case: Case) -> None:
-        if case.labels is None:
-            return
         inputs, plain = case.make_inputs(), case.make_inputs(with_labels=False)
         losses = []
         for batch in (inputs, (plain, inputs[case.tf_class.labels_input])):
             model = case.load()
-            model.compile(keras.optimizers.SGD(0.1), jit_compile=False)  # XLA: the step above
+            model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)  # a graph: the step above
             one_batch = tf.data.Dataset.from_tensors(batch)
             losses.append(model.fit(one_batch, epochs=2, shuffle=False, verbose=0).history["loss"])
         assert losses[0] == pytest.approx(losses[1], rel=1e-6)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import pytest
 
 import tfzoo
 from tests.support.lxmert_checkpoint import write_lxmert_checkpoint
@@ -19,7 +20,7 @@ from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.auto import model_class_for
 from tfzoo.commands.export import processor_for
 
-__all__ = ["FORMATS", "SERVED", "Head", "export_head", "load_head"]
+__all__ = ["FORMATS", "HEADS", "SERVED", "Head", "export_head", "load_head"]
 
 #: Formats of files that this Keras writes: older ones have no exporter to LiteRT.
 FORMATS = ("onnx", "litert") if find_spec("keras.src.export.litert") else ("onnx",)
@@ -77,6 +78,14 @@ SERVED: dict[str, Head] = {
     "lxmert": Head(write_lxmert_checkpoint),
     "tvp": Head(write_tvp_checkpoint),
 }
+
+#: Parameters of a test that exports heads: a photo, clip, text and features, the others slow.
+HEADS = [
+    name
+    if name in ("timesformer", "owlv2", "perceiver_masked_lm", "lxmert")
+    else pytest.param(name, marks=pytest.mark.slow)
+    for name in SERVED
+]
 
 
 def load_head(name: str, folder: Path) -> tuple[Any, Any]:

@@ -39,6 +39,15 @@ def test_rows_sum_to_one() -> None:
     np.testing.assert_allclose(joint.sum(-1), 1, rtol=1e-12)
 
 
+def test_later_layers_look_at_earlier_ones() -> None:
+    """Token 1 takes token 2 in the first layer, and token 0 takes token 1 in the second."""
+    first, second = np.eye(3), np.eye(3)
+    first[1], second[0] = [0, 0, 1], [0, 1, 0]
+    flow = rollout_joint([maps[None, None] for maps in (first, second)])
+    expected = [[1 / 2, 1 / 4, 1 / 4], [0, 1 / 2, 1 / 2], [0, 0, 1]]
+    np.testing.assert_allclose(flow[0], expected, rtol=1e-12)
+
+
 def test_divided_rollout_is_a_product_of_matrices() -> None:
     """Against whole matrices (1 + S T, 1 + S T), written one number after the other."""
     time_maps, space_maps = random_maps()

@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report, code = args.report, 0
         if report is None:
             report = Path(folder) / "report.xml"
-            command = [sys.executable, "-m", "pytest", "-q", str(FOLDER)]
+            command = [sys.executable, "-m", "pytest", "-q", str(FOLDER), "-m", "not network"]
             command += [f"--junitxml={report}", f"--ignore={FOLDER / 'test_documentation.py'}"]
             code = subprocess.run(
                 command, env=worker_env(ROOT, 2), cwd=ROOT, check=False

@@ -1,0 +1,1 @@
+"""Small deliberate faults, and whether the tests notice them: `python -m tests.planted_faults`."""

@@ -1,0 +1,7 @@
+"""Every planted fault."""
+
+from __future__ import annotations
+
+from tests.planted_faults import models, rooms
+
+FAULTS = (*models.FAULTS, *rooms.FAULTS)
