@@ -104,7 +104,13 @@ def room_of(module: str) -> str:
     return ".".join(module.split(".")[: 3 if module.startswith("tfzoo.models.") else 2])
 
 
-@pytest.mark.parametrize("room", sorted(set(map(room_of, MODULES))))
+@pytest.mark.parametrize(
+    "room",
+    [
+        pytest.param(room, marks=[pytest.mark.slow] if room == "tfzoo.export" else [])
+        for room in sorted(set(map(room_of, MODULES)))
+    ],
+)
 def test_examples_in_docstrings_run(
     room: str, playground: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def test_export_for_a_server(
     assert (folder / WARMUP_FILE).is_file()
 
 
+@pytest.mark.slow
 def test_labels_come_from_a_file_or_the_line(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -58,6 +59,7 @@ def test_labels_come_from_a_file_or_the_line(
         assert sorted(label.decode() for label in found) == sorted(wanted)
 
 
+@pytest.mark.slow
 def test_versions_are_kept(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "clips"
     assert main(["export", str(tiny), str(folder)]) == 0
@@ -90,6 +92,7 @@ def test_wrong_usage(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.slow
 def test_other_formats(
     format: str, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +110,7 @@ def test_other_formats(
     assert os.listdir(tmp_path) == [target.name]
 
 
+@pytest.mark.slow
 def test_text_shows_the_differences(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

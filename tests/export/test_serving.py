@@ -322,6 +322,7 @@ def test_options_keep_their_order() -> None:
     assert ServingOptions.names()[:3] == ("labels", "queries", "top_k")
 
 
+@pytest.mark.slow
 def test_default_examples_fit_every_head() -> None:
     from tests.support.classes import model_families
     from tests.support.signatures import smallest_case

@@ -11,6 +11,7 @@ import tfzoo
 from recipes.camera_motion import LABELS, MIRRORED, REVERSED, balanced_clips, make_clip, photos
 from tfzoo.io import read_video
 
+pytestmark = pytest.mark.slow
 VIDEOS = Path(__file__).resolve().parents[1] / "data" / "videos"
 CLIPS = 700
 

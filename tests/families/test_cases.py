@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,27 +80,31 @@ def test_every_test_elsewhere_exists(family: str) -> None:
         assert name in [node.name for node in body if hasattr(node, "name")], proof
 
 
-def scaled() -> Iterator[tuple[Any, str]]:
-    """The options that scale fresh weights, each with a case of its family."""
-    for family in NAMES:
-        module = cases_of(family)
-        for option in module.ELSEWHERE:
-            if option.split(".")[-1] in SCALES:
-                yield module.CASES[0], option
+SCALED = [
+    (family, option)
+    for family in NAMES
+    for option in cases_of(family).ELSEWHERE
+    if option.split(".")[-1] in SCALES
+]
 
 
-@pytest.mark.parametrize(("case", "option"), list(scaled()), ids=lambda x: getattr(x, "name", x))
-def test_fresh_weights_follow_the_config(case: Any, option: str) -> None:
-    def fresh(factor: float) -> dict[str, np.ndarray]:
-        keras.utils.set_random_seed(0)
-        config = case.tf_class.config_class(**case.config)
+@cache
+def fresh_weights(family: str, option: str | None = None) -> dict[str, np.ndarray]:
+    """The weights of the family's first case from a seed, with an option of the config doubled."""
+    case = cases_of(family).CASES[0]
+    config = case.tf_class.config_class(**case.config)
+    if option:
         *outer, name = option.split(".")
         part = getattr(config, outer[0]) if outer else config
-        setattr(part, name, factor * getattr(part, name))
-        places = slots(case.tf_class(config))
-        return {path: np.asarray(slot.variable) for path, slot in places.items()}
+        setattr(part, name, 2 * getattr(part, name))
+    keras.utils.set_random_seed(0)
+    places = slots(case.tf_class(config))
+    return {path: np.asarray(slot.variable) for path, slot in places.items()}
 
-    once, twice = fresh(1.0), fresh(2.0)
+
+@pytest.mark.parametrize(("family", "option"), SCALED)
+def test_fresh_weights_follow_the_config(family: str, option: str) -> None:
+    once, twice = fresh_weights(family), fresh_weights(family, option)
     changed = [path for path in once if not np.array_equal(once[path], twice[path])]
     assert bool(changed) == (option not in NO_EFFECT)
     for path in changed:

@@ -53,6 +53,7 @@ def test_batch_norm_learns_its_statistics() -> None:
     assert np.abs(norm.moving_mean - before).max() > 0
 
 
+@pytest.mark.slow
 def test_masked_bytes_are_learnt() -> None:
     model, inputs = BY_NAME["masked_lm"].load(), BY_NAME["masked_lm"].make_inputs()
     model.compile(keras.optimizers.Adam(3e-3))

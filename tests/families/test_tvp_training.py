@@ -201,6 +201,7 @@ def test_dropout_acts_in_training_only() -> None:
     assert np.abs(one - two).max() > 0
 
 
+@pytest.mark.slow
 def test_videos_sentences_and_spans(tmp_path: Path) -> None:
     """Files of videos through the processor, as a set that Keras asks for one batch at a time."""
     folder = write_tvp_checkpoint(tmp_path / "checkpoint")

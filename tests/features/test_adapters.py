@@ -38,6 +38,7 @@ def adapted(tiny: Tiny, steps: int = 3) -> Any:
     return model
 
 
+@on_few_families
 def test_adapters_alone_learn(tiny: Tiny) -> None:
     """LoRA: `enable_lora` changes nothing at first, then the adapters alone learn."""
     model = tiny.load()

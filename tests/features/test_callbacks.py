@@ -47,6 +47,7 @@ def test_checkpoints_of_whole_models(tiny: Tiny, tmp_path: Path) -> None:
     assert_close(weights(again), weights(model))
 
 
+@on_few_families
 def test_checkpoints_of_weights(tiny: Tiny, tmp_path: Path) -> None:
     """`ModelCheckpoint` (`.weights.h5`): a fresh model takes the best weights."""
     model, path = tiny.compiled(), tmp_path / "best.weights.h5"

@@ -26,19 +26,17 @@ class Fault:
     tests: str
     slow: bool = False
 
-    def plant(self, root: Path) -> str:
-        """Plant it in the tree at `root`; returns the file's text of before.
+    def planted(self, root: Path) -> str:
+        """The file's text with the fault in it, in the tree at `root`.
 
         Raises:
             ValueError: `old` does not stand in the file exactly once, or nothing would change.
         """
-        path = root / self.file
-        before = path.read_text(encoding="utf-8")
-        count = before.count(self.old)
+        text = (root / self.file).read_text(encoding="utf-8")
+        count = text.count(self.old)
         if count != 1 or self.old == self.new:
             raise ValueError(
                 f"{self.name}: expected its text once in {self.file}, found it {count} times: "
                 f"{self.old!r}. Update the fault in tests/planted_faults."
             )
-        path.write_text(before.replace(self.old, self.new), encoding="utf-8")
-        return before
+        return text.replace(self.old, self.new)

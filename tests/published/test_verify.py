@@ -87,6 +87,7 @@ def test_rows_compute_what_they_compare(family: str, answer: Answer, stand_ins: 
             assert len(number.shape) == whole.ndim
 
 
+@pytest.mark.slow
 def test_all_agree(stand_ins: Sources, known: Any, capsys: pytest.CaptureFixture[str]) -> None:
     known()
     assert main(["verify", *options(stand_ins)]) == 0
@@ -114,6 +115,7 @@ def test_one_that_differs(
     assert np.subtract(number["expected"], number["got"]) == pytest.approx(0.01, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_published_numbers_are_not_the_stand_ins(
     stand_ins: Sources, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,6 +163,7 @@ def test_the_revision_of_a_row_is_loaded(tmp_path: Path) -> None:
         sources.load(answer, "TimesformerConfig")
 
 
+@pytest.mark.slow
 def test_inputs_that_have_to_be_given(
     stand_ins: Sources, known: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

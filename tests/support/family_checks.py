@@ -248,6 +248,7 @@ class FamilyChecks:
         assert losses[0] == pytest.approx(losses[1], rel=1e-6)
         assert losses[0][0] != losses[0][1]
 
+    @for_each_class
     @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
     def test_reduced_precision_stays_near(self, case: Case, policy: str) -> None:
         model = case.load(dtype=policy)

@@ -148,6 +148,7 @@ def test_archives_past_four_gigabytes_have_wide_fields(tmp_path):
     ],
     ids=["many", "marks", "dictionaries", "deep", "deep id", "lists", "circles", "deep name"],
 )
+@pytest.mark.slow
 def test_bombs_end_soon_and_take_little(body, tmp_path):
     raw = archive(b"\x80\x02" + body + b".", {})
     start = time.perf_counter()
