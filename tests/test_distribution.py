@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.features.families import FAMILIES
-from tests.support.distributed import EPOCHS, KILLED_IN
+from tests.support.distributed import EPOCHS, KILLED_IN, WORKERS
 from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.slow
@@ -86,7 +86,7 @@ def test_two_devices_of_one_process(what: str, devices: dict[str, list[float]]) 
     assert devices[f"two {what}"] == pytest.approx(devices[f"one {what}"], rel=CLOSE)
 
 
-@pytest.mark.parametrize("what", [*NAMES, f"{NAMES[0]} evaluated"])
+@pytest.mark.parametrize("what", [*WORKERS, f"{NAMES[0]} evaluated"])
 def test_two_workers(
     what: str, devices: dict[str, list[float]], workers: list[dict[str, list[float]]]
 ) -> None:

@@ -72,7 +72,7 @@ def test_a_few_steps(folder: Path, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = recipe.new_model(len(tokenizer), ANSWERS)
     before = [keras.ops.convert_to_numpy(w) for w in model.trainable_weights]
-    history = recipe.train(model, encoded, 0, steps=2, size=4, jit_compile=False)
+    history = recipe.train(model, encoded, 0, steps=2, size=4, run_eagerly=True)
     trains(model, history, before)
     assert recipe.save(tmp_path, model, tokenizer) <= 1_500_000
     assert recipe.evaluate(model, encoded, size=3).shape == (8,)

@@ -79,7 +79,7 @@ def test_bytes_train(tmp_path: Path) -> None:
     model = perceiver_bytes.new_model()
     before = values(model)
     lines = [2 * SENTENCE]
-    history = perceiver_bytes.train(model, lines, 0, steps=2, size=4, jit_compile=False)
+    history = perceiver_bytes.train(model, lines, 0, steps=2, size=4, run_eagerly=True)
     trains(model, history, before)
     tokenizer = tfzoo.PerceiverTokenizer(model_max_length=96)
     assert perceiver_bytes.save(tmp_path, model, tokenizer) <= 1_500_000
@@ -120,7 +120,7 @@ def test_flow_trains(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = perceiver_flow.new_model(0)
     before = values(model)
-    history = perceiver_flow.train(model, 0, steps=2, size=2, jit_compile=False)
+    history = perceiver_flow.train(model, 0, steps=2, size=2, run_eagerly=True)
     trains(model, history, before)
     assert perceiver_flow.save(tmp_path, model) <= 1_500_000
     figures = perceiver_flow.evaluate(model, pairs=4)
@@ -140,7 +140,7 @@ def test_digits_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = perceiver_digits.new_model()
     before = values(model)
-    history = perceiver_digits.train(model, processor, 0, steps=2, size=4, jit_compile=False)
+    history = perceiver_digits.train(model, processor, 0, steps=2, size=4, run_eagerly=True)
     trains(model, history, before)
     assert perceiver_digits.save(tmp_path, model, processor) <= 1_500_000
     assert 0 <= perceiver_digits.evaluate(model, processor) <= 1

@@ -100,7 +100,7 @@ def test_a_few_steps(processor, tmp_path) -> None:
     keras.utils.set_random_seed(0)
     model = recipe.new_model(len(processor.tokenizer), 0)
     before = [keras.ops.convert_to_numpy(w) for w in model.trainable_weights]
-    history = recipe.train(model, processor, 0, steps=2, size=2, jit_compile=False)
+    history = recipe.train(model, processor, 0, steps=2, size=2, run_eagerly=True)
     trains(model, history, before)
     assert recipe.save(tmp_path, model, processor) <= 1_500_000
     figures = recipe.evaluate(model, processor, clips=3)
