@@ -24,7 +24,6 @@ import tensorflow as tf
 
 from tfzoo.losses import IGNORE_INDEX
 
-WORKERS = ("timesformer", "owlv2", "tvp")  # plain labels, boxes, running statistics
 EPOCHS, STEPS = 4, 3  # of the longer run
 WORKERS = ("timesformer", "owlv2", "tvp")  # plain labels, boxes, running statistics
 KILLED_IN, KILLED_AT = 2, 1  # epoch and step, from 0
