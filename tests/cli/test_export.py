@@ -122,6 +122,7 @@ def test_text_shows_the_differences(
     assert lines[2].startswith("  logits: differs by ")
 
 
+@pytest.mark.slow
 def test_operations_in_the_way_are_named(
     tiny: Path,
     tmp_path: Path,
@@ -147,6 +148,7 @@ def test_operations_in_the_way_are_named(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_names_come_from_the_checkpoint(tiny: Path, tmp_path: Path) -> None:
     assert main(["export", str(tiny), str(tmp_path / "clips"), "--no-warmup"]) == 0
     _, outputs = read_signatures(tmp_path / "clips" / "1")["classify_frames"]

@@ -317,6 +317,7 @@ def test_damaged_weights(
     assert "outputs are not finite" in fails(capsys, *args)
 
 
+@pytest.mark.slow
 def test_process_keeps_stderr_clean(owl: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tfzoo.cli", "predict", PHOTO, "--model", owl]
     command += ["--labels", *LABELS, "--draw", tmp_path / "out.png"]

@@ -257,6 +257,7 @@ def test_damaged_weights(tvp: Path, spoilt: Path, capsys: pytest.CaptureFixture[
     assert "outputs are not finite" in message
 
 
+@pytest.mark.slow
 def test_process_keeps_stderr_clean(tvp: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tfzoo.cli", "predict", NASA, "--model", tvp, *ASKED]
     command += ["--draw", tmp_path / "out.png"]

@@ -108,6 +108,7 @@ def test_one_label_is_certain(xclip: Path, capsys: pytest.CaptureFixture[str]) -
     assert result["predictions"] == [{"label": "a cat", "score": 1.0, "index": 0}]
 
 
+@pytest.mark.slow
 def test_process_with_labels_keeps_stderr_clean(xclip: Path) -> None:
     command = [sys.executable, "-m", "tfzoo.cli", "predict", VIDEO, "--model", xclip, "--labels"]
     result = subprocess.run(
@@ -263,6 +264,7 @@ def test_convert_two_towers_to_weights(xclip: Path, tmp_path: Path) -> None:
     assert_same_tensors(tmp_path / "back", xclip)
 
 
+@pytest.mark.slow
 def test_convert_two_towers_to_saved_model(xclip: Path, tmp_path: Path) -> None:
     import tensorflow as tf
 

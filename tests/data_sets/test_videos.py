@@ -279,7 +279,7 @@ def test_fit_takes_it_as_it_is(folder: Path) -> None:
     training, validation = dataset(
         folder, validation_split=0.25, subset="both", seed=0, augment=ClipAugmentation(flip=0.5)
     )
-    model.compile(keras.optimizers.SGD(1e-3), metrics=["accuracy"])
+    model.compile(keras.optimizers.SGD(1e-3), metrics=["accuracy"], run_eagerly=True)
     history = model.fit(
         training, validation_data=validation, epochs=2, shuffle=False, verbose=0
     ).history

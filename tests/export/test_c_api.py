@@ -89,6 +89,7 @@ print(json.dumps([[[label.decode() for label in row] for row in labels],
 """
 
 
+@pytest.mark.slow
 def test_a_process_with_tensorflow_alone(saved: Callable[[str], Path]) -> None:
     folders = saved("perceiver_conv"), saved("perceiver_masked_lm")
     labels, texts = json.loads(run_python(_BARE, PHOTO, *folders).strip().splitlines()[-1])
@@ -102,6 +103,7 @@ def test_a_process_with_tensorflow_alone(saved: Callable[[str], Path]) -> None:
     fill.close()
 
 
+@pytest.mark.slow
 def test_saved_model_cli_runs_it(saved: Callable[[str], Path], tmp_path: Path) -> None:
     folder = saved("perceiver_masked_lm")
     program = "from tensorflow.python.tools.saved_model_cli import main; main()"

@@ -232,7 +232,7 @@ def difference(name: str, files: np.ndarray) -> np.ndarray:
 def test_photos_come_out_as_on_the_host(
     name: str, record_property: Callable[[str, Any], None]
 ) -> None:
-    found = difference(name, read(*PHOTOS))
+    found = difference(name, read(*PHOTOS[:5]))
     record_property("largest", float(found.max()))
     record_property("mean", float(found.mean()))
     assert found.max() <= BOUNDS.get(name.partition("_")[0], 2.5e-7)

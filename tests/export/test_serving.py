@@ -83,6 +83,7 @@ def test_version_is_complete(model: Any, family: Any, tmp_path: Path) -> None:
     assert mode == (tmp_path / "clips").stat().st_mode & 0o777, "readable as any new folder"
 
 
+@pytest.mark.slow
 def test_tensorflow_alone_runs_it(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

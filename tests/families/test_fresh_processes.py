@@ -1,7 +1,7 @@
 """What a model writes for other processes: Keras's files and SavedModels, of every family.
 
-One process reads all of them, for each costs seconds. By default a class of each family; the others
-are slow.
+One process reads all of them, for each costs seconds. By default a class of each family, of two
+families where graphs are traced; the others are slow.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from tests.support.processes import run_python
 from tfzoo.registry import families
 
 CLASSES = {family.name: first_of_each_class(checks_of(family.name).cases) for family in families()}
-CHOSEN = [
-    pytest.param({name: cases[:1] for name, cases in CLASSES.items()}, id="a_class_of_each"),
-    pytest.param(
-        {name: cases[1:] for name, cases in CLASSES.items()}, id="others", marks=pytest.mark.slow
-    ),
-]
+
+
+def first_of(*names: str) -> pytest.MarkDecorator:
+    """The test runs on a class of each of these families, and slowly on all other classes."""
+    first = {name: CLASSES[name][:1] for name in names}
+    others = {name: cases[name in names :] for name, cases in CLASSES.items()}
+    slow = pytest.param(others, id="others", marks=pytest.mark.slow)
+    return pytest.mark.parametrize("chosen", [pytest.param(first, id="first"), slow])
+
 
 _RELOAD = """
 import sys, numpy as np, keras, tfzoo
@@ -55,7 +58,7 @@ for folder in sys.argv[1:]:
 """
 
 
-@pytest.mark.parametrize("chosen", CHOSEN)
+@first_of(*CLASSES)
 def test_files_reload(chosen: dict[str, list[Case]], tmp_path: Path) -> None:
     cases = [case for of_family in chosen.values() for case in of_family]
     for i, case in enumerate(cases):
@@ -71,7 +74,7 @@ def test_files_reload(chosen: dict[str, list[Case]], tmp_path: Path) -> None:
             assert_same(np.load(tmp_path / f"{i}/reloaded{k}.npy"), expected, what=case.name)
 
 
-@pytest.mark.parametrize("chosen", CHOSEN)
+@first_of("timesformer", "tvp")
 def test_saved_models_run_with_tensorflow_alone(
     chosen: dict[str, list[Case]], tmp_path: Path
 ) -> None:

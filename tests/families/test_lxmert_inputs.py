@@ -118,7 +118,9 @@ def symbols(inputs: dict[str, np.ndarray]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("form", ["dict", "list", "keywords"])
+@pytest.mark.parametrize(
+    "form", ["dict", *(pytest.param(form, marks=pytest.mark.slow) for form in ("list", "keywords"))]
+)
 def test_functional_models(model: Any, inputs: dict[str, np.ndarray], form: str) -> None:
     given = only(inputs, *ORDER[:6])
     places = symbols(given)
@@ -141,6 +143,7 @@ def test_functional_models(model: Any, inputs: dict[str, np.ndarray], form: str)
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
 def test_functional_models_train(inputs: dict[str, np.ndarray]) -> None:
+    keras.utils.set_random_seed(0)
     base = tfzoo.TFLxmertMainLayer.from_pretrained(BY_NAME["model"].folder)
     assert isinstance(base, keras.layers.Layer)
     places = symbols(inputs)

@@ -63,6 +63,7 @@ def test_videos_decoded_in_parts_are_those_decoded_at_once(
     np.testing.assert_allclose(pictures / 255, decoded.frames.clip(0, 1), atol=0.5 / 255 + 1e-6)
 
 
+@pytest.mark.slow
 def test_the_encoder_runs_once_and_chunks_do_not_pile_up(
     multimodal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,7 +160,7 @@ def test_videos_do_not_mix() -> None:
     assert np.abs(tower(moved[:4]).pooler_output[0] - first[0]).max() > 1e-3  # messages arrive
 
 
-@pytest.mark.parametrize("size", [(24, 24), (8, 8), (19, 33)])
+@pytest.mark.parametrize("size", [(8, 8), (19, 33)])
 def test_interpolated_positions(size: tuple[int, int]) -> None:
     model, inputs = PAIRS.load(), texts(np.random.default_rng(0), 2)
     pixels = clips(np.random.default_rng(1), 1, 8, 3, *size)["pixel_values"]
@@ -361,7 +361,7 @@ def test_fit_needs_no_labels() -> None:
     model, inputs = PAIRS.load(), PAIRS.make_inputs()
     accuracy = keras.metrics.SparseCategoricalAccuracy(name="found")
     model.compile(keras.optimizers.SGD(0.3), metrics=[accuracy], run_eagerly=True)
-    history = model.fit(inputs, batch_size=3, epochs=20, verbose=0).history
+    history = model.fit(inputs, batch_size=3, epochs=8, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
     assert history["found"][-1] == 1.0
     results = model.evaluate(inputs, batch_size=3, verbose=0, return_dict=True)

@@ -76,6 +76,7 @@ def test_every_family_has_rows_and_every_row_a_stand_in() -> None:
     assert len({answer.name for _, answer in ALL}) == len(ALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "answer"), ALL, ids=lambda value: getattr(value, "name", value))
 def test_rows_compute_what_they_compare(family: str, answer: Answer, stand_ins: Sources) -> None:
     outputs = stand_ins.outputs(answer)

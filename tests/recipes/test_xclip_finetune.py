@@ -157,6 +157,7 @@ def test_training_finds_the_labels_and_leaves_the_texts(
         assert classifier.rank(inputs)[0][0][0] == name.replace("_", " ")
 
 
+@pytest.mark.slow
 def test_texts_train_where_that_is_wanted(
     folder: Path, checkpoint: Path, tmp_path: Path, compiles_with: Callable[..., None]
 ) -> None:

@@ -218,7 +218,8 @@ class FamilyChecks:
         places, family = slots(model), family_map(model.base_model_type)
         entries = save_plan(places, family)
         before = {e.name: places[e.path].variable.numpy() for e in entries}
-        model.compile(keras.optimizers.SGD(LEARNING_RATE))
+        in_graph = case in first_of_each_class(self.cases)  # as users train; tracing takes seconds
+        model.compile(keras.optimizers.SGD(LEARNING_RATE), run_eagerly=not in_graph)
         one_batch = tf.data.Dataset.from_tensors(case.make_inputs())
         history = model.fit(one_batch, shuffle=False, verbose=0).history
         expected_loss = float(case.recorded("outputs")["loss"].mean())
@@ -249,7 +250,10 @@ class FamilyChecks:
         assert losses[0][0] != losses[0][1]
 
     @for_each_class
-    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
+    @pytest.mark.parametrize(
+        "policy",
+        ["mixed_float16", "bfloat16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)],
+    )
     def test_reduced_precision_stays_near(self, case: Case, policy: str) -> None:
         model = case.load(dtype=policy)
         outputs = flatten(model(**case.make_inputs()), lambda t: np.asarray(t, "float32"))

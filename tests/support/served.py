@@ -79,10 +79,10 @@ SERVED: dict[str, Head] = {
     "tvp": Head(write_tvp_checkpoint),
 }
 
-#: Parameters of a test that exports heads: a photo, clip, text and features, the others slow.
+#: Parameters of a test that exports heads: boxes, texts and labels, the others slow.
 HEADS = [
     name
-    if name in ("timesformer", "owlv2", "perceiver_masked_lm", "lxmert")
+    if name in ("owlv2", "perceiver_masked_lm", "perceiver_conv")
     else pytest.param(name, marks=pytest.mark.slow)
     for name in SERVED
 ]

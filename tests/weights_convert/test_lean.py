@@ -118,7 +118,7 @@ def test_no_random_value_is_computed_for_what_a_checkpoint_fills(
             return _call(self, shape, *args, **kwargs)
 
         monkeypatch.setattr(initializer, "__call__", draw)
-    for case in importlib.import_module(f"tests.families.{family}_cases").CASES[:2]:
+    for case in importlib.import_module(f"tests.families.{family}_cases").CASES[:1]:
         config = case.load().config
         assert drawn == [], case.name
         case.tf_class(config)

@@ -24,7 +24,7 @@ OPTIONS = {"threshold": 0.05, "iou_threshold": 0.2, "max_detections": 20}
 KINDS = ["Owlv2", "OwlViT"]
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=["Owlv2", pytest.param("OwlViT", marks=pytest.mark.slow)])
 def loaded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, Any]:
