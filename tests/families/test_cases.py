@@ -102,6 +102,7 @@ def fresh_weights(family: str, option: str | None = None) -> dict[str, np.ndarra
     return {path: np.asarray(slot.variable) for path, slot in places.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "option"), SCALED)
 def test_fresh_weights_follow_the_config(family: str, option: str) -> None:
     once, twice = fresh_weights(family), fresh_weights(family, option)

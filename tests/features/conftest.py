@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.features.families import FAMILIES, FEW
+from tests.features.families import FAMILIES
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `tiny` gets a tiny head of each family."""
     if "tiny" not in metafunc.fixturenames:
         return
-    few = getattr(metafunc.function, "on_few_families", False)
-    metafunc.parametrize(
-        "tiny",
-        [
-            pytest.param(tiny, marks=[pytest.mark.slow] if few and tiny.name not in FEW else [])
-            for tiny in FAMILIES
-        ],
-        ids=lambda tiny: tiny.name,
-    )
+    marks = [pytest.mark.slow] if hasattr(metafunc.function, "on_one_family") else []
+    first, *others = FAMILIES
+    tinies = [first, *(pytest.param(tiny, marks=marks) for tiny in others)]
+    metafunc.parametrize("tiny", tinies, ids=lambda tiny: tiny.name)

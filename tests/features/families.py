@@ -23,21 +23,19 @@ from tfzoo.variables import slots
 
 __all__ = [
     "FAMILIES",
-    "FEW",
     "RATE",
     "SLOW",
     "Tiny",
     "assert_close",
     "learning",
     "main_shape",
-    "on_few_families",
+    "on_one_family",
     "trainable",
     "trained",
     "weights",
 ]
 
 RATE = 0.01
-FEW = ("timesformer", "tvp")  # a plain transformer, and one with running statistics
 SLOW = 0.003  # at which the loss of every head falls
 
 
@@ -96,9 +94,9 @@ class Tiny:
         return keras.ops.convert_to_numpy(keras.ops.cast(found, "float32"))
 
 
-def on_few_families(test: Callable) -> Callable:
-    """The test takes seconds on each family: on all but those of `FEW` it is slow."""
-    test.on_few_families = True
+def on_one_family(test: Callable) -> Callable:
+    """The test takes seconds on each family: on all but the first it is slow."""
+    test.on_one_family = True
     return test
 
 

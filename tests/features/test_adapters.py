@@ -18,7 +18,7 @@ from tests.features.families import (
     Tiny,
     assert_close,
     learning,
-    on_few_families,
+    on_one_family,
     weights,
 )
 from tfzoo.variables import slots
@@ -38,7 +38,7 @@ def adapted(tiny: Tiny, steps: int = 3) -> Any:
     return model
 
 
-@on_few_families
+@on_one_family
 def test_adapters_alone_learn(tiny: Tiny) -> None:
     """LoRA: `enable_lora` changes nothing at first, then the adapters alone learn."""
     model = tiny.load()
@@ -60,7 +60,7 @@ def test_adapters_alone_learn(tiny: Tiny) -> None:
     assert (tiny.output(model) != output).any()
 
 
-@on_few_families
+@on_one_family
 def test_adapters_are_saved_apart(tiny: Tiny, tmp_path: Path) -> None:
     """LoRA, saved apart: `save_adapters` and `load_adapters` bring the same outputs back."""
     model = adapted(tiny)
@@ -72,7 +72,7 @@ def test_adapters_are_saved_apart(tiny: Tiny, tmp_path: Path) -> None:
     assert size < sum(array.nbytes for array in weights(model))
 
 
-@on_few_families
+@on_one_family
 def test_adapters_are_merged(tiny: Tiny, tmp_path: Path) -> None:
     """LoRA, merged: `merge_lora` computes the same, and PyTorch's checkpoint holds it."""
     model = adapted(tiny)
@@ -88,7 +88,7 @@ def test_adapters_are_merged(tiny: Tiny, tmp_path: Path) -> None:
     assert_close([tiny.output(again)], [expected])
 
 
-@on_few_families
+@on_one_family
 def test_adapters_in_keras_files(tiny: Tiny, tmp_path: Path) -> None:
     """LoRA, in Keras's files: training goes on from both formats."""
     model = adapted(tiny)

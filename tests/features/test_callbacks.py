@@ -16,7 +16,7 @@ from tests.features.families import (
     RATE,
     Tiny,
     assert_close,
-    on_few_families,
+    on_one_family,
     trainable,
     trained,
     weights,
@@ -35,7 +35,7 @@ def fit(tiny: Tiny, model: Any, epochs: int, *callbacks: Any, **how: Any) -> Any
     return model.fit(tiny.batches(), epochs=epochs, **how)
 
 
-@on_few_families
+@on_one_family
 def test_checkpoints_of_whole_models(tiny: Tiny, tmp_path: Path) -> None:
     """`ModelCheckpoint` (`.keras`): training goes on from it as if it had never ended."""
     model, path = tiny.compiled(adam()), tmp_path / "{epoch}.keras"
@@ -47,7 +47,7 @@ def test_checkpoints_of_whole_models(tiny: Tiny, tmp_path: Path) -> None:
     assert_close(weights(again), weights(model))
 
 
-@on_few_families
+@on_one_family
 def test_checkpoints_of_weights(tiny: Tiny, tmp_path: Path) -> None:
     """`ModelCheckpoint` (`.weights.h5`): a fresh model takes the best weights."""
     model, path = tiny.compiled(), tmp_path / "best.weights.h5"
@@ -74,7 +74,7 @@ class _Kill(keras.callbacks.Callback):
             raise _Killed
 
 
-@on_few_families
+@on_one_family
 def test_backup_and_restore(tiny: Tiny, tmp_path: Path) -> None:
     """`BackupAndRestore`: a run that ended in its third epoch goes on with it."""
 
@@ -120,7 +120,7 @@ def test_a_killed_process_goes_on(tmp_path: Path) -> None:
         assert_close(list(after.values()), weights(whole))
 
 
-@on_few_families
+@on_one_family
 def test_early_stopping(tiny: Tiny) -> None:
     """`EarlyStopping`: it stops, and brings the best weights back."""
     model = tiny.compiled()
@@ -132,7 +132,7 @@ def test_early_stopping(tiny: Tiny) -> None:
     assert_close(weights(model), trained(tiny, 1)[1])
 
 
-@on_few_families
+@on_one_family
 def test_tensorboard(tiny: Tiny, tmp_path: Path) -> None:
     """`TensorBoard`: the losses of the epochs stand in its file."""
     model = tiny.compiled()
@@ -146,7 +146,7 @@ def test_tensorboard(tiny: Tiny, tmp_path: Path) -> None:
     assert found == pytest.approx(losses, rel=1e-6)
 
 
-@on_few_families
+@on_one_family
 def test_learning_rates(tiny: Tiny) -> None:
     """`LearningRateScheduler`: an epoch at rate 0 changes nothing, the next one is a step."""
     model = tiny.compiled()

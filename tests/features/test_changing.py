@@ -17,7 +17,7 @@ from tests.features.families import (
     Tiny,
     assert_close,
     learning,
-    on_few_families,
+    on_one_family,
     trained,
     weights,
 )
@@ -51,7 +51,7 @@ def test_freezing_by_name(tiny: Tiny, tmp_path: Path) -> None:
     assert learning(model) == everything
 
 
-@on_few_families
+@on_one_family
 def test_int8(tiny: Tiny, tmp_path: Path) -> None:
     """int8: `quantize` shrinks the model, and its files bring the same outputs back."""
     model = tiny.load()
@@ -75,7 +75,7 @@ def test_int8(tiny: Tiny, tmp_path: Path) -> None:
         model.save_pretrained(tmp_path / "refused")
 
 
-@on_few_families
+@on_one_family
 def test_recomputed_activations(tiny: Tiny) -> None:
     """Gradient checkpointing: under `keras.RematScope("activations")` the steps are the same."""
     with keras.RematScope(mode="activations"):

@@ -16,7 +16,7 @@ from tests.features.families import (
     Tiny,
     assert_close,
     main_shape,
-    on_few_families,
+    on_one_family,
     trainable,
     trained,
     weights,
@@ -113,7 +113,7 @@ def _in_graph(tiny: Tiny) -> tuple[float, int, list[np.ndarray]]:
     return losses[0], int(model.optimizer.iterations), weights(model)
 
 
-@on_few_families
+@on_one_family
 def test_run_eagerly(tiny: Tiny) -> None:
     """`run_eagerly=True`: the same steps as in a graph."""
     loss, _, after = _in_graph(tiny)
@@ -122,7 +122,7 @@ def test_run_eagerly(tiny: Tiny) -> None:
     assert_close(eager_after, after, 1e-3)
 
 
-@on_few_families
+@on_one_family
 def test_steps_per_execution(tiny: Tiny) -> None:
     """`steps_per_execution`: three steps, two at a time, are three steps."""
     _, steps, after = _in_graph(tiny)

@@ -11,14 +11,14 @@ from tests.features.families import (
     SLOW,
     Tiny,
     assert_close,
-    on_few_families,
+    on_one_family,
     trainable,
     trained,
     weights,
 )
 
 
-@on_few_families
+@on_one_family
 def test_gradient_accumulation(tiny: Tiny) -> None:
     """Gradient accumulation: two batches make one step of their mean gradient."""
     optimizer = keras.optimizers.SGD(RATE, gradient_accumulation_steps=2)
@@ -32,7 +32,7 @@ def test_gradient_accumulation(tiny: Tiny) -> None:
     assert_close(trainable(model), trainable(once))
 
 
-@on_few_families
+@on_one_family
 def test_moving_average_of_the_weights(tiny: Tiny) -> None:
     """EMA: `fit` ends with the moving average of the weights."""
     model = tiny.compiled(keras.optimizers.SGD(RATE, use_ema=True, ema_momentum=0.5))
