@@ -31,7 +31,7 @@ from tests.planted_faults.list import FAULTS
 ROOT = Path(__file__).parents[2]
 SKIPPED = shutil.ignore_patterns(".git", "__pycache__", "*.egg-info", "build", "dist", ".*_cache")
 SECONDS = 900  # after which a run is given up
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - .*)?$", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 _SLOW_TOO = ["-m", "not network and not tf_serving"]
 
 
