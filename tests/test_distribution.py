@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.features.families import FAMILIES
 from tests.support.distributed import EPOCHS, KILLED_IN, WORKERS
 from tests.support.processes import ROOT
+from tests.support.shared import made_once
 
 pytestmark = pytest.mark.slow
 
@@ -60,25 +62,37 @@ def said_by(process: subprocess.Popen, ends: bool = True) -> dict[str, list[floa
 
 
 @pytest.fixture(scope="module")
-def devices() -> dict[str, list[float]]:
+def devices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
     """One device, and two of one process."""
-    return said_by(start("devices"))
+    make = lambda folder: json.dumps(said_by(start("devices")))  # noqa: E731
+    return json.loads(made_once(tmp_path_factory, "devices", make))
 
 
-@pytest.fixture(scope="module")
-def backups(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the workers keep their backups."""
-    return tmp_path_factory.mktemp("backups")
-
-
-@pytest.fixture(scope="module")
-def workers(backups: Path) -> list[dict[str, list[float]]]:
-    """Two workers, the second of which is killed in the end."""
-    first, second = start_workers(str(backups), "kill")
+def killed_workers(folder: Path) -> str:
+    """Run two workers, the second of which is killed in the end; returns what they said."""
+    first, second = start_workers(str(folder), "kill")
     said = [said_by(second, ends=False)]
     assert second.returncode == -9
     first.kill()  # it waits for the other: whoever manages the workers starts both anew
-    return [said_by(first, ends=False), *said]
+    return json.dumps([str(folder), [said_by(first, ends=False), *said]])
+
+
+@pytest.fixture(scope="module")
+def backups_and_said(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """The folder of the workers' backups, and what the workers said."""
+    return json.loads(made_once(tmp_path_factory, "workers", killed_workers))
+
+
+@pytest.fixture(scope="module")
+def backups(backups_and_said: list[Any]) -> Path:
+    """Where the workers keep their backups."""
+    return Path(backups_and_said[0])
+
+
+@pytest.fixture(scope="module")
+def workers(backups_and_said: list[Any]) -> list[dict[str, list[float]]]:
+    """What two workers said, the second of which was killed in the end."""
+    return backups_and_said[1]
 
 
 @pytest.mark.parametrize("what", [*NAMES, *(f"{name} evaluated" for name in NAMES)])

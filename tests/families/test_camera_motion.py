@@ -13,7 +13,7 @@ from tfzoo.io import read_video
 
 pytestmark = pytest.mark.slow
 VIDEOS = Path(__file__).resolve().parents[1] / "data" / "videos"
-CLIPS = 700
+CLIPS = 350
 
 
 class Classifier:

@@ -20,10 +20,10 @@ from tfzoo.registry import families
 CLASSES = {family.name: first_of_each_class(checks_of(family.name).cases) for family in families()}
 
 
-def first_of(*names: str) -> pytest.MarkDecorator:
-    """The test runs on a class of each of these families, and slowly on all other classes."""
+def first_of(*names: str, more: int = 99) -> pytest.MarkDecorator:
+    """The test runs on a class of each of these families, and slowly on some more of each."""
     first = {name: CLASSES[name][:1] for name in names}
-    others = {name: cases[name in names :] for name, cases in CLASSES.items()}
+    others = {name: cases[name in names :][:more] for name, cases in CLASSES.items()}
     slow = pytest.param(others, id="others", marks=pytest.mark.slow)
     return pytest.mark.parametrize("chosen", [pytest.param(first, id="first"), slow])
 
@@ -74,7 +74,7 @@ def test_files_reload(chosen: dict[str, list[Case]], tmp_path: Path) -> None:
             assert_same(np.load(tmp_path / f"{i}/reloaded{k}.npy"), expected, what=case.name)
 
 
-@first_of("timesformer", "tvp")
+@first_of("timesformer", "tvp", more=2)
 def test_saved_models_run_with_tensorflow_alone(
     chosen: dict[str, list[Case]], tmp_path: Path
 ) -> None:

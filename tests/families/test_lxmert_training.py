@@ -302,7 +302,8 @@ def test_what_no_loss_reaches_is_left_out() -> None:
 def test_answers_are_learnt() -> None:
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(3)
-    fields = config(hidden_size=24, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+    dropout = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+    fields = config(hidden_size=24, l_layers=1, x_layers=1, **dropout)
     model = tfzoo.TFLxmertForQuestionAnswering(tfzoo.LxmertConfig(**fields))
     given = {k: np.concatenate([v, v]) for k, v in pairs(rng).items()}
     given["visual_feats"][3:] *= -1  # the answer is what the eyes see, not the text

@@ -108,7 +108,8 @@ class FamilyChecks:
         self.check_graph(case, shared, jit_compile=True)
 
     @pytest.mark.slow
-    def test_xla_equals_the_reference_in_every_case(self, case: Case, shared: Any) -> None:
+    @for_each_class
+    def test_xla_equals_the_reference_in_every_class(self, case: Case, shared: Any) -> None:
         self.check_graph(case, shared, jit_compile=True)
 
     @staticmethod
