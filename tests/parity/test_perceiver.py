@@ -12,7 +12,7 @@ from tests.families.perceiver_cases import CASES, ONE_HEAD, TEXT, TINY, VIDEO, i
 from tests.support import reference
 from tests.support.cases import FLAGS
 from tests.support.compare import assert_same, flatten
-from tests.support.parity_checks import ParityChecks
+from tests.support.parity_checks import RECORDED, ParityChecks
 from tests.support.reference import both
 
 torch = reference.torch
@@ -147,4 +147,4 @@ def test_multimodal_checkpoint_goes_back(tmp_path: Path) -> None:
     case.load().save_pretrained(tmp_path)
     oracle = reference.load_strictly(case.torch_class, tmp_path)
     outputs = reference.run(oracle, case.make_inputs(), **FLAGS)
-    assert_same(outputs, case.recorded("outputs"), bound=2e-6)
+    assert_same(outputs, case.recorded("outputs"), bound=RECORDED)

@@ -49,6 +49,9 @@ for folder, name, flags in json.loads(sys.argv[1]):
     print(folder, flush=True)
     check(folder, name, flags)
 """
+# Of the reference to what it gave when it was recorded: processors round differently, an Intel one
+# with AMX is 2.06e-6 off the AMD one that recorded Perceiver's convolutions.
+RECORDED = 4e-6
 
 
 class ParityChecks:
@@ -68,7 +71,7 @@ class ParityChecks:
     def test_recorded_answers_are_the_references(self, case: Case) -> None:
         oracle = reference.load_strictly(case.torch_class, case.folder)
         outputs = reference.run(oracle, case.make_inputs(), **case.all_flags)
-        assert_same(outputs, case.recorded("outputs"), bound=2e-6)
+        assert_same(outputs, case.recorded("outputs"), bound=RECORDED)
 
     def test_outputs_equal_with_fresh_weights(self, case: Case, tmp_path: Path) -> None:
         oracle = reference.make(case, seed=1)
@@ -83,7 +86,7 @@ class ParityChecks:
     def test_trained_checkpoint_goes_back_to_pytorch(self, case: Case, tmp_path: Path) -> None:
         model, inputs = case.load(), case.make_inputs()
         if case.has_loss:
-            model.compile("adam")
+            model.compile("adam", run_eagerly=True)
             model.fit(tf.data.Dataset.from_tensors(inputs), shuffle=False, epochs=2, verbose=0)
         model.save_pretrained(tmp_path)
         oracle = reference.load_strictly(case.torch_class, tmp_path)
