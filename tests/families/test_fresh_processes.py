@@ -20,7 +20,7 @@ from tfzoo.registry import families
 CLASSES = {family.name: first_of_each_class(checks_of(family.name).cases) for family in families()}
 
 
-def first_of(*names: str, more: int = 99) -> pytest.MarkDecorator:
+def first_of(*names: str, more: int | None = None) -> pytest.MarkDecorator:
     """The test runs on a class of each of these families, and slowly on some more of each."""
     first = {name: CLASSES[name][:1] for name in names}
     others = {name: cases[name in names :][:more] for name, cases in CLASSES.items()}

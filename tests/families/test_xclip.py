@@ -346,7 +346,7 @@ def test_dropout_and_stochastic_depth_act_in_training_only() -> None:
 
 @pytest.mark.parametrize("kind", ["attention", "projection"])
 def test_each_dropout_of_the_prompts_has_its_place(kind: str) -> None:
-    """One is of the attention maps and inside the MLP, the other behind the attention."""
+    """One is of the attention weights and inside the MLP, the other behind the attention."""
     layer = tiny(**{f"prompt_{kind}_dropout": 0.5}).prompts_generator.decoder[0]
     text, video = np.random.default_rng(0).normal(size=(2, 1, 8, 10)).astype("float32")
     inside = kind == "attention"

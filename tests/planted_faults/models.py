@@ -155,7 +155,7 @@ OWLV2 = (
 
 LXMERT = (
     Fault(
-        name="lxmert-objects-summed-not-meant",
+        name="lxmert-objects-summed-not-averaged",
         file="tfzoo/models/lxmert/layers.py",
         old="return self.dropout((features + places) * 0.5)",
         new="return self.dropout(features + places)",
