@@ -74,7 +74,7 @@ def test_files_reload(chosen: dict[str, list[Case]], tmp_path: Path) -> None:
             assert_same(np.load(tmp_path / f"{i}/reloaded{k}.npy"), expected, what=case.name)
 
 
-@first_of("timesformer", "tvp", more=2)
+@first_of("timesformer", "tvp", more=1)
 def test_saved_models_run_with_tensorflow_alone(
     chosen: dict[str, list[Case]], tmp_path: Path
 ) -> None:

@@ -80,7 +80,7 @@ def test_recomputed_activations(tiny: Tiny) -> None:
     """Gradient checkpointing: under `keras.RematScope("activations")` the steps are the same."""
     with keras.RematScope(mode="activations"):
         model = tiny.load()
-        tiny.compile(model, eager=False)
+        tiny.compile(model)
         model.fit(tiny.batches(), epochs=2, shuffle=False, verbose=0)
     assert_close(weights(model), trained(tiny, 2)[1], 1e-3)
 

@@ -50,7 +50,7 @@ def test_moving_average_of_the_weights(tiny: Tiny) -> None:
 def test_mixed_precision(tiny: Tiny, policy: str) -> None:
     """`mixed_float16` and `mixed_bfloat16`: float32 weights learn, near the losses of float32."""
     model = tiny.load(dtype=policy)
-    tiny.compile(model, keras.optimizers.SGD(SLOW), eager=False)
+    tiny.compile(model, keras.optimizers.SGD(SLOW))
     before = weights(model)
     if policy == "mixed_float16":
         assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)

@@ -30,7 +30,7 @@ def written(folder: Path, case: str, seed: int) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [case for case in CASES if case not in RECORDED])
 def test_files_of_the_old_classes_give_their_numbers(case: str, tmp_path: Path) -> None:
     expected = written(tmp_path, case, seed=5)
     assert {path.name for path in tmp_path.iterdir()} == {

@@ -1,4 +1,6 @@
-"""`verify` with PyTorch installed: every class, its outputs on random input beside the reference's.
+"""`verify` with PyTorch installed: every class, its outputs on random input beside PyTorch's.
+
+PyTorch runs in this process for the classes, and as for users, in one of its own, in the last two.
 
 The frames of TVP's down-padding prompter are left out: the reference fails on it, and the command
 says so.
@@ -6,28 +8,38 @@ says so.
 
 from __future__ import annotations
 
-import importlib
 import json
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.support.cases import Case
+from tests.support.family_checks import checks_of, first_of_each_class
+from tfzoo.registry import families
+from weights_convert import reference
 from weights_convert.__main__ import main
 
-FAMILIES = ("timesformer", "xclip", "owlv2", "lxmert", "perceiver", "tvp")
 CASES = [
-    case
-    for family in FAMILIES
-    for case in importlib.import_module(f"tests.families.{family}_cases").CASES
-    if "/down_" not in case.name
+    case for family in families() for case in first_of_each_class(checks_of(family.name).cases)
 ]
+
+
+def run_here(job: list[str], **_: Any) -> SimpleNamespace:
+    """Run the job that asks for PyTorch's outputs, without a process."""
+    return SimpleNamespace(returncode=reference.main(job[3:]))
 
 
 @pytest.mark.parametrize("checked", CASES, ids=lambda case: case.name)
 def test_outputs_are_the_references(
-    checked: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    checked: Case,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(subprocess, "run", run_here)
     target = tmp_path / "x.keras"
     assert main(["convert", str(checked.folder), str(target), "--to", "keras"]) == 0
     capsys.readouterr()
@@ -49,7 +61,7 @@ def test_the_checkpoint_may_come_second(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_failing_reference_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = CASES[-1].folder.parent / "down_add"
+    folder = CASES[-1].folder.parents[1] / "tvp" / "down_add"
     assert main(["verify", str(folder), str(folder)]) == 1
     assert "TvpForVideoGrounding of transformers fails on" in capsys.readouterr().err
     assert main(["verify", str(folder), str(folder), "--weights-only"]) == 0

@@ -5,10 +5,9 @@ A family's parity module subclasses them with its cases, like `family_checks.Fam
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -28,12 +27,14 @@ from tests.support.compare import flatten
 assert keras.backend.backend() != "tensorflow"
 to_numpy = keras.ops.convert_to_numpy
 
-def check(folder, name, flags):
+def check(folder, name, flags, trains):
     model = getattr(tfzoo, name).from_pretrained(folder)
     inputs = dict(np.load(folder + "/inputs.npz"))
     outputs = model(inputs, **{flag: True for flag in flags})
     np.savez(folder + "/outputs.npz", **flatten(outputs, to_numpy))
-    if model.labels_input is None and "loss" in outputs:
+    if not trains:  # as the others do, by the same code: compiling takes seconds
+        return
+    if model.labels_input is None:
         model.compile("sgd")
         assert np.isfinite(model.fit(inputs, verbose=0).history["loss"][0])
     if model.labels_input in inputs:
@@ -47,7 +48,7 @@ def check(folder, name, flags):
 
 for folder, name, flags in json.loads(sys.argv[1]):
     print(folder, flush=True)
-    check(folder, name, flags)
+    check(folder, name, flags, name == sys.argv[2])
 """
 # Of the reference to what it gave when it was recorded: processors round differently, an Intel one
 # with AMX is 2.06e-6 off the AMD one that recorded Perceiver's convolutions.
@@ -119,7 +120,8 @@ class ParityChecks:
             case.load().save_pretrained(folder)
             np.savez(folder / "inputs.npz", **case.make_inputs())
             jobs.append((str(folder), case.model, list(case.all_flags)))
-        run_python(_BACKEND, json.dumps(jobs), seconds=900, KERAS_BACKEND=backend)
+        trains = next(case.model for case in cases if case.has_loss)
+        run_python(_BACKEND, json.dumps(jobs), trains, seconds=900, KERAS_BACKEND=backend)
         for (folder, *_), case in zip(jobs, cases, strict=True):
             with np.load(f"{folder}/outputs.npz") as outputs:
                 assert_same(dict(outputs), case.recorded("outputs"), what=case.name)
@@ -141,18 +143,12 @@ def _check_full_size(
 ) -> None:
     model = case.tf_class.from_pretrained(folder / "torch")
     tensors = {name: tf.constant(value) for name, value in inputs.items()}
-    call = _closed(model, case.all_flags)
-    assert_same(call(tensors), expected, what="eager")
-    assert_same(tf.function(call)(tensors), expected, what="graph")
+    assert_same(model(tensors, **case.all_flags), expected, what="eager")
     model.export(folder / "saved", verbose=False)
     served = tf.saved_model.load(str(folder / "saved")).signatures["serving_default"](**tensors)
     main = case.tf_class.main_output
     assert_same(served[main], {"": expected[main]}, what="SavedModel")
     model.save_pretrained(folder / "back")
-    again = dataclasses.replace(case).tf_class.from_pretrained(folder / "back")
+    again = case.tf_class.from_pretrained(folder / "back")
     for path, slot in slots(model).items():
         assert np.array_equal(slot.variable, slots(again)[path].variable), path
-
-
-def _closed(model: Any, flags: Any) -> Any:
-    return lambda inputs: model(inputs, **flags)
