@@ -12,14 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.features.families import FAMILIES
-from tests.support.distributed import EPOCHS, KILLED_IN, WORKERS
+from tests.support.distributed import DEVICES, EPOCHS, KILLED_IN, WORKERS
 from tests.support.processes import ROOT
 from tests.support.shared import made_once
 
 pytestmark = pytest.mark.slow
 
-NAMES = [tiny.name for tiny in FAMILIES]
 CLOSE = 1e-4  # sums in another order, over two steps
 
 
@@ -95,12 +93,12 @@ def workers(backups_and_said: list[Any]) -> list[dict[str, list[float]]]:
     return backups_and_said[1]
 
 
-@pytest.mark.parametrize("what", [*NAMES, f"{NAMES[0]} evaluated"])
+@pytest.mark.parametrize("what", [*DEVICES, f"{WORKERS[0]} evaluated"])
 def test_two_devices_of_one_process(what: str, devices: dict[str, list[float]]) -> None:
     assert devices[f"two {what}"] == pytest.approx(devices[f"one {what}"], rel=CLOSE)
 
 
-@pytest.mark.parametrize("what", [*WORKERS, f"{NAMES[0]} evaluated"])
+@pytest.mark.parametrize("what", [*WORKERS, f"{WORKERS[0]} evaluated"])
 def test_two_workers(
     what: str, devices: dict[str, list[float]], workers: list[dict[str, list[float]]]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,6 +23,7 @@ from tests.support.cases import Case
 from tfzoo.variables import slots
 
 __all__ = [
+    "EVERY_FAMILY",
     "FAMILIES",
     "RATE",
     "SLOW",
@@ -35,6 +37,7 @@ __all__ = [
     "weights",
 ]
 
+EVERY_FAMILY = bool(os.environ.get("TFZOO_EVERY_FAMILY"))  # see conftest.py
 RATE = 0.01
 SLOW = 0.003  # at which the loss of every head falls
 
@@ -95,7 +98,7 @@ class Tiny:
 
 
 def on_one_family(test: Callable) -> Callable:
-    """The test takes seconds on each family: on all but the first it is slow."""
+    """The test takes seconds on each family, see conftest.py."""
     test.on_one_family = True
     return test
 

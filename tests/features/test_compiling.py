@@ -131,6 +131,7 @@ def test_steps_per_execution(tiny: Tiny) -> None:
 
 
 @pytest.mark.slow
+@on_one_family
 def test_jit_compile(tiny: Tiny) -> None:
     """`jit_compile=True`: the same steps as without."""
     model = tiny.compiled(eager=False, jit_compile=True)

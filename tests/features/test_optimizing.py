@@ -47,6 +47,7 @@ def test_moving_average_of_the_weights(tiny: Tiny) -> None:
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.slow
+@on_one_family
 def test_mixed_precision(tiny: Tiny, policy: str) -> None:
     """`mixed_float16` and `mixed_bfloat16`: float32 weights learn, near the losses of float32."""
     model = tiny.load(dtype=policy)

@@ -23,9 +23,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.losses import IGNORE_INDEX
+from tfzoo.registry import families
 
 EPOCHS, STEPS = 4, 3  # of the longer run
 WORKERS = ("timesformer", "owlv2", "tvp")  # plain labels, boxes, running statistics
+#: On two devices; boxes and running statistics have tests of their own there.
+DEVICES = ("timesformer", "xclip")
+if os.environ.get("TFZOO_EVERY_FAMILY"):
+    DEVICES = tuple(family.name for family in families())
 KILLED_IN, KILLED_AT = 2, 1  # epoch and step, from 0
 
 
@@ -77,11 +82,12 @@ def say(what: str, losses: list[Any]) -> None:
 
 
 def short_runs(strategy: Any, name: str) -> None:
-    """Two epochs of one step of each family, of workers those of `WORKERS`; the first evaluates."""
+    """Two epochs of one step of some families; the first evaluates."""
     from tests.features.families import FAMILIES
 
+    names = {"worker": WORKERS, "two": DEVICES, "one": (*WORKERS, *DEVICES)}[name]
     for tiny in FAMILIES:
-        if are_workers(strategy) and tiny.name not in WORKERS:
+        if tiny.name not in names:
             continue
         model, data = compiled(tiny, strategy), batches(tiny, 1)
         losses = model.fit(data, epochs=2, shuffle=False, verbose=0).history["loss"]

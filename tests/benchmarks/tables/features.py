@@ -87,7 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command = [sys.executable, "-m", "pytest", "-q", str(FOLDER), "-m", "not network"]
             command += [f"--junitxml={report}", f"--ignore={FOLDER / 'test_documentation.py'}"]
             code = subprocess.run(
-                command, env=worker_env(ROOT, 2), cwd=ROOT, check=False
+                command,
+                env={**worker_env(ROOT, 2), "TFZOO_EVERY_FAMILY": "1"},
+                cwd=ROOT,
+                check=False,
             ).returncode
         replace_table(PAGE, MARK, table(results(report)))
     return code
