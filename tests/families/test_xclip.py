@@ -359,15 +359,22 @@ def test_each_dropout_of_the_prompts_has_its_place(kind: str) -> None:
 
 def test_fit_needs_no_labels() -> None:
     model, inputs = PAIRS.load(), PAIRS.make_inputs()
-    accuracy = keras.metrics.SparseCategoricalAccuracy(name="found")
-    model.compile(keras.optimizers.SGD(0.3), metrics=[accuracy], run_eagerly=True)
-    history = model.fit(inputs, batch_size=3, epochs=20, verbose=0).history
-    assert history["loss"][-1] < history["loss"][0]
-    assert history["found"][-1] == 1.0
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    history = model.fit(inputs, batch_size=3, epochs=2, verbose=0).history
+    assert history["loss"][1] < history["loss"][0]
     results = model.evaluate(inputs, batch_size=3, verbose=0, return_dict=True)
     assert results["loss"] == pytest.approx(float(model(inputs, return_loss=True).loss), rel=1e-5)
     with pytest.raises(ValueError, match="trains on pairs of its inputs and takes no y"):
         model.fit(inputs, np.zeros(3), verbose=0)
+
+
+@pytest.mark.slow
+def test_pairs_are_learnt() -> None:
+    model, inputs = PAIRS.load(), PAIRS.make_inputs()
+    accuracy = keras.metrics.SparseCategoricalAccuracy(name="found")
+    model.compile(keras.optimizers.SGD(0.3), metrics=[accuracy], run_eagerly=True)
+    history = model.fit(inputs, batch_size=3, epochs=20, verbose=0).history
+    assert history["found"][-1] == 1.0
 
 
 def test_sample_weights_count_pairs() -> None:
