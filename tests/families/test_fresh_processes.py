@@ -1,7 +1,7 @@
 """What a model writes for other processes: Keras's files and SavedModels, of every family.
 
-One process reads all of them, for each costs seconds. By default a class of each family, of two
-families where graphs are traced; the others are slow.
+One process reads all of them, for each costs seconds. Keras's files: a class of each family, the
+others slowly. SavedModels: of two families, for tests/export/test_openvino.py has those of all.
 """
 
 from __future__ import annotations
@@ -18,16 +18,8 @@ from tests.support.processes import run_python
 from tfzoo.registry import families
 
 CLASSES = {family.name: first_of_each_class(checks_of(family.name).cases) for family in families()}
-
-
-def first_of(*names: str, more: int | None = None) -> pytest.MarkDecorator:
-    """The test runs on a class of each of these families, and slowly on some more of each."""
-    first = {name: CLASSES[name][:1] for name in names}
-    others = {name: cases[name in names :][:more] for name, cases in CLASSES.items()}
-    slow = pytest.param(others, id="others", marks=pytest.mark.slow)
-    return pytest.mark.parametrize("chosen", [pytest.param(first, id="first"), slow])
-
-
+FIRST = [cases[0] for cases in CLASSES.values()]
+OTHERS = [case for cases in CLASSES.values() for case in cases[1:]]
 _RELOAD = """
 import sys, numpy as np, keras, tfzoo
 root, *names = sys.argv[1:]
@@ -58,9 +50,10 @@ for folder in sys.argv[1:]:
 """
 
 
-@first_of(*CLASSES)
-def test_files_reload(chosen: dict[str, list[Case]], tmp_path: Path) -> None:
-    cases = [case for of_family in chosen.values() for case in of_family]
+@pytest.mark.parametrize(
+    "cases", [FIRST, pytest.param(OTHERS, marks=pytest.mark.slow)], ids=["first", "others"]
+)
+def test_files_reload(cases: list[Case], tmp_path: Path) -> None:
     for i, case in enumerate(cases):
         folder, model = tmp_path / str(i), case.load()
         folder.mkdir()
@@ -74,11 +67,8 @@ def test_files_reload(chosen: dict[str, list[Case]], tmp_path: Path) -> None:
             assert_same(np.load(tmp_path / f"{i}/reloaded{k}.npy"), expected, what=case.name)
 
 
-@first_of("timesformer", "tvp", more=1)
-def test_saved_models_run_with_tensorflow_alone(
-    chosen: dict[str, list[Case]], tmp_path: Path
-) -> None:
-    cases = [(name, case) for name, of_family in chosen.items() for case in of_family]
+def test_saved_models_run_with_tensorflow_alone(tmp_path: Path) -> None:
+    cases = [(name, CLASSES[name][0]) for name in ("timesformer", "tvp")]
     for i, (_, case) in enumerate(cases):
         folder = tmp_path / str(i)
         case.load().export(folder / "saved", verbose=False)
