@@ -1,7 +1,8 @@
 """What a model writes for other processes: Keras's files and SavedModels, of every family.
 
 One process reads all of them, for each costs seconds. Keras's files: a class of each family, the
-others slowly. SavedModels: of two families, for tests/export/test_openvino.py has those of all.
+others among the slow tests. SavedModels: of two families; tests/export/test_openvino.py
+has those of all.
 """
 
 from __future__ import annotations
