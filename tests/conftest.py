@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -23,6 +24,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if cases and "case" in metafunc.fixturenames:
         choose = getattr(metafunc.function, "choose_cases", list)
         metafunc.parametrize("case", choose(cases), ids=lambda case: case.name, scope="class")
+
+
+def pytest_collection_finish() -> None:
+    """The modules and thousands of tests stay: whenever garbage is collected, they are left out."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="class")
