@@ -114,6 +114,7 @@ def test_what_trains_is_set_in_all_sublayers() -> None:
 
 def test_garbage_is_collected_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keras does so for each variable that a layer drops; what waits for it is not much then."""
+    gc.unfreeze()  # tests/conftest.py has set aside what pytest collected
     layer, seen = keras.layers.Dense(2), []
     layer.build((1, 3))
     collect = gc.collect
@@ -124,6 +125,7 @@ def test_garbage_is_collected_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(seen) == 3, "does Keras still collect?"
     assert min(seen[:2]) > 10_000
     assert seen[2] == gc.get_freeze_count() == 0
+    gc.freeze()
 
 
 def test_outputs_are_trees_to_keras() -> None:

@@ -26,7 +26,7 @@ from tfzoo.losses import IGNORE_INDEX
 from tfzoo.registry import families
 
 EPOCHS, STEPS = 4, 3  # of the longer run
-WORKERS = ("timesformer", "owlv2", "tvp")  # plain labels, boxes, running statistics
+WORKERS = ("timesformer", "tvp")  # plain labels, running statistics
 #: On two devices; boxes and running statistics have tests of their own there.
 DEVICES = ("timesformer", "xclip")
 if os.environ.get("TFZOO_EVERY_FAMILY"):
