@@ -89,7 +89,7 @@ _SKIMAGE = (
 )
 _SKLEARN = ("china.jpg", "flower.jpg")
 _HELD_OUT = ("astronaut.jpg", "chelsea.jpg", "coffee.jpg", "rocket.jpg")
-_TEST_FOLDER = Path(__file__).resolve().parents[1] / "tests" / "data" / "photos"
+_TEST_FOLDER = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "photos"
 
 
 def photos(split: str) -> list[Image.Image]:
@@ -97,7 +97,7 @@ def photos(split: str) -> list[Image.Image]:
 
     Args:
         split: "train" (15 photos of scikit-image and scikit-learn) or "test" (four
-            held-out photos in tests/data/photos; none is used in training under any name).
+            held-out photos in tests/fixtures/photos; none is used in training under any name).
 
     Raises:
         ValueError: `split` is neither.

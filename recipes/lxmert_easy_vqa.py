@@ -39,7 +39,7 @@ from recipes.running import arguments, compile_for, fit, report, save, start
 from recipes.samples import write_demo, write_photo
 from recipes.small_vocabularies import write_word_pieces
 from tfzoo import LxmertConfig, LxmertTokenizerFast, TFLxmertForQuestionAnswering
-from tfzoo.preprocessing.lxmert_features import RegionFeatures, write_region_features
+from tfzoo.data.regions import RegionFeatures, write_region_features
 
 __all__ = ["Encoded", "evaluate", "main", "new_model", "new_tokenizer", "train", "write_sample"]
 

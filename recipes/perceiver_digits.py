@@ -48,7 +48,7 @@ __all__ = [
 SIZE, WIDTH, LATENTS, TEST = 16, 48, 16, 450
 STEPS, BATCH, PEAK_RATE = 6000, 64, 1.5e-3
 _MOVE = 2  # pixels, in training
-_TEST_FILE = Path(__file__).resolve().parents[1] / "tests" / "data" / "digits" / "held_out.csv.gz"
+_TEST_FILE = Path(__file__).resolve().parents[1] / "tests/fixtures/digits/held_out.csv.gz"
 
 
 def digits(split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """English prose that installed packages hold: paragraphs of their documentation.
 
 To learn from, the docstrings of numpy, scipy and scikit-learn (BSD licences), about 0.7 MB; to test
-with, paragraphs of the Python language reference (tests/data/prose), which share no author, no
+with, paragraphs of the Python language reference (tests/fixtures/prose), which share no author, no
 subject and no paragraph with them. A paragraph counts as prose if it is long, ends with a full
 stop and consists of words: formulas, code and tables do not.
 """
@@ -19,7 +19,7 @@ from recipes.packages import package_folder
 __all__ = ["baselines", "paragraphs", "held_out_prose", "training_prose"]
 
 _PACKAGES = ("numpy", "scipy", "sklearn")
-_TEST_FILE = Path(__file__).resolve().parents[1] / "tests/data/prose/python_reference.txt"
+_TEST_FILE = Path(__file__).resolve().parents[1] / "tests/fixtures/prose/python_reference.txt"
 _LEAST, _SHARE = 160, 0.96  # characters, and the share of them that are of words
 _CODE = (">>>", "::", "``", "|", "http")
 

@@ -38,7 +38,7 @@ def write_photo(path: Path, pixels: np.ndarray) -> None:
 def write_demo(
     folder: Path, about: str, truth: str, predict: Sequence[str] = (), **more: Any
 ) -> None:
-    """Writes `demo.json`, see `tfzoo.commands.demo`.
+    """Writes `demo.json`, see `tfzoo.cli.demo`.
 
     Args:
         folder: Of the checkpoint.

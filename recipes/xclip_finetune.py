@@ -42,8 +42,8 @@ import keras
 import numpy as np
 
 from tfzoo import TFXCLIPModel, XCLIPProcessor
-from tfzoo.commands.console import positive
-from tfzoo.files import replacing
+from tfzoo.cli.console import positive
+from tfzoo.core.files import replacing
 
 __all__ = ["Reader", "accuracy", "find_videos", "freeze_text", "main", "pairs", "split", "train"]
 

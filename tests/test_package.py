@@ -16,13 +16,13 @@ import pytest
 import tfzoo
 from tests.support.lxmert_checkpoint import write_lxmert_checkpoint, write_regions
 from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
+from tests.support.paths import FIXTURES, ROOT
 from tests.support.perceiver_checkpoint import write_perceiver_checkpoint
 from tests.support.processes import run_python
 from tests.support.tvp_checkpoint import write_tvp_checkpoint
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.registry import families, family_of, public_names
 
-DATA = Path(__file__).parent / "data"
 PERCEIVERS = (
     "language-perceiver",
     "vision-perceiver-conv",
@@ -84,8 +84,8 @@ def test_families_resolve_their_own_names() -> None:
 def playground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the examples speak of."""
     folder = tmp_path_factory.mktemp("examples")
-    shutil.copy(DATA / "videos" / "nasa_13013.mp4", folder / "clip.mp4")
-    shutil.copy(DATA / "photos" / "coffee.jpg", folder / "photo.jpg")
+    shutil.copy(FIXTURES / "videos" / "nasa_13013.mp4", folder / "clip.mp4")
+    shutil.copy(FIXTURES / "photos" / "coffee.jpg", folder / "photo.jpg")
     shutil.copytree(tfzoo.default_checkpoint(), folder / "checkpoint")
     write_xclip_checkpoint(folder / "xclip")
     write_owlv2_checkpoint(folder / "owlv2")
@@ -95,7 +95,7 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_perceiver_checkpoint(folder / name, name)
     (folder / "frames").mkdir()
     for i in range(2):
-        shutil.copy(DATA / "photos" / "coffee.jpg", folder / "frames" / f"{i}.jpg")
+        shutil.copy(FIXTURES / "photos" / "coffee.jpg", folder / "frames" / f"{i}.jpg")
     return folder
 
 
@@ -133,11 +133,11 @@ def test_examples_in_docstrings_run(
 def test_examples_of_the_readme_run(
     tmp_path: Path, playground: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = (DATA.parents[1] / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     codes = [block.split("```")[0] for block in text.split("```python\n")[1:]]
-    (tmp_path / "tests" / "data").mkdir(parents=True)
+    (tmp_path / "tests" / "fixtures").mkdir(parents=True)
     for kind in ("videos", "photos"):
-        (tmp_path / "tests" / "data" / kind).symlink_to(DATA / kind)
+        (tmp_path / "tests" / "fixtures" / kind).symlink_to(FIXTURES / kind)
     monkeypatch.chdir(tmp_path)
     write_regions(tmp_path / "regions.tsv", "kitchen")
     for code in codes:  # no hub in tests: a small checkpoint stands for the published one

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfzoo.auto import *  # noqa: F403
-    from tfzoo.config import ConfigError, PretrainedConfig  # noqa: F401
+    from tfzoo.core.config import ConfigError, PretrainedConfig  # noqa: F401
 
 __version__ = "0.1.0"
 
@@ -33,16 +33,16 @@ _SHARED = {
     "TFAutoModelForVideoGrounding": "auto",
     "TFAutoModelForZeroShotObjectDetection": "auto",
     "load_model": "auto",
-    "ConfigError": "config",
-    "PretrainedConfig": "config",
+    "ConfigError": "core.config",
+    "PretrainedConfig": "core.config",
     "HubError": "hub",
     "VideoError": "io",
     "ImageError": "io",
     "read_image": "io",
     "read_video": "io",
     "sample_frame_indices": "io",
-    "ModelOutput": "outputs",
-    "TFPreTrainedModel": "modeling",
+    "ModelOutput": "core.outputs",
+    "TFPreTrainedModel": "modeling.base",
     "default_checkpoint": "assets",
     "ServingError": "export",
     "export_serving": "export",

@@ -7,8 +7,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfzoo.config import CONFIG_NAME, ConfigError, PretrainedConfig
-from tfzoo.files import read_json
+from tfzoo.core.config import CONFIG_NAME, ConfigError, PretrainedConfig
+from tfzoo.core.files import read_json
 from tfzoo.hub import HubError, HubFileNotFoundError, resolve
 from tfzoo.preprocessing.processor import COMBINED_FILE, PROCESSOR_FILE, find_settings
 from tfzoo.registry import families, family_of, import_name, public_names
@@ -16,9 +16,9 @@ from tfzoo.registry import families, family_of, import_name, public_names
 if TYPE_CHECKING:
     import keras
 
-    from tfzoo.modeling import TFPreTrainedModel
+    from tfzoo.modeling.base import TFPreTrainedModel
     from tfzoo.preprocessing.processor import BaseImageProcessor
-    from tfzoo.preprocessing.tokenizers import BaseTokenizer
+    from tfzoo.text.tokenizers import BaseTokenizer
 
 __all__ = [
     "AutoConfig",

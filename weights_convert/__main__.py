@@ -187,7 +187,7 @@ def _transform(entry: Entry) -> str:
 def _model(options: argparse.Namespace) -> tuple[Mapping[str, SlotLike], FamilyMap]:
     """Build the model that a checkpoint is for, and return its variables and its family's map."""
     from tfzoo.auto import AutoConfig, model_class_for
-    from tfzoo.variables import slots
+    from tfzoo.core.variables import slots
 
     config = AutoConfig.from_pretrained(options.source, **_where(options))
     model = model_class_for(config)(config)
@@ -195,14 +195,14 @@ def _model(options: argparse.Namespace) -> tuple[Mapping[str, SlotLike], FamilyM
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from tfzoo.commands import convert
+    from tfzoo.cli import convert
 
     convert.run(options)
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from tfzoo.commands import compare
+    from tfzoo.cli import compare
 
     return compare.run(options)
 
@@ -211,14 +211,14 @@ def _locate(options: argparse.Namespace) -> Path:
     """Return the local file or folder; a name that is neither is asked for on the hub."""
     if os.path.exists(options.source):
         return Path(options.source)
-    from tfzoo.checkpoint import locate
+    from tfzoo.modeling.checkpoint import locate
 
     return locate(options.source, **_where(options))
 
 
 def _where(options: argparse.Namespace) -> Row:
     """Return the keywords that say where a repository is looked for."""
-    from tfzoo.commands.console import hub_options
+    from tfzoo.cli.console import hub_options
 
     return hub_options(options)
 

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import CheckpointError
+from weights_convert.formats.safetensors_header import unique_object
+from weights_convert.formats.safetensors_io import SafetensorsFile
+from weights_convert.formats.safetensors_write import INDEX_NAME, SINGLE_NAME, write_checkpoint
+from weights_convert.formats.tensor_file import TensorFile
+from weights_convert.formats.tf_h5 import H5File
+from weights_convert.formats.torch_pickle import TorchFile
 from weights_convert.memory import Empty, aligned
-from weights_convert.safetensors_header import unique_object
-from weights_convert.safetensors_io import SafetensorsFile
-from weights_convert.safetensors_write import INDEX_NAME, SINGLE_NAME, write_checkpoint
-from weights_convert.tensor_file import TensorFile
 from weights_convert.tensors import TensorInfo, bfloat16_to_float32
-from weights_convert.tf_h5 import H5File
-from weights_convert.torch_pickle import TorchFile
 
 __all__ = [
     "INDEX_NAME",

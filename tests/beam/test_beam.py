@@ -19,11 +19,11 @@ from apache_beam.testing.util import assert_that, equal_to
 
 import tfzoo
 from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
+from tests.support.paths import FIXTURES
 from tests.support.tvp_checkpoint import write_tvp_checkpoint
 from tfzoo.beam import PredictFiles, Reading, SavedModelHandler, reading_for
 from tfzoo.beam.__main__ import main
 
-DATA = Path(__file__).parents[1] / "data"
 VIDEOS = ("bigbuckbunny.mp4", "nasa_13013.mp4")
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Beam's own
@@ -34,11 +34,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two videos and a broken one, two photos and a broken one."""
     folder = tmp_path_factory.mktemp("files")
     for name in VIDEOS:
-        shutil.copy(DATA / "videos" / name, folder)
+        shutil.copy(FIXTURES / "videos" / name, folder)
     for name in ("coffee.jpg", "astronaut_110.png"):
-        shutil.copy(DATA / "photos" / name, folder)
-    (folder / "broken.mp4").write_bytes((DATA / "videos" / VIDEOS[0]).read_bytes()[:500])
-    (folder / "cut.jpg").write_bytes((DATA / "photos" / "coffee.jpg").read_bytes()[:900])
+        shutil.copy(FIXTURES / "photos" / name, folder)
+    (folder / "broken.mp4").write_bytes((FIXTURES / "videos" / VIDEOS[0]).read_bytes()[:500])
+    (folder / "cut.jpg").write_bytes((FIXTURES / "photos" / "coffee.jpg").read_bytes()[:900])
     return folder
 
 
@@ -131,7 +131,9 @@ def test_moments_are_found_as_on_the_host(folder: Path, tmp_path: Path) -> None:
 
 def test_a_bad_request_spoils_no_other(classifier: tuple[Any, Any, Path]) -> None:
     _, _, export = classifier
-    good = next(Reading("classify_frames", num_frames=8).requests(str(DATA / "videos" / VIDEOS[1])))
+    good = next(
+        Reading("classify_frames", num_frames=8).requests(str(FIXTURES / "videos" / VIDEOS[1]))
+    )
     bad = {"frames": [b"no picture"] * 8}
     short = {"frames": good[1]["frames"][:3]}
     handler = SavedModelHandler(str(export), "classify_frames")
@@ -202,7 +204,7 @@ def test_a_missing_signature_is_an_error(classifier: tuple[Any, Any, Path]) -> N
 def test_examples_in_docstrings_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copy(DATA / "videos" / "nasa_13013.mp4", tmp_path / "clip.mp4")
+    shutil.copy(FIXTURES / "videos" / "nasa_13013.mp4", tmp_path / "clip.mp4")
     monkeypatch.chdir(tmp_path)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     with warnings.catch_warnings():

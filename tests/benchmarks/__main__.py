@@ -38,7 +38,7 @@ reports what it measured on a busy machine. Linux only.
 Exit codes: 0 done; 1 the outputs differ, a worker failed or (with `--check`) a target was missed;
 2 wrong arguments; 3 the machine was busy.
 
-A family takes part by a module of its name in this folder, see `timesformer.py`.
+A family takes part by `tests/models/<family>/benchmark.py`, see TimeSformer's.
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import tfzoo
-from tfzoo.cli import main
+from tests.support.paths import FIXTURES, ROOT
+from tfzoo.cli.__main__ import main
 
-ROOT = Path(__file__).parents[2]
-VIDEO = ROOT / "tests/data/videos/bigbuckbunny.mp4"
-PHOTO = ROOT / "tests/data/photos/coffee.jpg"
+VIDEO = FIXTURES / "videos/bigbuckbunny.mp4"
+PHOTO = FIXTURES / "photos/coffee.jpg"
 LABELS = {0: "rabbit", 1: "butterfly", 2: "squirrel"}
 TINY = {
     "image_size": 16,

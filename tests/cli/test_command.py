@@ -21,8 +21,8 @@ from tests.cli.helpers import (
     environment,
     fails,
 )
-from tfzoo.cli import main
-from tfzoo.commands import console, listing
+from tfzoo.cli import console, listing
+from tfzoo.cli.__main__ import main
 from tfzoo.registry import families
 
 
@@ -129,7 +129,15 @@ def test_start_up_noise_is_shown_only_on_failure(capfd: pytest.CaptureFixture[st
 
 
 def test_process_keeps_stderr_clean(tiny: Path) -> None:
-    command = [sys.executable, "-m", "tfzoo.cli", "predict", str(VIDEO), "--model", str(tiny)]
+    command = [
+        sys.executable,
+        "-m",
+        "tfzoo.cli",
+        "predict",
+        str(VIDEO),
+        "--model",
+        str(tiny),
+    ]
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
     assert result.returncode == 0
     assert result.stderr == "", "neither chatter of TensorFlow nor progress bars"
@@ -150,7 +158,15 @@ def read_all(terminal: int) -> str:
 def test_process_shows_progress_on_a_terminal(tiny: Path) -> None:
     terminal, side = os.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))  # 24 lines of 100
-    command = [sys.executable, "-m", "tfzoo.cli", "predict", str(VIDEO), "--model", str(tiny)]
+    command = [
+        sys.executable,
+        "-m",
+        "tfzoo.cli",
+        "predict",
+        str(VIDEO),
+        "--model",
+        str(tiny),
+    ]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=side)
     os.close(side)
     shown = read_all(terminal)
@@ -178,7 +194,7 @@ def test_process_survives_a_closed_pipe() -> None:
 
 
 def test_command_is_light_until_it_works() -> None:
-    code = "import sys, tfzoo.cli as c; c.main(['list', '--json']); "
+    code = "import sys, tfzoo.cli.__main__ as c; c.main(['list', '--json']); "
     code += "print([m for m in ('keras', 'tensorflow', 'av', 'huggingface_hub', 'PIL') "
     code += "if m in sys.modules], file=sys.stderr)"
     result = subprocess.run(

@@ -18,9 +18,9 @@ from tests.cli.helpers import (
     TINY,
     fails,
 )
-from tests.families.perceiver_cases import CASES as PERCEIVER
-from tfzoo.cli import main
-from tfzoo.commands import convert
+from tests.models.perceiver.cases import CASES as PERCEIVER
+from tfzoo.cli import convert
+from tfzoo.cli.__main__ import main
 
 
 def as_pytorch(folder: Path) -> dict[str, np.ndarray]:

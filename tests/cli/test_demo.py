@@ -17,7 +17,7 @@ from tests.support.perceiver_checkpoint import write_perceiver_checkpoint
 from tests.support.tvp_checkpoint import write_tvp_checkpoint
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.assets import shipped_checkpoints
-from tfzoo.cli import main
+from tfzoo.cli.__main__ import main
 
 
 @pytest.fixture(scope="module")

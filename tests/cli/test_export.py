@@ -12,8 +12,9 @@ import pytest
 
 import tfzoo
 from tests.cli.helpers import LABELS, fails, run_json
+from tests.support.paths import FIXTURES
 from tests.support.served import FORMATS
-from tfzoo.cli import main
+from tfzoo.cli.__main__ import main
 from tfzoo.export import formats
 from tfzoo.export.reading import read_signatures
 from tfzoo.export.warmup import WARMUP_FILE
@@ -43,7 +44,7 @@ def test_labels_come_from_a_file_or_the_line(
 
     file = tmp_path / "labels.txt"
     file.write_text("one, or first\ntwo\nthree\n", encoding="utf-8")
-    photo = (Path(__file__).parents[1] / "data" / "photos" / "coffee.jpg").read_bytes()
+    photo = (FIXTURES / "photos" / "coffee.jpg").read_bytes()
     for version, labels in enumerate((str(file), "one,two,three")):
         answer = run_json(
             capsys,

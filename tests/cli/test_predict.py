@@ -22,7 +22,7 @@ from tests.cli.helpers import (
     logits_of,
     run_json,
 )
-from tfzoo.cli import main
+from tfzoo.cli.__main__ import main
 
 
 def test_predict_is_the_model_on_the_frames(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,8 @@ import tfzoo
 from tests.cli.helpers import PHOTO, VIDEO, edit_config, environment, fails, run_json
 from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
-from tfzoo.cli import main
-from tfzoo.commands import pictures
+from tfzoo.cli import pictures
+from tfzoo.cli.__main__ import main
 from tfzoo.viz import draw_detections
 
 LABELS = ("cat", "dog", "remote control")

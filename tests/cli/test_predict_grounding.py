@@ -12,15 +12,16 @@ import pytest
 from PIL import Image
 
 import tfzoo
-from tests.cli.helpers import PHOTO, ROOT, VIDEO, edit_config, environment, fails, run_json
+from tests.cli.helpers import PHOTO, VIDEO, edit_config, environment, fails, run_json
 from tests.io.synthetic import make_video
 from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
+from tests.support.paths import FIXTURES
 from tests.support.tvp_checkpoint import write_tvp_checkpoint
-from tfzoo.cli import main
+from tfzoo.cli.__main__ import main
 from tfzoo.io import video_reader
 from tfzoo.viz import draw_timeline
 
-NASA = ROOT / "tests/data/videos/nasa_13013.mp4"
+NASA = FIXTURES / "videos/nasa_13013.mp4"
 QUERIES = ("a person is sitting on a bed", "the dog runs", "a rocket")
 ASKED = [part for query in QUERIES for part in ("--query", query)]
 

@@ -22,7 +22,7 @@ from tests.cli.helpers import (
     run_json,
 )
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
-from tfzoo.cli import main
+from tfzoo.cli.__main__ import main
 
 LABELS = ("eating spaghetti", "playing sports", "a cat")
 TEMPLATE = "a video of {}"
@@ -110,7 +110,16 @@ def test_one_label_is_certain(xclip: Path, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.slow
 def test_process_with_labels_keeps_stderr_clean(xclip: Path) -> None:
-    command = [sys.executable, "-m", "tfzoo.cli", "predict", VIDEO, "--model", xclip, "--labels"]
+    command = [
+        sys.executable,
+        "-m",
+        "tfzoo.cli",
+        "predict",
+        VIDEO,
+        "--model",
+        xclip,
+        "--labels",
+    ]
     result = subprocess.run(
         [*map(str, command), *LABELS],
         env=environment(),

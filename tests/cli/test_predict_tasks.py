@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 import tfzoo
-from tests.cli.helpers import PHOTO, ROOT, VIDEO, edit_config, fails, run_json
-from tfzoo.cli import main
+from tests.cli.helpers import PHOTO, VIDEO, edit_config, fails, run_json
+from tests.support.paths import FIXTURES
+from tfzoo.cli.__main__ import main
 from tfzoo.viz import flow_to_image
 
-FRAMES = [ROOT / "tests/data/flow" / f"sintel_{i}.png" for i in (16, 17)]
+FRAMES = [FIXTURES / "flow" / f"sintel_{i}.png" for i in (16, 17)]
 SMALL: dict[str, Any] = {
     "num_latents": 4,
     "d_latents": 16,

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken
 
-from tests.preprocessing.perceiver_texts import BATCH, SENTENCES
+from tests.models.perceiver.texts import BATCH, SENTENCES
 from tests.support.endpoints import as_bytes
 from tfzoo import PerceiverTokenizer
 from tfzoo.export import ServingError
-from tfzoo.export.byte_text import ByteText
+from tfzoo.export.graph.byte_text import ByteText
 
 LIMIT = 40
 TEXTS = tf.TensorSpec([None], tf.string)

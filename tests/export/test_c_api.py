@@ -14,11 +14,12 @@ import tensorflow as tf
 
 from tests.support.c_api import RequestError, Session
 from tests.support.endpoints import as_bytes
+from tests.support.paths import FIXTURES
 from tests.support.processes import run_python
 from tfzoo.export.examples import read_examples
 from tfzoo.export.reading import read_signatures
 
-PHOTO = Path(__file__).parents[1] / "data" / "photos" / "coffee.jpg"
+PHOTO = FIXTURES / "photos" / "coffee.jpg"
 
 
 def answers_equal(

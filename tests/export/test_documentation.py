@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from tests.support.served import HEADS, SERVED, load_head
 from tfzoo.export.batching import BATCHING_FILE
 from tfzoo.export.reading import read_signatures
 
-ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 
 

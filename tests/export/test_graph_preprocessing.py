@@ -23,10 +23,11 @@ from tests.support.pictures import (
     sound_files,
     turned,
 )
-from tfzoo.export import ServingError, graph_resize
-from tfzoo.export.graph_images import decode_image
-from tfzoo.export.graph_preprocessing import GraphPreprocessing, graph_preprocessing
-from tfzoo.export.graph_resize import FILTERS, antialiased_resize, resize
+from tfzoo.export import ServingError
+from tfzoo.export.graph import resize as graph_resize
+from tfzoo.export.graph.images import decode_image
+from tfzoo.export.graph.preprocessing import GraphPreprocessing, graph_preprocessing
+from tfzoo.export.graph.resize import FILTERS, antialiased_resize, resize
 from tfzoo.io import read_image
 from tfzoo.preprocessing.resize import antialiased_resize as host_resize
 

@@ -12,14 +12,12 @@ import numpy as np
 import openvino
 import pytest
 
-from tests.families import (
-    lxmert_cases,
-    owlv2_cases,
-    perceiver_cases,
-    timesformer_cases,
-    tvp_cases,
-    xclip_cases,
-)
+from tests.models.lxmert import cases as lxmert_cases
+from tests.models.owlv2 import cases as owlv2_cases
+from tests.models.perceiver import cases as perceiver_cases
+from tests.models.timesformer import cases as timesformer_cases
+from tests.models.tvp import cases as tvp_cases
+from tests.models.xclip import cases as xclip_cases
 from tests.support.cases import Case
 
 pytestmark = pytest.mark.slow

@@ -18,10 +18,11 @@ import tensorflow as tf
 from tests.export.test_c_api import answers_equal
 from tests.support.c_api import RequestError, Session
 from tests.support.endpoints import as_bytes, read
+from tests.support.paths import FIXTURES
 
 pytestmark = pytest.mark.slow
 
-PHOTOS = sorted((Path(__file__).parents[1] / "data" / "photos").glob("*.*g"))
+PHOTOS = sorted((FIXTURES / "photos").glob("*.*g"))
 HEADS = ("perceiver_conv", "perceiver_masked_lm", "owlv2", "lxmert", "timesformer")
 THREADS, REQUESTS = 4, 2000
 SECONDS, GROWTH = 100, 16e6  # most that all of them may take, and bytes that memory may grow

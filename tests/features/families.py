@@ -12,15 +12,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.families.lxmert_cases import CASES as LXMERT
-from tests.families.owlv2_cases import CASES as OWLV2
-from tests.families.owlv2_cases import images, queries
-from tests.families.perceiver_cases import CASES as PERCEIVER
-from tests.families.timesformer_cases import CASES as TIMESFORMER
-from tests.families.tvp_cases import GROUNDING
-from tests.families.xclip_cases import CASES as XCLIP
+from tests.models.lxmert.cases import CASES as LXMERT
+from tests.models.owlv2.cases import CASES as OWLV2
+from tests.models.owlv2.cases import images, queries
+from tests.models.perceiver.cases import CASES as PERCEIVER
+from tests.models.timesformer.cases import CASES as TIMESFORMER
+from tests.models.tvp.cases import GROUNDING
+from tests.models.xclip.cases import CASES as XCLIP
 from tests.support.cases import Case
-from tfzoo.variables import slots
+from tfzoo.core.variables import slots
 
 __all__ = [
     "EVERY_FAMILY",

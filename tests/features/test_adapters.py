@@ -21,7 +21,7 @@ from tests.features.families import (
     on_one_family,
     weights,
 )
-from tfzoo.variables import slots
+from tfzoo.core.variables import slots
 
 
 def values(model: Any) -> dict[str, np.ndarray]:

@@ -21,8 +21,8 @@ from tests.features.families import (
     trained,
     weights,
 )
+from tfzoo.core.variables import named_layers, slots
 from tfzoo.layers.linear import Linear
-from tfzoo.variables import named_layers, slots
 
 
 def half(model: Any) -> list[str]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.paths import FIXTURES
 from tfzoo.io import ImageError, read_frames, read_image, to_rgb
 
-PHOTO = Path(__file__).parents[1] / "data" / "photos" / "chelsea_141x93.png"
+PHOTO = FIXTURES / "photos" / "chelsea_141x93.png"
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from tests.io import synthetic
+from tests.support.paths import FIXTURES
 from tfzoo.io import VideoClip, VideoError, read_video, video_reader
 
-VIDEOS = Path(__file__).parents[1] / "data" / "videos"
+VIDEOS = FIXTURES / "videos"
 BUNNY = VIDEOS / "bigbuckbunny.mp4"
 NASA = VIDEOS / "nasa_13013.mp4"
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfzoo.core.variables import slots
 from tfzoo.layers.batch_norm import BatchNorm
-from tfzoo.variables import slots
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(1.0, 3.0, (2, 3, 1, 4)).astype("float32")

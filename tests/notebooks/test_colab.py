@@ -2,8 +2,8 @@
 
 pip leaves an installed package alone where its version satisfies what is asked for. So the claim
 holds if every requirement of tfzoo is satisfied by what Colab has, and those that Colab lacks ask
-for nothing that it has in another version. `tests/data/colab/preinstalled.json` holds what two of
-Colab's published lists say of them, with their dates.
+for nothing that it has in another version. `tests/fixtures/colab/preinstalled.json` holds what two
+of Colab's published lists say of them, with their dates.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from tests.support.processes import ROOT
+from tests.support.paths import FIXTURES, ROOT
 
 try:
     import tomllib
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
-RUNTIMES = json.loads((ROOT / "tests/data/colab/preinstalled.json").read_text("utf-8"))
+RUNTIMES = json.loads((FIXTURES / "colab/preinstalled.json").read_text("utf-8"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 

@@ -27,8 +27,8 @@ from typing import NamedTuple
 
 from tests.planted_faults.fault import Fault
 from tests.planted_faults.list import FAULTS
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 SKIPPED = shutil.ignore_patterns(".git", "__pycache__", "*.egg-info", "build", "dist", ".*_cache")
 SECONDS = 900  # after which a run is given up
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tfzoo.hub import HubError
-from tfzoo.preprocessing import BaseImageProcessor, BatchFeature
+from tfzoo.preprocessing.processor import BaseImageProcessor, BatchFeature
 
 FILE = "preprocessor_config.json"
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.paths import FIXTURES
 from tfzoo.io import VideoError, read_video
-from tfzoo.preprocessing import make_batched_videos
+from tfzoo.preprocessing.video import make_batched_videos
 
-NASA = Path(__file__).parents[1] / "data" / "videos" / "nasa_13013.mp4"
+NASA = FIXTURES / "videos" / "nasa_13013.mp4"
 FRAME = np.arange(2 * 4 * 3, dtype=np.uint8).reshape(2, 4, 3)
 CLIP = np.stack([FRAME, FRAME + 1])
 

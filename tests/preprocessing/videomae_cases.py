@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-PHOTOS = Path(__file__).parents[1] / "data" / "photos"
-RECORDED = Path(__file__).parents[1] / "data" / "preprocessing" / "videomae.npz"
+from tests.support.paths import FIXTURES
+
+PHOTOS = FIXTURES / "photos"
+RECORDED = FIXTURES / "preprocessing" / "videomae.npz"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from PIL import Image
 from recipes import easy_vqa_regions as data
 from recipes import lxmert_easy_vqa as recipe
 from tests.recipes.untrained import first_batches, same, trains
+from tests.support.paths import FIXTURES
 
 ANSWERS = ["blue", "no", "red", "yes"]
 
@@ -79,7 +80,7 @@ def test_a_few_steps(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_held_out_pictures_here(tmp_path: Path) -> None:
-    split = data.questions("test", Path(__file__).parents[1] / "data" / "easy_vqa")
+    split = data.questions("test", FIXTURES / "easy_vqa")
     assert len(split.paths) == 100
     assert len(split.texts) == len(split.answers) > 900
     found = np.array([data.regions(path)[1][1] for path in split.paths])

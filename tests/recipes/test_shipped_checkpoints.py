@@ -23,10 +23,10 @@ from recipes import (
     xclip_camera_motion,
 )
 from recipes.easy_vqa_regions import questions
+from tests.support.paths import FIXTURES
 from tfzoo.assets import shipped_checkpoints
 
 SHIPPED = shipped_checkpoints()
-DATA = Path(__file__).parents[1] / "data"
 LIMIT, LIMIT_OF_ALL = 1_500_000, 8_000_000
 
 
@@ -62,7 +62,7 @@ def lxmert(folder: Path) -> None:
     model = tfzoo.TFLxmertForQuestionAnswering.from_pretrained(folder)
     tokenizer = tfzoo.AutoTokenizer.from_pretrained(folder)
     labels = [model.config.id2label[i] for i in range(model.config.num_qa_labels)]
-    split = questions("test", DATA / "easy_vqa")
+    split = questions("test", FIXTURES / "easy_vqa")
     right = lxmert_easy_vqa.evaluate(model, lxmert_easy_vqa.Encoded(split, tokenizer, labels))
     assert np.mean(right) >= 0.95
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 import tfzoo
+from tests.support.paths import FIXTURES
 
-FIXTURES = Path(__file__).parents[1] / "data" / "fixtures"
 FLAGS = {"output_hidden_states": True, "output_attentions": True}
 
 
@@ -51,7 +51,7 @@ class Case:
     @property
     def folder(self) -> Path:
         """Where the fixture is recorded."""
-        return FIXTURES / self.name
+        return FIXTURES / "models" / self.name
 
     @property
     def tf_class(self) -> type:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from tfzoo.modeling import TFPreTrainedModel
+from tfzoo.modeling.base import TFPreTrainedModel
 from tfzoo.registry import Family, families
 
 __all__ = ["model_classes", "model_families"]

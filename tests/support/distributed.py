@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.losses import IGNORE_INDEX
+from tfzoo.losses.classification import IGNORE_INDEX
 from tfzoo.registry import families
 
 EPOCHS, STEPS = 4, 3  # of the longer run

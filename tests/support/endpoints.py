@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.export import ServingOptions
+from tfzoo.registry import family_of
 
 __all__ = ["as_bytes", "read", "traced"]
 
@@ -26,7 +27,7 @@ def traced(
         signature: Name of the signature.
         **options: Fields of `ServingOptions`.
     """
-    family = importlib.import_module(f"tfzoo.export.families.{model.base_model_type}")
+    family = importlib.import_module(f"{family_of(model.base_model_type).package}.serving")
     endpoints = family.endpoints(model, processor, ServingOptions(**options))
     endpoint = next(e for e in endpoints if e.name == signature)
     specs = {n: tf.TensorSpec(s.shape, s.dtype, n) for n, s in endpoint.inputs.items()}

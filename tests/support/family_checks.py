@@ -8,7 +8,7 @@ A family's test module subclasses them, which is all that it takes::
 
 A check of numbers, weights or gradients runs on every case. One that the options do not change is
 marked `@for_each_class` or `@for_one_case`: it runs on the first case of each class or of the
-family. Those that need a fresh process are in `tests/families/test_fresh_processes.py`.
+family. Those that need a fresh process are in `tests/models/test_fresh_processes.py`.
 
 The expected numbers are the reference's, recorded by `tests/support/record.py`; the parity tests
 (`tests/support/parity_checks.py`) make them anew.
@@ -33,7 +33,7 @@ import tfzoo
 from tests.support.cases import Case
 from tests.support.compare import assert_same, flatten
 from tests.support.shapes import shapes_only
-from tfzoo.variables import slots
+from tfzoo.core.variables import slots
 from weights_convert.checkpoint import open_checkpoint
 from weights_convert.plan import save_plan
 from weights_convert.rules import checkpoint_names, family_map
@@ -64,7 +64,7 @@ with_labels = runs_on(lambda cases: first_of_each_class([c for c in cases if c.l
 
 def checks_of(family: str) -> type[FamilyChecks]:
     """The class of a family's checks."""
-    module = importlib.import_module(f"tests.families.test_{family}")
+    module = importlib.import_module(f"tests.models.{family}.test_model")
     (found,) = (
         cls
         for _, cls in inspect.getmembers(module, inspect.isclass)

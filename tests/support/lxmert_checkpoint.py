@@ -9,9 +9,10 @@ import keras
 import numpy as np
 
 import tfzoo
-from tfzoo.preprocessing.lxmert_features import RegionFeatures, write_region_features
+from tests.support.paths import FIXTURES
+from tfzoo.data.regions import RegionFeatures, write_region_features
 
-VOCABULARY = Path(__file__).parents[1] / "data" / "tokenizers" / "bert-vocab.txt"
+VOCABULARY = FIXTURES / "tokenizers" / "bert-vocab.txt"
 ANSWERS = {0: "yes", 1: "no", 2: "two"}
 
 

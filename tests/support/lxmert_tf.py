@@ -2,7 +2,7 @@
 
 It lives in processes of its own, because the first oracle switches TensorFlow off in transformers
 and because it brings another Keras. `python -m tests.support.lxmert_tf record` writes the fixtures
-in tests/data/lxmert_tf anew; `... write FOLDER CASE SEED` writes one random model elsewhere.
+in tests/fixtures/lxmert_tf anew; `... write FOLDER CASE SEED` writes one random model elsewhere.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from tests.support.compare import flatten
+from tests.support.paths import FIXTURES
 
-DATA = Path(__file__).parents[1] / "data" / "lxmert_tf"
+DATA = FIXTURES / "lxmert_tf"
 
 SIZES = {
     "vocab_size": 20,

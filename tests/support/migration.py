@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "lxmert_migration.md"
+from tests.support.paths import ROOT
+
+PAGE = ROOT / "docs" / "lxmert_migration.md"
 
 
 def tables() -> dict[tuple[str, str], list[tuple[str, str]]]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import nbformat
 
-from tests.support.processes import ROOT
+from tests.support.paths import ROOT
 
 __all__ = ["FOLDER", "codes", "execute", "main", "pictures", "said", "text_of", "tidy"]
 

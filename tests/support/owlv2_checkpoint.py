@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 
 import tfzoo
-from tests.families.owlv2_cases import config
-from tests.preprocessing.clip_files import write_vocabulary
+from tests.models.owlv2.cases import config
+from tests.text.clip_files import write_vocabulary
 
 
 def write_owlv2_checkpoint(folder: Path, seed: int = 0, kind: str = "Owlv2") -> Path:

@@ -18,7 +18,7 @@ from tests.support.cases import Case
 from tests.support.compare import assert_same
 from tests.support.family_checks import first_of_each_class, for_each_class
 from tests.support.processes import run_python
-from tfzoo.variables import slots
+from tfzoo.core.variables import slots
 from weights_convert.checkpoint import open_checkpoint
 
 _BACKEND = """

@@ -6,17 +6,18 @@ import io
 import struct
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from tests.support.paths import FIXTURES
+
 __all__ = ["PHOTOS", "broken_files", "chunk", "encoded", "png", "sound_files", "turned"]
 
-PHOTOS = sorted((Path(__file__).parents[1] / "data" / "photos").glob("*.*g"))
-_PHOTO = Path(__file__).parents[1] / "data" / "photos" / "coffee_77x129.png"
+PHOTOS = sorted((FIXTURES / "photos").glob("*.*g"))
+_PHOTO = FIXTURES / "photos" / "coffee_77x129.png"
 
 
 def encoded(image: Any, kind: str = "PNG", **how: Any) -> bytes:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 def run_python(code: str, *args: str | Path, seconds: float = 300, **environment: str) -> str:

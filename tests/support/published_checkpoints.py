@@ -12,15 +12,16 @@ import numpy as np
 from PIL import Image
 
 import tfzoo
-from tests.families.owlv2_cases import config as owl_config
-from tests.preprocessing.clip_files import write_vocabulary
+from tests.models.owlv2.cases import config as owl_config
 from tests.support.lxmert_checkpoint import write_lxmert_checkpoint
+from tests.support.paths import FIXTURES
 from tests.support.tvp_checkpoint import write_tvp_checkpoint
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
+from tests.text.clip_files import write_vocabulary
 
 __all__ = ["WRITERS", "write_inputs", "write_stand_ins"]
 
-PHOTO = Path(__file__).parents[1] / "data" / "photos" / "coffee.jpg"
+PHOTO = FIXTURES / "photos" / "coffee.jpg"
 
 
 def _spread(model: Any) -> Any:

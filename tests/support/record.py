@@ -1,6 +1,6 @@
 """Record the fixtures of a family: `python -m tests.support.record timesformer`.
 
-Each case becomes a folder in tests/data/fixtures with a tiny random checkpoint as the reference
+Each case becomes a folder in tests/fixtures/models with a tiny random checkpoint as the reference
 writes it, the reference's outputs on the case's inputs, and one SGD step's change of each weight.
 """
 
@@ -31,7 +31,7 @@ def record(case: Case) -> None:
 def main(families: list[str]) -> None:
     """Record all cases of the families named."""
     for family in families:
-        for case in importlib.import_module(f"tests.families.{family}_cases").CASES:
+        for case in importlib.import_module(f"tests.models.{family}.cases").CASES:
             record(case)
             size = sum(file.stat().st_size for file in case.folder.iterdir())
             print(f"{case.name}: {size / 1e3:.0f} kB")

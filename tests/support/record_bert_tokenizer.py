@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.preprocessing.bert_sentences import (
+from tests.text.bert_sentences import (
     RECORDED,
     SENTENCES,
     VARIANTS,

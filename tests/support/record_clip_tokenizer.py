@@ -11,7 +11,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from tests.preprocessing.clip_sentences import CALLS, RECORDED, SENTENCES, results, write_vocabulary
+from tests.text.clip_sentences import CALLS, RECORDED, SENTENCES, results, write_vocabulary
 
 
 def main() -> None:

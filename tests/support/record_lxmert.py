@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from tests.families.lxmert_cases import CASES, all_labels
+from tests.models.lxmert.cases import CASES, all_labels
 from tests.support import reference
-from tests.support.cases import FIXTURES
+from tests.support.paths import FIXTURES
 
 PRETRAINING = next(case for case in CASES if case.name == "lxmert/pretraining")
-FILE = FIXTURES / "lxmert" / "losses.npz"
+FILE = FIXTURES / "models" / "lxmert" / "losses.npz"
 
 
 def torch_labels(labels: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.preprocessing.owl_cases import CASES, RECORDED, random_outputs
+from tests.models.owlv2.image_cases import CASES, RECORDED, random_outputs
 from tests.support.record_preprocessing import thinned
 
 SIZES = [(480, 640), (640, 480)]

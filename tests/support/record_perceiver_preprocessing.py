@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.preprocessing.perceiver_cases import CASES, RECORDED, RECORDED_TEXTS
-from tests.preprocessing.perceiver_texts import BATCH, CALLS, PAIRS, SENTENCES
+from tests.models.perceiver.image_cases import CASES, RECORDED, RECORDED_TEXTS
+from tests.models.perceiver.texts import BATCH, CALLS, PAIRS, SENTENCES
 from tests.support.record_preprocessing import digest, thinned
 
 

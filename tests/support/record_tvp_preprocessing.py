@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.preprocessing.tvp_cases import CASES, RECORDED
+from tests.models.tvp.image_cases import CASES, RECORDED
 from tests.support.record_preprocessing import digest, thinned
 
 

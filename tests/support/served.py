@@ -18,7 +18,7 @@ from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
 from tests.support.tvp_checkpoint import write_tvp_checkpoint
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.auto import model_class_for
-from tfzoo.commands.export import processor_for
+from tfzoo.cli.export import processor_for
 
 __all__ = ["FORMATS", "HEADS", "SERVED", "Head", "export_head", "load_head"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,16 +11,17 @@ import tensorflow as tf
 
 from tests.support.cases import Case
 from tests.support.classes import model_families
-from tfzoo.modeling import _flat
+from tests.support.paths import FIXTURES
+from tfzoo.modeling.base import _flat
 
-RECORDED = Path(__file__).parents[1] / "data" / "signatures"
+RECORDED = FIXTURES / "signatures"
 
 Sides = dict[str, dict[str, list[Any]]]
 
 
 def smallest_case(model: str, family: str) -> Case:
     """The first of the family's cases that is of this class."""
-    cases = importlib.import_module(f"tests.families.{family}_cases").CASES
+    cases = importlib.import_module(f"tests.models.{family}.cases").CASES
     return next(case for case in cases if case.model == model)
 
 

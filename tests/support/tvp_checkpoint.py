@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 import tfzoo
-from tests.preprocessing.tvp_cases import write_vocabulary
+from tests.models.tvp.image_cases import write_vocabulary
 
 # As tfzoo's files of the published checkpoints: pixels of 0..255, BGR, padding of zeros.
 _PIXELS = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 
 import tfzoo
-from tests.families.xclip_cases import config
-from tests.preprocessing.clip_files import SMALL, write_vocabulary
+from tests.models.xclip.cases import config
+from tests.text.clip_files import SMALL, write_vocabulary
 
 
 def write_xclip_checkpoint(folder: Path, seed: int = 0, num_frames: int = 8) -> Path:

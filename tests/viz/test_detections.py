@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 import tfzoo
+from tests.support.paths import FIXTURES
 from tests.support.processes import run_python
 from tfzoo.viz import draw_detections
 
-PHOTO = Path(__file__).parents[1] / "data/photos/coffee.jpg"
+PHOTO = FIXTURES / "photos/coffee.jpg"
 GREY = (90, 90, 90)
 PLAIN: dict[str, Any] = {"line_width": 2, "font_size": 10}
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from math import floor, hypot, pi
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.paths import FIXTURES
 from tfzoo.viz import draw_flow, flow_to_image, flow_wheel
 
-PHOTO = Path(__file__).parents[1] / "data/photos/coffee.jpg"
+PHOTO = FIXTURES / "photos/coffee.jpg"
 
 
 def one(u: float, v: float, **options: float) -> tuple[int, ...]:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import tfzoo
-from tests.families.timesformer_cases import CASES, TINY, clips
-from tfzoo.variables import slots
+from tests.models.timesformer.cases import CASES, TINY, clips
+from tfzoo.core.variables import slots
 from tfzoo.viz import attention_rollout, rollout_divided, rollout_joint
 
 PLACE = 5  # of the patch that is looked at: row 1, column 2 of 3 x 3

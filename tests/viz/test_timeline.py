@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,12 @@ import pytest
 from PIL import Image
 
 import tfzoo
+from tests.support.paths import FIXTURES
 from tfzoo.viz import draw_timeline
 from tfzoo.viz.drawing import colour_of
 
-VIDEO = Path(__file__).parents[1] / "data/videos/nasa_13013.mp4"
-PHOTO = Path(__file__).parents[1] / "data/photos/coffee.jpg"
+VIDEO = FIXTURES / "videos/nasa_13013.mp4"
+PHOTO = FIXTURES / "photos/coffee.jpg"
 TRACK, TRUTH = (225, 225, 225), (110, 110, 110)
 UNIT = 10  # the height of the letters
 SIZE: dict[str, Any] = {"width": 20 + 400, "font_size": UNIT}  # 400 pixels are the video's length

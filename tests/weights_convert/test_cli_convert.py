@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.cli.helpers import TINY
-from tests.support.processes import ROOT
+from tests.support.paths import ROOT
 from weights_convert.__main__ import main
 
 FORMATS = {
@@ -141,7 +141,7 @@ def test_a_lost_index_is_broken_off(tiny, tmp_path):
 
 KILLED = """
 import sys, time
-from tfzoo.commands import convert
+from tfzoo.cli import convert
 from weights_convert.__main__ import main
 write = convert._write
 def write_slowly(model, path, to, beside):

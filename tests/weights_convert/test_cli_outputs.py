@@ -1,4 +1,4 @@
-"""`verify` and the outputs: here without PyTorch, with it see tests/parity/test_verify.py."""
+"""`verify` and the outputs, without PyTorch; with it: tests/weights_convert/parity_verify.py."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from tests.families.xclip_cases import CASES
+from tests.models.xclip.cases import CASES
 from tests.support.processes import run_python
 from tests.weights_convert.test_cli_convert import converted, tiny  # noqa: F401 - fixtures
-from tfzoo.commands import outputs
+from tfzoo.cli import outputs
 from weights_convert.__main__ import main
 from weights_convert.reference import flatten
 

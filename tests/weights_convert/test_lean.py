@@ -46,7 +46,7 @@ import sys, json
 import keras, numpy as np, tfzoo
 with keras.StatelessScope(initialize_variables=False):
     model = tfzoo.TFLxmertModel(tfzoo.LxmertConfig(**json.loads(sys.argv[2])))
-from tfzoo.checkpoint import checkpoint_sources
+from tfzoo.modeling.checkpoint import checkpoint_sources
 from weights_convert.checkpoint import write_checkpoint
 rows = [
     (name, code, shape, lambda shape=shape: np.full(shape, 0.01, "float32"))
@@ -118,7 +118,7 @@ def test_no_random_value_is_computed_for_what_a_checkpoint_fills(
             return _call(self, shape, *args, **kwargs)
 
         monkeypatch.setattr(initializer, "__call__", draw)
-    for case in importlib.import_module(f"tests.families.{family}_cases").CASES[:1]:
+    for case in importlib.import_module(f"tests.models.{family}.cases").CASES[:1]:
         config = case.load().config
         assert drawn == [], case.name
         case.tf_class(config)

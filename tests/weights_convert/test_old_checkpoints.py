@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.families.lxmert_cases import CASES as LXMERT
-from tests.families.xclip_cases import CASES as XCLIP
+from tests.models.lxmert.cases import CASES as LXMERT
+from tests.models.xclip.cases import CASES as XCLIP
 from tests.support.cases import Case
 from tests.weights_convert.torch_toys import torch_file
 from tests.weights_convert.toys import source
-from tfzoo.variables import slots
-from weights_convert import tensor_file
+from tfzoo.core.variables import slots
 from weights_convert.checkpoint import open_checkpoint, write_checkpoint
 from weights_convert.compare import rounded
+from weights_convert.formats import tensor_file
 from weights_convert.tensors import bfloat16_to_float32
 
 HEADS = next(case for case in LXMERT if case.model == "TFLxmertForPreTraining")

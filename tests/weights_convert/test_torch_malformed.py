@@ -25,7 +25,7 @@ from tests.weights_convert.torch_toys import (
 )
 from weights_convert.checkpoint import open_checkpoint
 from weights_convert.errors import CheckpointError
-from weights_convert.torch_pickle import ALLOWED
+from weights_convert.formats.torch_pickle import ALLOWED
 
 ARRAY = np.arange(12, dtype=np.float32).reshape(3, 4)
 BYTES = {"0": ARRAY.tobytes()}
@@ -137,7 +137,7 @@ def test_the_allow_list_is_short_and_calls_nothing_of_others():
     assert modules == {"collections", "torch", "torch._utils", "torch.cuda", "torch.storage"}
     for value in ALLOWED.values():
         build = getattr(value, "build", None)
-        assert build is None or build.__module__ == "weights_convert.torch_pickle"
+        assert build is None or build.__module__ == "weights_convert.formats.torch_pickle"
 
 
 def tensor(**lies):

@@ -182,6 +182,6 @@ def test_a_file_truncated_under_the_reader_raises(tmp_path):
 
 
 def test_pickles_are_not_imported_by_the_reader():
-    reader = sys.modules["weights_convert.pickle_reader"]
+    reader = sys.modules["weights_convert.formats.pickle_reader"]
     assert not hasattr(reader, "importlib")
     assert not hasattr(reader, "pickle")

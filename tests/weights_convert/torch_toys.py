@@ -8,11 +8,12 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from pathlib import Path
 
 import numpy as np
 
-DATA = Path(__file__).parents[1] / "data" / "torch_pickle"
+from tests.support.paths import FIXTURES
+
+DATA = FIXTURES / "torch_pickle"
 
 STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage", "int64": "LongStorage"}
 

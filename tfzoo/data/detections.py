@@ -19,7 +19,7 @@ from tfzoo.data.errors import DataError, shown
 from tfzoo.data.pipeline import Reading, stream
 from tfzoo.data.progress import Progress
 from tfzoo.io import read_image
-from tfzoo.preprocessing.owl_steps import OwlImageProcessor
+from tfzoo.models.owlv2.image_steps import OwlImageProcessor
 
 __all__ = ["detection_dataset_from_coco"]
 

@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.data.errors import BrokenFileWarning, DataError
+from tfzoo.data.regions.features import RegionFeatureError
 from tfzoo.io import ImageError, VideoError
-from tfzoo.preprocessing.regions import RegionFeatureError
 
 __all__ = ["Reading", "stream"]
 

@@ -19,14 +19,14 @@ import tensorflow as tf
 from tfzoo.data.errors import BrokenFileWarning, DataError, shown
 from tfzoo.data.pipeline import Reading, stream
 from tfzoo.data.progress import Progress, reporter
-from tfzoo.preprocessing.lxmert_features import (
+from tfzoo.data.regions import (
     RegionFeatureError,
     RegionFeatureFile,
     check_region_features,
     open_region_features,
     region_batch,
 )
-from tfzoo.preprocessing.region_tsv import TsvFile
+from tfzoo.data.regions.tsv import TsvFile
 
 __all__ = ["question_dataset_from_tsv"]
 
@@ -89,7 +89,7 @@ def question_dataset_from_tsv(
     Example:
         >>> import tfzoo
         >>> from tfzoo.data import question_dataset_from_tsv
-        >>> from tfzoo.preprocessing.lxmert_features import RegionFeatures, write_region_features
+        >>> from tfzoo.data.regions import RegionFeatures, write_region_features
         >>> boxes = np.array([[0, 0, 320, 240], [100, 50, 200, 150]], "float32")
         >>> regions = RegionFeatures("kitchen", 240, 320, boxes, np.full((2, 2048), 0.5, "float32"))
         >>> _ = write_region_features("kitchen.tsv", [regions], force=True)

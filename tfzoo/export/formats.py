@@ -19,10 +19,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfzoo.core.files import replacing
 from tfzoo.export.endpoint import Endpoint, ServingError
 from tfzoo.export.plain import default_endpoint
-from tfzoo.files import replacing
-from tfzoo.modeling import TFPreTrainedModel
+from tfzoo.modeling.base import TFPreTrainedModel
 
 __all__ = ["SUFFIXES", "Exported", "export_format"]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfzoo.core.inputs import Input, InputTable
 from tfzoo.export.endpoint import Endpoint
-from tfzoo.inputs import Input, InputTable
 
 __all__ = ["DEFAULT", "default_endpoint"]
 

@@ -17,14 +17,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfzoo.core.files import replacing
 from tfzoo.export.batching import write_batching
 from tfzoo.export.endpoint import Endpoint, ServingError
 from tfzoo.export.options import ServingOptions
 from tfzoo.export.plain import DEFAULT, default_endpoint
 from tfzoo.export.trial import try_out
 from tfzoo.export.warmup import write_warmup
-from tfzoo.files import replacing
-from tfzoo.modeling import TFPreTrainedModel
+from tfzoo.modeling.base import TFPreTrainedModel
+from tfzoo.registry import family_of
 
 __all__ = ["export_serving"]
 
@@ -122,7 +123,7 @@ def _family(model: Any) -> ModuleType:
             f"{keras.backend.backend()}: save the model, and export it where KERAS_BACKEND is "
             "tensorflow."
         )
-    name = f"tfzoo.export.families.{model.base_model_type}"
+    name = f"{family_of(model.base_model_type).package}.serving"
     if importlib.util.find_spec(name) is None:
         raise ServingError(
             f"{type(model).__name__} has no signatures of its own: model.export(path) serves it "

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzoo.keras_compat import after
+from tfzoo.core.keras_compat import after
 from tfzoo.layers.drop_path import dropout as make_dropout
 from tfzoo.layers.linear import Linear
 from tfzoo.layers.masks import score_offsets

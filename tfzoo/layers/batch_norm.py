@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzoo.keras_compat import replicas, summed
+from tfzoo.core.keras_compat import replicas, summed
 
 __all__ = ["BatchNorm"]
 

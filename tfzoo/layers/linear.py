@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzoo.keras_compat import tensorflow
+from tfzoo.core.keras_compat import tensorflow
 
 __all__ = ["Linear", "chain"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzoo.keras_compat import tensorflow
+from tfzoo.core.keras_compat import tensorflow
 from tfzoo.layers.activations import get_activation
 from tfzoo.layers.batch_norm import BatchNorm
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tfzoo.files import read_json, write_json
+from tfzoo.core.files import read_json, write_json
 from tfzoo.preprocessing.processor import BaseImageProcessor, BatchFeature
 
 if TYPE_CHECKING:
-    from tfzoo.preprocessing.tokenizers import BaseTokenizer
+    from tfzoo.text.tokenizers import BaseTokenizer
 
 __all__ = ["BaseProcessor"]
 

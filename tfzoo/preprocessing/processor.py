@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tfzoo.files import read_json, write_json
+from tfzoo.core.files import read_json, write_json
 from tfzoo.hub import HubError, resolve
 
 __all__ = ["COMBINED_FILE", "PROCESSOR_FILE", "BaseImageProcessor", "BatchFeature", "find_settings"]

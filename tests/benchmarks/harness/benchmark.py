@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tests.support.paths import ROOT
+
 __all__ = ["Benchmark", "Targets", "families", "find"]
 
-FOLDER = Path(__file__).parents[1]
 Arrays = dict[str, np.ndarray]
 
 
@@ -72,8 +72,19 @@ class Benchmark:
 
 
 def families() -> list[str]:
-    """The families that declare benchmarks: the modules beside this folder."""
-    return sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("_"))
+    """What has benchmarks: families, and parts of them (`benchmark_<part>.py` in a folder)."""
+    return sorted(_modules())
+
+
+def _modules() -> dict[str, str]:
+    """The module of each."""
+    paths = (ROOT / "tests" / "models").glob("*/benchmark*.py")
+    return {
+        path.parent.name + path.stem.removeprefix("benchmark"): (
+            f"tests.models.{path.parent.name}.{path.stem}"
+        )
+        for path in paths
+    }
 
 
 def find(names: Sequence[str]) -> list[Benchmark]:
@@ -88,5 +99,5 @@ def find(names: Sequence[str]) -> list[Benchmark]:
             f"No benchmark of {', '.join(unknown)}; there are: {', '.join(families())}."
         )
     chosen = names or families()
-    modules = [importlib.import_module(f"tests.benchmarks.{name}") for name in chosen]
+    modules = [importlib.import_module(_modules()[name]) for name in chosen]
     return [benchmark for module in modules for benchmark in module.BENCHMARKS]

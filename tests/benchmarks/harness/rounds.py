@@ -18,10 +18,10 @@ import numpy as np
 from tests.benchmarks.harness.benchmark import Benchmark
 from tests.benchmarks.harness.environment import library, worker_env
 from tests.benchmarks.harness.quiet import Quiet
+from tests.support.paths import ROOT
 
 __all__ = ["DisagreementError", "Plan", "Result", "Side", "WorkerError", "measure"]
 
-ROOT = Path(__file__).parents[3]
 WORKERS = Path(__file__).parents[1] / "workers"
 AGREEMENT = {"float32": 1e-5}  # of the largest magnitude; what is narrower may differ more
 NARROW_AGREEMENT = 0.1

@@ -47,12 +47,12 @@ from tests.benchmarks.harness.environment import reference_python, worker_env
 from tests.benchmarks.harness.quiet import BusyError, Quiet
 from tests.benchmarks.harness.rounds import WorkerError
 from tests.benchmarks.tables.published_sizes import NESTED, SIZES
-from tfzoo.files import read_json, write_json
+from tests.support.paths import ROOT
+from tfzoo.core.files import read_json, write_json
 from weights_convert.checkpoint import open_checkpoint
 
 __all__ = ["differing_tensors", "largest_difference", "main", "page"]
 
-ROOT = Path(__file__).parents[3]
 WORKERS = Path(__file__).parents[1] / "workers"
 DOCS = ROOT / "docs" / "conversion.md"
 BOUND = 1e-5

@@ -19,11 +19,11 @@ from xml.etree import ElementTree
 
 from tests.benchmarks.harness.environment import worker_env
 from tests.benchmarks.tables.pages import replace_table, table_of
+from tests.support.paths import ROOT
 from tfzoo.registry import families
 
 __all__ = ["FAMILIES", "documented_rows", "features", "main", "results", "table"]
 
-ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "tests" / "features"
 PAGE = ROOT / "docs" / "features.md"
 FAMILIES = tuple(family.name for family in families())

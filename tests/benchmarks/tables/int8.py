@@ -34,11 +34,11 @@ from recipes import (
 from recipes.easy_vqa_regions import questions
 from recipes.prose import held_out_prose
 from tests.benchmarks.tables.pages import replace_table, table_of
+from tests.support.paths import FIXTURES, ROOT
 from tfzoo.assets import shipped_checkpoints
 
 __all__ = ["CHECKS", "Check", "documented_rows", "load", "main", "measured"]
 
-ROOT = Path(__file__).parents[3]
 PAGE, MARK = ROOT / "docs" / "features.md", "<!-- table: int8 -->\n"
 HEAD = (
     "| checkpoint, figure | float32 | int8 | MB | MB | ms, 8 samples | ms, 8 samples |\n"
@@ -68,7 +68,7 @@ class Check:
 def _answers(model: Any, tokenizer: Any) -> Any:
     """The questions kept here, encoded."""
     labels = [model.config.id2label[i] for i in range(model.config.num_qa_labels)]
-    split = questions("test", ROOT / "tests" / "data" / "easy_vqa")
+    split = questions("test", FIXTURES / "easy_vqa")
     return lxmert_easy_vqa.Encoded(split, tokenizer, labels)
 
 

@@ -20,17 +20,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from tests.benchmarks.harness.environment import worker_env
 from tests.benchmarks.harness.rounds import WorkerError
 from tests.benchmarks.workers.measure import peak_memory, timed
+from tests.support.paths import ROOT
 
 __all__ = ["fitted", "main", "table"]
 
-ROOT = Path(__file__).parents[3]
 SIZES = tuple(2**power for power in range(11, 17))  # 2k to 64k
 WIDTH = 256
 CONFIG = {

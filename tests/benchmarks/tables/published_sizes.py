@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.harness.benchmark import Arrays, Benchmark
-from tests.benchmarks.lxmert import BENCHMARKS as LXMERT
-from tests.benchmarks.owlv2 import BENCHMARKS as OWLV2
-from tests.benchmarks.perceiver_flow import BENCHMARKS as FLOW
-from tests.benchmarks.perceiver_fourier import BENCHMARKS as FOURIER
-from tests.benchmarks.perceiver_mlm import BENCHMARKS as MLM
-from tests.benchmarks.tvp import BENCHMARKS as TVP
-from tests.benchmarks.xclip import BENCHMARKS as XCLIP
+from tests.models.lxmert.benchmark import BENCHMARKS as LXMERT
+from tests.models.owlv2.benchmark import BENCHMARKS as OWLV2
+from tests.models.perceiver.benchmark_flow import BENCHMARKS as FLOW
+from tests.models.perceiver.benchmark_fourier import BENCHMARKS as FOURIER
+from tests.models.perceiver.benchmark_mlm import BENCHMARKS as MLM
+from tests.models.tvp.benchmark import BENCHMARKS as TVP
+from tests.models.xclip.benchmark import BENCHMARKS as XCLIP
 
 __all__ = ["NESTED", "SIZES"]
 

@@ -27,11 +27,11 @@ from typing import Any
 from tests.benchmarks.harness.environment import worker_env
 from tests.benchmarks.harness.rounds import WorkerError
 from tests.benchmarks.workers.measure import peak_memory, timed
+from tests.support.paths import FIXTURES, ROOT
 
 __all__ = ["FAMILIES", "main", "table"]
 
-ROOT = Path(__file__).parents[3]
-PHOTO = ROOT / "tests" / "data" / "photos" / "coffee.jpg"
+PHOTO = FIXTURES / "photos" / "coffee.jpg"
 SENTENCE = b"This is an incomplete sentence where some words are missing: [MASK][MASK][MASK]."
 MB = 1e6
 
@@ -64,14 +64,14 @@ def _owlv2(folder: Path) -> tuple[Any, Any, dict[str, Any]]:
 
 def _clip_tokenizer(folder: Path, **settings: Any) -> Any:
     import tfzoo
-    from tests.preprocessing.clip_files import write_vocabulary
+    from tests.text.clip_files import write_vocabulary
 
     return tfzoo.CLIPTokenizerFast.from_pretrained(write_vocabulary(folder, **settings))
 
 
 def _language(folder: Path) -> tuple[Any, Any, dict[str, Any]]:
     import tfzoo
-    from tests.benchmarks.perceiver_mlm import BENCHMARKS
+    from tests.models.perceiver.benchmark_mlm import BENCHMARKS
 
     config = tfzoo.PerceiverConfig(**BENCHMARKS[0].config)
     return tfzoo.TFPerceiverForMaskedLM(config), tfzoo.PerceiverTokenizer(), {}
@@ -79,7 +79,7 @@ def _language(folder: Path) -> tuple[Any, Any, dict[str, Any]]:
 
 def _photos(folder: Path) -> tuple[Any, Any, dict[str, Any]]:
     import tfzoo
-    from tests.benchmarks.perceiver_fourier import BENCHMARKS
+    from tests.models.perceiver.benchmark_fourier import BENCHMARKS
 
     config = tfzoo.PerceiverConfig(**{**BENCHMARKS[0].config, "num_labels": 1000})
     model = tfzoo.TFPerceiverForImageClassificationFourier(config)
@@ -88,7 +88,7 @@ def _photos(folder: Path) -> tuple[Any, Any, dict[str, Any]]:
 
 def _flow(folder: Path) -> tuple[Any, Any, dict[str, Any]]:
     import tfzoo
-    from tests.benchmarks.perceiver_flow import BENCHMARKS
+    from tests.models.perceiver.benchmark_flow import BENCHMARKS
 
     config = tfzoo.PerceiverConfig(**BENCHMARKS[0].config)
     return tfzoo.TFPerceiverForOpticalFlow(config), None, {}
@@ -110,8 +110,8 @@ def _lxmert(folder: Path) -> tuple[Any, Any, dict[str, Any]]:
 
 def _tvp(folder: Path) -> tuple[Any, Any, dict[str, Any]]:
     import tfzoo
-    from tests.benchmarks.tvp import BENCHMARKS
-    from tests.preprocessing.tvp_cases import write_vocabulary
+    from tests.models.tvp.benchmark import BENCHMARKS
+    from tests.models.tvp.image_cases import write_vocabulary
 
     config = tfzoo.TvpConfig(**BENCHMARKS[0].config)
     tokenizer = tfzoo.BertTokenizerFast.from_pretrained(write_vocabulary(folder))

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfzoo.keras_compat import replace_tracked
+from tfzoo.core.keras_compat import replace_tracked
 
 __all__ = ["AnswersMixin"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfzoo.config import (
+from tfzoo.core.config import (
     ConfigError,
     PretrainedConfig,
     boolean,

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzoo.keras_compat import replace_tracked
+from tfzoo.core.keras_compat import replace_tracked
 from tfzoo.layers.activations import gelu, get_activation
 from tfzoo.layers.bert import BertEmbeddings, BertSizes
 from tfzoo.layers.linear import Linear

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tfzoo.inputs import Input
-from tfzoo.keras_compat import concrete
-from tfzoo.losses import IGNORE_INDEX
+from tfzoo.core.inputs import Input
+from tfzoo.core.keras_compat import concrete
+from tfzoo.losses.classification import IGNORE_INDEX
 from tfzoo.models.lxmert.config import LxmertConfig
 
 __all__ = [

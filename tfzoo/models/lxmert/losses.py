@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzoo.losses import IGNORE_INDEX, classification_loss
+from tfzoo.losses.classification import IGNORE_INDEX, classification_loss
 
 __all__ = ["index_loss", "object_loss", "total"]
 

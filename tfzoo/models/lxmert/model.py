@@ -10,7 +10,7 @@ from keras import ops
 
 from tfzoo.layers.bert import BertEmbeddings
 from tfzoo.layers.masks import padding_mask
-from tfzoo.modeling import TFPreTrainedModel
+from tfzoo.modeling.base import TFPreTrainedModel
 from tfzoo.models.lxmert.config import LxmertConfig
 from tfzoo.models.lxmert.heads import linear
 from tfzoo.models.lxmert.inputs import INPUTS, check_pairs
@@ -81,7 +81,7 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
     """LXMERT: a text and the objects of an image, encoded apart and then together.
 
     The features of the objects come from an external detector, see
-    `tfzoo.preprocessing.lxmert_features`.
+    `tfzoo.data.regions`.
 
     Row 0 of the tables of words, places and types is the padding's, as in PyTorch: it starts at
     zero and lookups do not train it (`transformers`' TensorFlow classes trained it). A head that

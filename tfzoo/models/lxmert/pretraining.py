@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfzoo.inputs import Input
+from tfzoo.core.inputs import Input
 from tfzoo.models.lxmert.answers import AnswersMixin
 from tfzoo.models.lxmert.config import LxmertConfig
 from tfzoo.models.lxmert.heads import AnswerHead, LanguageModelHead, ObjectHead, PreTrainingHeads

@@ -39,12 +39,8 @@ FAMILY = Family(
             "TFOwlViTVisionModel",
             "TFOwlViTForObjectDetection",
         ),
-        "processor": (
-            "Owlv2ImageProcessor",
-            "Owlv2Processor",
-            "OwlViTImageProcessor",
-            "OwlViTProcessor",
-        ),
+        "image_processor": ("Owlv2ImageProcessor", "OwlViTImageProcessor"),
+        "processor": ("Owlv2Processor", "OwlViTProcessor"),
     },
     configs={
         **_kinds("{}Config"),

@@ -7,12 +7,13 @@ from typing import Any, ClassVar, NamedTuple
 
 from keras import ops
 
-from tfzoo.clip_inputs import check_text, pooled_output
-from tfzoo.config import ConfigError
-from tfzoo.detection_losses import detection_loss, prepare_targets
-from tfzoo.inputs import Input
-from tfzoo.keras_compat import set_trainable
+from tfzoo.core.config import ConfigError
+from tfzoo.core.inputs import Input
+from tfzoo.core.keras_compat import set_trainable
+from tfzoo.core.outputs import ModelOutput
 from tfzoo.layers.norm import LayerNorm
+from tfzoo.losses.detection.loss import detection_loss, prepare_targets
+from tfzoo.modeling.clip_inputs import check_text, pooled_output
 from tfzoo.models.owlv2.config import OwlConfig
 from tfzoo.models.owlv2.guided import GuidedDetectionMixin
 from tfzoo.models.owlv2.layers import BoxHead, ClassHead, box_bias, unit
@@ -22,7 +23,6 @@ from tfzoo.models.owlv2.outputs import (
     TFOwlv2ObjectDetectionOutput,
 )
 from tfzoo.models.owlv2.towers import QUERIES, TFOwlv2PreTrainedModel, flat_queries
-from tfzoo.outputs import ModelOutput
 
 __all__ = ["QueryBank", "TFOwlv2ForObjectDetection"]
 
@@ -192,7 +192,7 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         return return_dict, inputs
 
     def compute_output_loss(self, labels: Any, outputs: Any, sample_weight: Any) -> dict[str, Any]:
-        """The detection loss and its parts, see `tfzoo.detection_losses.detection_loss`."""
+        """The detection loss and its parts, see `tfzoo.losses.detection.loss.detection_loss`."""
         return detection_loss(
             outputs["logits"],
             outputs.get("objectness_logits"),
@@ -351,7 +351,7 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         if isinstance(texts, str) or not texts:
             raise ValueError(f"{owner}: expected a list of one or more texts, got {texts!r}.")
         if tokenizer is None:
-            from tfzoo.preprocessing.clip_tokenizer import CLIPTokenizerFast
+            from tfzoo.text.clip_tokenizer import CLIPTokenizerFast
 
             if not self.config.name_or_path:
                 raise ValueError(

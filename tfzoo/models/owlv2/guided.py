@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from tfzoo.keras_compat import concrete
+from tfzoo.core.keras_compat import concrete
 from tfzoo.layers.clip_towers import first_maximum
 from tfzoo.models.owlv2.model import IMAGES, bind, check_images
 from tfzoo.models.owlv2.towers import images_input

@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from tfzoo.clip_inputs import check_frames, check_text, pooled_output
-from tfzoo.inputs import Input, InputTable
+from tfzoo.core.inputs import Input, InputTable
+from tfzoo.core.outputs import ModelOutput
 from tfzoo.layers.clip import spread
 from tfzoo.layers.linear import Linear
+from tfzoo.modeling.clip_inputs import check_frames, check_text, pooled_output
+from tfzoo.modeling.training import ContrastiveMixin
 from tfzoo.models.owlv2.config import OwlConfig, Owlv2Config
 from tfzoo.models.owlv2.layers import text_tower, unit, vision_tower
 from tfzoo.models.owlv2.outputs import TFOwlv2Output
 from tfzoo.models.owlv2.towers import QUERIES, TFOwlv2PreTrainedModel, images_input
-from tfzoo.outputs import ModelOutput
-from tfzoo.training import ContrastiveMixin
 
 __all__ = ["IMAGES", "TFOwlv2Model", "TFOwlv2PreTrainedModel", "bind", "check_images"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfzoo.config import field, positive
+from tfzoo.core.config import field, positive
 from tfzoo.models.owlv2.config import OwlConfig, OwlTextConfig, OwlVisionConfig
 from tfzoo.models.owlv2.detection import TFOwlv2ForObjectDetection
 from tfzoo.models.owlv2.model import TFOwlv2Model

@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from tfzoo.preprocessing.clip_tokenizer import CLIPTokenizer, CLIPTokenizerFast
+from tfzoo.models.owlv2.image_processor import Owlv2ImageProcessor, OwlViTImageProcessor
 from tfzoo.preprocessing.multimodal import BaseProcessor
-from tfzoo.preprocessing.owl import Owlv2ImageProcessor, OwlViTImageProcessor
 from tfzoo.preprocessing.processor import BatchFeature
+from tfzoo.text.clip_tokenizer import CLIPTokenizer, CLIPTokenizerFast
 
 __all__ = ["OwlViTImageProcessor", "OwlViTProcessor", "Owlv2ImageProcessor", "Owlv2Processor"]
 

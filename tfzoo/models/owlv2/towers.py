@@ -7,13 +7,13 @@ from typing import Any
 
 from keras import ops
 
-from tfzoo.clip_inputs import TEXT_INPUTS, check_frames, check_text, pooled_output
-from tfzoo.inputs import Input
-from tfzoo.matching import same_shape
-from tfzoo.modeling import TFPreTrainedModel
+from tfzoo.core.inputs import Input
+from tfzoo.core.outputs import TFBaseModelOutputWithPooling
+from tfzoo.losses.detection.targets import same_shape
+from tfzoo.modeling.base import TFPreTrainedModel
+from tfzoo.modeling.clip_inputs import TEXT_INPUTS, check_frames, check_text, pooled_output
 from tfzoo.models.owlv2.config import OwlTextConfig, Owlv2Config, Owlv2TextConfig, Owlv2VisionConfig
 from tfzoo.models.owlv2.layers import text_tower, vision_tower
-from tfzoo.outputs import TFBaseModelOutputWithPooling
 
 __all__ = [
     "QUERIES",

@@ -53,7 +53,7 @@ FAMILY = Family(
         "autoencoding": ("DecodedVideo", "autoencode_video"),
         "flow": ("compute_flow", "flow_patches"),
         "tokenizer": ("PerceiverTokenizer",),
-        "processor": ("PerceiverFeatureExtractor", "PerceiverImageProcessor"),
+        "image_processor": ("PerceiverFeatureExtractor", "PerceiverImageProcessor"),
     },
     configs={"perceiver": "PerceiverConfig"},
     auto={

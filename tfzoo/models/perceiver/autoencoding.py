@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
+from tfzoo.models.perceiver.image_processor import PerceiverImageProcessor
 from tfzoo.models.perceiver.multimodal import TFPerceiverForMultimodalAutoencoding
-from tfzoo.models.perceiver.processor import PerceiverImageProcessor
 from tfzoo.preprocessing.image_batch import flatten_images
 
 __all__ = ["DecodedVideo", "autoencode_video"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfzoo.losses import classification_loss
+from tfzoo.losses.classification import classification_loss
 from tfzoo.models.perceiver.config import PerceiverConfig
 from tfzoo.models.perceiver.decoder_heads import TFPerceiverClassificationDecoder
 from tfzoo.models.perceiver.outputs import TFPerceiverClassifierOutput

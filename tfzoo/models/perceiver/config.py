@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from tfzoo.config import (
+from tfzoo.core.config import (
     Constraint,
     PretrainedConfig,
     boolean,

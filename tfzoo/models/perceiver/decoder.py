@@ -8,7 +8,7 @@ from typing import Any
 
 from keras import ops
 
-from tfzoo.keras_compat import concrete
+from tfzoo.core.keras_compat import concrete
 from tfzoo.layers.linear import Linear
 from tfzoo.layers.streaming import in_blocks, needs_blocks
 from tfzoo.models.perceiver.config import PerceiverConfig

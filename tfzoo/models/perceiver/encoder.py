@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from tfzoo.config import ConfigError
+from tfzoo.core.config import ConfigError
 from tfzoo.models.perceiver.config import PerceiverConfig
 from tfzoo.models.perceiver.layers import AttentionSizes, PerceiverLayer, initializer
 

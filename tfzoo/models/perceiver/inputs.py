@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tfzoo.inputs import Input
+from tfzoo.core.inputs import Input
 
 __all__ = ["ATTENTION_MASK", "HEAD_MASK", "LABELS", "SizedInput"]
 

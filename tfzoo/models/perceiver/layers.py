@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from tfzoo.config import ConfigError
+from tfzoo.core.config import ConfigError
 from tfzoo.layers.attention import attend
 from tfzoo.layers.drop_path import dropout as make_dropout
 from tfzoo.layers.linear import Linear

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from tfzoo.checkpoint import load_model_from, locate
-from tfzoo.inputs import Input, InputTable
-from tfzoo.modeling import TFPreTrainedModel
+from tfzoo.core.inputs import Input, InputTable
+from tfzoo.modeling.base import TFPreTrainedModel
+from tfzoo.modeling.checkpoint import load_model_from, locate
 from tfzoo.models.perceiver.config import PerceiverConfig
 from tfzoo.models.perceiver.decoder import Decoder
 from tfzoo.models.perceiver.encoder import Encoded, Latents, PerceiverEncoder

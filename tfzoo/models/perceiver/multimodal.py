@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzoo.inputs import Input
-from tfzoo.losses import classification_loss
+from tfzoo.core.inputs import Input
+from tfzoo.losses.classification import classification_loss
 from tfzoo.models.perceiver.classification import ClassifierMixin
 from tfzoo.models.perceiver.config import PerceiverConfig
 from tfzoo.models.perceiver.decoder import TFPerceiverBasicDecoder

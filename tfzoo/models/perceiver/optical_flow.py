@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzoo.inputs import Input
+from tfzoo.core.inputs import Input
 from tfzoo.models.perceiver.classification import ClassifierMixin
 from tfzoo.models.perceiver.config import PerceiverConfig
 from tfzoo.models.perceiver.decoder_heads import TFPerceiverOpticalFlowDecoder

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzoo.keras_compat import concrete
+from tfzoo.core.keras_compat import concrete
 from tfzoo.models.perceiver.config import PerceiverConfig
 from tfzoo.models.perceiver.layers import initializer
 from tfzoo.models.perceiver.parts import ModalityVectors, pad_channels

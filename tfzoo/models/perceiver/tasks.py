@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
+from tfzoo.models.perceiver.image_processor import PerceiverImageProcessor
 from tfzoo.models.perceiver.language import TFPerceiverForMaskedLM
-from tfzoo.models.perceiver.processor import PerceiverImageProcessor
 from tfzoo.models.perceiver.tokenizer import PerceiverTokenizer
 from tfzoo.models.perceiver.vision import (
     TFPerceiverForImageClassificationConvProcessing,

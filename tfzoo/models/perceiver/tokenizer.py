@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 from tokenizers import AddedToken
 
 from tfzoo.hub import resolve
-from tfzoo.preprocessing.text import files
-from tfzoo.preprocessing.text.batch_encoding import columns_of
-from tfzoo.preprocessing.text.byte_level import ByteEncoding, ByteVocabulary, truncate
-from tfzoo.preprocessing.text.cls_sep import ClsSepForm
-from tfzoo.preprocessing.text.lengths import Lengths
-from tfzoo.preprocessing.tokenizers import BaseTokenizer, BatchEncoding, TokenizerError
+from tfzoo.text import files
+from tfzoo.text.batch_encoding import columns_of
+from tfzoo.text.byte_level import ByteEncoding, ByteVocabulary, truncate
+from tfzoo.text.cls_sep import ClsSepForm
+from tfzoo.text.lengths import Lengths
+from tfzoo.text.tokenizers import BaseTokenizer, BatchEncoding, TokenizerError
 
 __all__ = ["PerceiverTokenizer"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tfzoo.inputs import Input
+from tfzoo.core.inputs import Input
 from tfzoo.models.perceiver.classification import ClassifierMixin, classification_decoder
 from tfzoo.models.perceiver.config import PerceiverConfig
 from tfzoo.models.perceiver.image_preprocessor import TFPerceiverImagePreprocessor

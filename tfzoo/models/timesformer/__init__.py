@@ -17,7 +17,7 @@ FAMILY = Family(
             "TFTimesformerModel",
             "TFTimesformerForVideoClassification",
         ),
-        "processor": ("VideoMAEImageProcessor",),
+        "image_processor": ("VideoMAEImageProcessor",),
     },
     configs={"timesformer": "TimesformerConfig"},
     auto={

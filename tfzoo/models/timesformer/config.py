@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfzoo.config import (
+from tfzoo.core.config import (
     PretrainedConfig,
     boolean,
     field,

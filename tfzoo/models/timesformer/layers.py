@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzoo.config import ConfigError
+from tfzoo.core.config import ConfigError
 from tfzoo.layers.attention import SelfAttention
 from tfzoo.layers.drop_path import DropPath, drop_path_rates, dropout
 from tfzoo.layers.linear import Linear, chain

@@ -7,11 +7,12 @@ from typing import Any
 
 import keras
 
-from tfzoo.config import ConfigError
-from tfzoo.inputs import Input
+from tfzoo.core.config import ConfigError
+from tfzoo.core.inputs import Input
+from tfzoo.core.outputs import TFBaseModelOutput, TFImageClassifierOutput
 from tfzoo.layers.linear import Linear
-from tfzoo.losses import classification_loss
-from tfzoo.modeling import TFPreTrainedModel
+from tfzoo.losses.classification import classification_loss
+from tfzoo.modeling.base import TFPreTrainedModel
 from tfzoo.models.timesformer.config import TimesformerConfig
 from tfzoo.models.timesformer.layers import (
     TimesformerEmbeddings,
@@ -19,7 +20,6 @@ from tfzoo.models.timesformer.layers import (
     initializer,
     norm,
 )
-from tfzoo.outputs import TFBaseModelOutput, TFImageClassifierOutput
 
 __all__ = [
     "TFTimesformerForVideoClassification",

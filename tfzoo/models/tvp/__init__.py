@@ -16,7 +16,8 @@ FAMILY = Family(
         "losses": ("TvpLoss",),
         "model": ("TFTvpModel", "TFTvpPreTrainedModel"),
         "outputs": ("TFTvpVideoGroundingOutput",),
-        "processor": ("BertTokenizer", "BertTokenizerFast", "TvpImageProcessor", "TvpProcessor"),
+        "image_processor": ("TvpImageProcessor",),
+        "processor": ("BertTokenizer", "BertTokenizerFast", "TvpProcessor"),
     },
     configs={"tvp": "TvpConfig"},
     auto={

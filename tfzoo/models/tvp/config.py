@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfzoo.config import (
+from tfzoo.core.config import (
     ConfigError,
     Constraint,
     PretrainedConfig,
@@ -17,7 +17,7 @@ from tfzoo.config import (
     positive,
     probability,
 )
-from tfzoo.nested_config import NestedConfig
+from tfzoo.core.nested_config import NestedConfig
 
 if TYPE_CHECKING:
     from tfzoo.layers.resnet import ResNetSizes

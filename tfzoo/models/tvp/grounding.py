@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from tfzoo.inputs import Input, InputTable
-from tfzoo.keras_compat import set_trainable
+from tfzoo.core.inputs import Input, InputTable
+from tfzoo.core.keras_compat import set_trainable
 from tfzoo.models.tvp.config import TvpConfig
 from tfzoo.models.tvp.inputs import HEAD_MASK, QUERIES, VIDEOS, check_queries, check_videos
 from tfzoo.models.tvp.layers import GroundingHead, bert_sizes

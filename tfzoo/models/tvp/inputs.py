@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfzoo.inputs import Input
-from tfzoo.keras_compat import concrete
+from tfzoo.core.inputs import Input
+from tfzoo.core.keras_compat import concrete
 from tfzoo.models.tvp.config import TvpConfig
 
 __all__ = ["HEAD_MASK", "QUERIES", "VIDEOS", "check_queries", "check_videos"]

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzoo.keras_compat import tensorflow
+from tfzoo.core.keras_compat import tensorflow
 from tfzoo.layers.attention import attend
 from tfzoo.layers.bert import BertSizes, PostNormAttention, PostNormMLP
 from tfzoo.layers.drop_path import dropout

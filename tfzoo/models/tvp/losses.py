@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfzoo.keras_compat import concrete, tensorflow
+from tfzoo.core.keras_compat import concrete, tensorflow
 
 __all__ = ["TvpLoss", "mean_loss", "span_labels"]
 

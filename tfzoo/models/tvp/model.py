@@ -8,10 +8,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfzoo.core.outputs import TFBaseModelOutputWithPooling
 from tfzoo.layers.bert import BertEmbeddings
 from tfzoo.layers.drop_path import dropout
 from tfzoo.layers.masks import padding_mask
-from tfzoo.modeling import TFPreTrainedModel
+from tfzoo.modeling.base import TFPreTrainedModel
 from tfzoo.models.tvp.config import TvpConfig
 from tfzoo.models.tvp.inputs import HEAD_MASK, QUERIES, VIDEOS, check_queries, check_videos
 from tfzoo.models.tvp.layers import (
@@ -23,7 +24,6 @@ from tfzoo.models.tvp.layers import (
     in_blocks,
 )
 from tfzoo.models.tvp.prompters import make_prompter
-from tfzoo.outputs import TFBaseModelOutputWithPooling
 
 __all__ = ["TFTvpModel", "TFTvpPreTrainedModel"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfzoo.outputs import ModelOutput
+from tfzoo.core.outputs import ModelOutput
 
 __all__ = ["TFTvpVideoGroundingOutput"]
 

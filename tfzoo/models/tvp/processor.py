@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tfzoo.preprocessing.bert_tokenizer import BertTokenizer, BertTokenizerFast
+from tfzoo.models.tvp.image_processor import TvpImageProcessor
 from tfzoo.preprocessing.multimodal import BaseProcessor
-from tfzoo.preprocessing.tokenizers import BatchEncoding
-from tfzoo.preprocessing.tvp import TvpImageProcessor
+from tfzoo.text.bert_tokenizer import BertTokenizer, BertTokenizerFast
+from tfzoo.text.tokenizers import BatchEncoding
 
 __all__ = ["BertTokenizer", "BertTokenizerFast", "TvpImageProcessor", "TvpProcessor"]
 

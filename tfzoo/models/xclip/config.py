@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfzoo.config import (
+from tfzoo.core.config import (
     PretrainedConfig,
     count,
     field,
@@ -13,7 +13,7 @@ from tfzoo.config import (
     positive,
     probability,
 )
-from tfzoo.nested_config import TextVisionConfig
+from tfzoo.core.nested_config import TextVisionConfig
 
 __all__ = ["XCLIPConfig", "XCLIPTextConfig", "XCLIPVisionConfig"]
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import ops
 
-from tfzoo.clip_inputs import TEXT_INPUTS, check_frames, check_text, pooled_output
-from tfzoo.config import ConfigError
-from tfzoo.inputs import Input, InputTable
+from tfzoo.core.config import ConfigError
+from tfzoo.core.inputs import Input, InputTable
 from tfzoo.layers.clip import spread
 from tfzoo.layers.linear import Linear
 from tfzoo.layers.norm import LayerNorm
+from tfzoo.modeling.clip_inputs import TEXT_INPUTS, check_frames, check_text, pooled_output
+from tfzoo.modeling.training import ContrastiveMixin
 from tfzoo.models.xclip.config import XCLIPConfig
 from tfzoo.models.xclip.layers import (
     MultiframeIntegrationTransformer,
@@ -23,7 +24,6 @@ from tfzoo.models.xclip.layers import (
 )
 from tfzoo.models.xclip.outputs import TFXCLIPOutput
 from tfzoo.models.xclip.towers import VIDEOS, TFXCLIPPreTrainedModel
-from tfzoo.training import ContrastiveMixin
 
 if TYPE_CHECKING:
     from tfzoo.models.xclip.zero_shot import ZeroShotVideoClassifier

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfzoo.preprocessing.clip_tokenizer import CLIPTokenizer, CLIPTokenizerFast
 from tfzoo.preprocessing.multimodal import BaseProcessor
 from tfzoo.preprocessing.processor import BatchFeature
 from tfzoo.preprocessing.videomae import VideoMAEImageProcessor
+from tfzoo.text.clip_tokenizer import CLIPTokenizer, CLIPTokenizerFast
 
 __all__ = ["CLIPTokenizer", "CLIPTokenizerFast", "XCLIPProcessor"]
 

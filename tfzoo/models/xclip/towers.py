@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfzoo.clip_inputs import TEXT_INPUTS, check_frames, check_text, pooled_output
-from tfzoo.inputs import Input
-from tfzoo.modeling import TFPreTrainedModel
+from tfzoo.core.inputs import Input
+from tfzoo.core.outputs import TFBaseModelOutputWithPooling
+from tfzoo.modeling.base import TFPreTrainedModel
+from tfzoo.modeling.clip_inputs import TEXT_INPUTS, check_frames, check_text, pooled_output
 from tfzoo.models.xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
 from tfzoo.models.xclip.layers import text_tower, vision_tower
-from tfzoo.outputs import TFBaseModelOutputWithPooling
 
 __all__ = [
     "VIDEOS",

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfzoo.clip_inputs import check_frames
+from tfzoo.core.inputs import InputTable
 from tfzoo.hub import HubError
-from tfzoo.inputs import InputTable
+from tfzoo.modeling.clip_inputs import check_frames
 from tfzoo.models.xclip.processor import CLIPTokenizerFast
 from tfzoo.models.xclip.towers import VIDEOS
 

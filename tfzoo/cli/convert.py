@@ -1,0 +1,161 @@
+"""`tfzoo convert`: a checkpoint in another format."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tfzoo.cli.console import Progress, UsageError, hub_options, note, start_keras
+from tfzoo.cli.finished import PROCESSOR_FILES, has_form, is_finished, is_whole, stamp
+from tfzoo.cli.forms import is_keras_file
+from tfzoo.core.files import replacing
+from weights_convert.arguments import SUFFIXES, add_convert_arguments
+
+__all__ = ["add_to", "run"]
+
+
+def add_to(subparsers: Any) -> None:
+    """Declare the command's arguments."""
+    parser = subparsers.add_parser("convert", help="write a checkpoint in another format")
+    add_convert_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Convert the checkpoint; DST is written whole or not at all, and left where it is finished.
+
+    Raises:
+        UsageError: DST's name does not fit the format.
+        FileExistsError: DST exists, is something else and `--force` is not given.
+        HubError: There is no such checkpoint.
+        OSError: DST cannot be written.
+    """
+    target = args.target
+    _check_target(target, args.to, args.source, args.force)
+    start_keras()
+    with Progress(load=f"reading {args.source}", write=f"writing {target}") as progress:
+        model = _load(args)
+        beside = _processor_folder(args)
+        progress.next()
+        is_there = not args.force and _is_there(target, args.to, model, beside)
+        if not is_there:
+            # By now what exists is to be replaced: it broke off, or the user says so.
+            with replacing(target, force=os.path.lexists(target)) as path:
+                _write(model, path, args.to, beside)
+    _report(args, model, is_there)
+
+
+def _check_target(target: Path, to: str, source: str, force: bool) -> None:
+    """Refuse what cannot end well before anything is loaded."""
+    suffix = SUFFIXES[to]
+    if suffix is not None and not target.name.endswith(suffix):
+        raise UsageError(f"DST must end in {suffix} for --to {to}, got {str(target)!r}.")
+    if not os.path.lexists(target):
+        return
+    if not force and not has_form(target, to):
+        raise _in_the_way(target)
+    if target.is_dir() == (suffix is not None):
+        kinds = ("a folder", "a file") if target.is_dir() else ("a file", "a folder")
+        raise FileExistsError(f"{target} is {kinds[0]} and would become {kinds[1]}: remove it.")
+    inside = (Path(source).resolve(), Path.cwd())
+    if any(target.resolve() in path.parents for path in inside) or target.resolve() == Path.cwd():
+        raise FileExistsError(f"{target} holds SRC or the working directory; it is not replaced.")
+
+
+def _in_the_way(target: Path) -> FileExistsError:
+    return FileExistsError(f"{target} exists: choose another name, or replace it with --force.")
+
+
+def _is_there(target: Path, to: str, model: Any, beside: Path | None) -> bool:
+    """Whether the target is finished; one that broke off is said to be made anew.
+
+    Raises:
+        FileExistsError: It is whole, and something else.
+    """
+    if not os.path.lexists(target):
+        return False
+    if not is_whole(target, to):
+        note(f"{target} is broken off or damaged; it is made anew.")
+        return False
+    if not is_finished(target, to, model, beside):
+        raise _in_the_way(target)
+    return True
+
+
+def _load(args: argparse.Namespace) -> Any:
+    from tfzoo.auto import AutoConfig, load_model, model_class_for
+
+    if is_keras_file(args.source):
+        model = load_model(args.source)
+        return _as_dtype(model, args.dtype) if args.dtype else model
+    where = hub_options(args)
+    config = AutoConfig.from_pretrained(args.source, **where)
+    return model_class_for(config).from_pretrained(args.source, dtype=args.dtype, **where)
+
+
+def _as_dtype(model: Any, dtype: str) -> Any:
+    """The same model with another dtype policy."""
+    copy = type(model)(model.config, dtype=dtype)
+    for new, old in zip(copy.weights, model.weights, strict=True):
+        new.assign(old.value)
+    return copy
+
+
+def _write(model: Any, path: Path, to: str, beside: Path | None) -> None:
+    if to == "pytorch":
+        model.save_pretrained(path)
+        _copy_processor(beside, path)
+    elif to == "keras":
+        model.save(path)
+    elif to == "weights":
+        model.save_weights(path)
+    else:
+        model.export(path, verbose=False)
+        stamp(path, model)
+
+
+def _processor_folder(args: argparse.Namespace) -> Path | None:
+    """Where the source's processor files are, fetched where needed."""
+    from tfzoo.hub import resolve
+
+    if args.to != "pytorch":
+        return None
+    if is_keras_file(args.source):
+        note("a .keras file holds no preprocessor_config.json and no tokenizer; none is written.")
+        return None
+    return resolve(args.source, "config.json", optional=PROCESSOR_FILES, **hub_options(args))
+
+
+def _copy_processor(beside: Path | None, folder: Path) -> None:
+    for name in PROCESSOR_FILES:
+        if beside is not None and (beside / name).is_file():
+            shutil.copyfile(beside / name, folder / name)
+
+
+def _report(args: argparse.Namespace, model: Any, is_there: bool) -> None:
+    values = {
+        "source": args.source,
+        "target": str(args.target),
+        "to": args.to,
+        "class": type(model).__name__,
+        "parameters": model.count_params(),
+        "bytes": _bytes(args.target),
+        "written": not is_there,
+    }
+    if args.json:
+        print(json.dumps(values))
+        return
+    state = ", finished before: left as it is" if is_there else ""
+    print(
+        f"{values['target']}: {values['class']}, {values['parameters']:,} parameters, "
+        f"{values['bytes']:,} bytes{state}"
+    )
+
+
+def _bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

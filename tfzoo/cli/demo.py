@@ -1,0 +1,120 @@
+"""`tfzoo demo`: what the checkpoints that ship with tfzoo say of the samples beside them.
+
+A checkpoint's folder may hold `demo.json`: `about`, what the checkpoint does; `truth`, the right
+answer; and either `predict`, arguments of `tfzoo predict` in which names of files are those of the
+folder, or `question` and `regions`, a file of region features, for a model of questions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tfzoo.cli import predict
+from tfzoo.cli.console import UsageError, start_keras
+from tfzoo.registry import families, family_of
+
+__all__ = ["add_to", "run"]
+
+_FILE = "demo.json"
+
+
+def add_to(subparsers: Any) -> None:
+    """Declare the command's arguments."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="run the small checkpoints that ship with tfzoo on their samples",
+        description="Run the small trained checkpoints that ship with tfzoo on the samples that "
+        "ship with them, and show the answers beside the truth. Nothing is downloaded.",
+    )
+    parser.add_argument(
+        "family", metavar="FAMILY", nargs="?", help="one family, as `tfzoo list` names it"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a checkpoint")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Show what each checkpoint does.
+
+    Raises:
+        UsageError: No such family, or none of its checkpoints ships with a sample.
+        ValueError: A checkpoint or its sample is damaged.
+    """
+    chosen = _chosen(args.family)
+    start_keras()
+    for number, (folder, sample) in enumerate(chosen):
+        if not args.json:
+            print(("\n" if number else "") + f"{folder.name}: {sample['about']}", flush=True)
+        if "predict" in sample:
+            _predict(folder, sample, args.json)
+        else:
+            _answer(folder, sample, args.json)
+        if not args.json:
+            print(f"truth: {sample['truth']}", flush=True)
+
+
+def _chosen(family: str | None) -> list[tuple[Path, dict[str, Any]]]:
+    """Folders and samples of one family or of all."""
+    from tfzoo.assets import shipped_checkpoints
+    from tfzoo.core.files import read_json
+
+    known = [one.name for one in families()]
+    if family is not None and family not in known:
+        raise UsageError(f"There is no family {family!r}; there are {', '.join(known)}.")
+    found, owners = [], set()
+    for folder in shipped_checkpoints().values():
+        if (folder / _FILE).is_file():
+            owner = family_of(read_json(folder / "config.json")["model_type"]).name
+            owners.add(owner)
+            if family in (None, owner):
+                found.append((folder, read_json(folder / _FILE)))
+    if not found:
+        raise UsageError(
+            "No checkpoint with a sample ships "
+            + (f"for {family}; there are such for {', '.join(sorted(owners))}." if owners else ".")
+        )
+    return found
+
+
+def _predict(folder: Path, sample: Mapping[str, Any], as_json: bool) -> None:
+    """Run `tfzoo predict`, and say how it is run."""
+    here = [_in(folder, word) for word in sample["predict"]]
+    words = ["predict", *here, "--model", str(folder)]
+    if not as_json:
+        print(f"$ tfzoo {shlex.join(words)}", flush=True)
+    parser = argparse.ArgumentParser()
+    predict.add_to(parser.add_subparsers())
+    predict.run(parser.parse_args([*words, *(["--json"] if as_json else [])]))
+
+
+def _in(folder: Path, word: str) -> str:
+    return str(folder / word) if (folder / word).is_file() else word
+
+
+def _answer(folder: Path, sample: Mapping[str, Any], as_json: bool) -> None:
+    """Answer a question about the regions of a picture."""
+    import numpy as np
+    from keras import ops
+
+    from tfzoo.auto import AutoTokenizer, TFAutoModelForQuestionAnswering
+    from tfzoo.data.regions import open_region_features, region_batch
+
+    model = TFAutoModelForQuestionAnswering.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with open_region_features(folder / sample["regions"]) as images:
+        regions = region_batch([images[next(iter(images))]])
+    texts = tokenizer([sample["question"]], return_tensors="np")
+    inputs = {name: texts[name] for name in ("input_ids", "attention_mask")}
+    scores = model(**inputs, **regions, training=False).question_answering_score
+    odds = ops.convert_to_numpy(ops.softmax(ops.cast(scores, "float32")))[0]
+    best = int(np.argmax(odds))
+    answer = {"answer": model.config.id2label[best], "score": float(odds[best])}
+    if as_json:
+        print(json.dumps({"question": sample["question"], "model": folder.name, **answer}))
+    else:
+        print(f"{sample['question']}  {answer['answer']} ({100 * answer['score']:.1f} %)")

@@ -1,5 +1,0 @@
-"""The subcommands of the `tfzoo` command, one module each.
-
-A command module has `add_to(subparsers)`, which declares its arguments, and `run(args)`, which
-does the work and raises on failure; `tfzoo.cli` turns exceptions into exit codes.
-"""

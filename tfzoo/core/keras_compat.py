@@ -1,0 +1,336 @@
+"""Every private Keras hook that tfzoo relies on, and every repair of a Keras release.
+
+Supported are Keras 3.10 (TensorFlow 2.19) to 3.15 (TensorFlow 2.21).
+`tests/core/test_keras_compat.py` has one test for each name used here, so that a release that moves
+one is noticed at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numpy as np
+
+__all__ = [
+    "TrainerRepairs",
+    "adopt",
+    "after",
+    "as_written",
+    "attributes",
+    "build_filled",
+    "collected_once",
+    "concrete",
+    "default_policy",
+    "gathered",
+    "own_variables",
+    "register_pytree",
+    "replace_tracked",
+    "replicas",
+    "scalar_loss",
+    "set_trainable",
+    "summed",
+    "tensorflow",
+    "unscaled",
+]
+
+T = TypeVar("T")
+
+
+def _require_keras_3() -> None:
+    if os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in {"1", "true"}:
+        raise ImportError(
+            "tfzoo needs Keras 3, but the environment variable TF_USE_LEGACY_KERAS="
+            f"{os.environ['TF_USE_LEGACY_KERAS']} makes TensorFlow use Keras 2 (tf_keras). "
+            "Unset it and start Python anew."
+        )
+    import keras
+
+    version = tuple(int(part) for part in keras.__version__.split(".")[:2])
+    if version < (3, 10):
+        raise ImportError(
+            f"tfzoo needs Keras 3.10 or newer, found {keras.__version__}: "
+            "pip install --upgrade 'keras>=3.10'."
+        )
+
+
+_require_keras_3()
+
+import keras  # noqa: E402
+import optree  # noqa: E402
+
+
+def tensorflow() -> ModuleType | None:
+    """The TensorFlow module where it is Keras's backend, else None.
+
+    Keras has imported it by then; taking it from there keeps models free of a backend.
+    """
+    return sys.modules["tensorflow"] if keras.backend.backend() == "tensorflow" else None
+
+
+def as_written(cls: type[T]) -> type[T]:
+    """Class decorator: `tf.function` takes calls of instances as they are written.
+
+    AutoGraph would first rewrite the source of all that a call runs, to turn Python's `if` into
+    TensorFlow's. Keras's layers do without, as `fit` does; half the time of a trace went there. It
+    knows callable objects that it shall leave alone by an attribute.
+    """
+    tf = tensorflow()
+    if tf is not None:
+        cls.__call__ = tf.autograph.experimental.do_not_convert(cls.__call__)
+        cls.autograph_info__ = {}
+    return cls
+
+
+# ---- trees
+def register_pytree(cls: type, flatten: Callable, unflatten: Callable) -> None:
+    """Let `keras.tree` see into instances of exactly `cls`.
+
+    Keras offers no public way; it uses optree under the namespace "keras", the backends' own
+    registries on JAX and PyTorch.
+
+    Args:
+        cls: The class to register.
+        flatten: Instance -> (children, keys).
+        unflatten: (keys, children) -> instance.
+    """
+    try:
+        optree.register_pytree_node(
+            cls, lambda o: (*flatten(o), flatten(o)[1]), unflatten, namespace="keras"
+        )
+    except ValueError:  # the module was loaded twice
+        return
+    backend = keras.backend.backend()
+    if backend == "jax":
+        tree_util = sys.modules["jax"].tree_util
+        tree_util.register_pytree_node(cls, flatten, unflatten)
+    elif backend == "torch":
+        pytree = sys.modules["torch"].utils._pytree
+        pytree.register_pytree_node(cls, flatten, lambda ch, keys: unflatten(keys, ch))
+
+
+# ---- construction
+@contextmanager
+def default_policy(policy: Any) -> Iterator[None]:
+    """Make `policy` the default dtype policy: a model's `dtype=` does not reach its sublayers."""
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(previous)
+
+
+def build_filled(make: Callable[[], T], values: Callable[[T], list[tuple[Any, Callable]]]) -> T:
+    """Construct a model whose variables take their *first* value from elsewhere.
+
+    Inside a `StatelessScope` Keras creates variables without values and initialises them when the
+    scope ends. Swapping the initialisers in between saves the random numbers that would be
+    overwritten, and their memory.
+
+    Args:
+        make: Constructs the model, with all variables.
+        values: Model -> pairs of variable and initialiser (shape, dtype); variables that it leaves
+            out keep their own initialiser.
+    """
+    with keras.StatelessScope():
+        model = make()
+        for variable, initializer in values(model):
+            variable._initializer = initializer
+    return model
+
+
+def own_variables(layer: keras.layers.Layer) -> list[Any]:
+    """The weights that `layer` holds itself, not those of its sublayers or of its seeds."""
+    own = [*layer._trainable_variables, *layer._non_trainable_variables]
+    return [v for v in own if "seed_generator" not in v.path]
+
+
+def attributes(layer: keras.layers.Layer) -> dict[str, Any]:
+    """The public attributes of `layer` itself. On PyTorch sublayers hide in `_modules`."""
+    own = {**vars(layer).get("_modules", {}), **vars(layer)}
+    return {name: value for name, value in own.items() if not name.startswith("_")}
+
+
+def replace_tracked(owner: keras.layers.Layer, name: str, value: Any) -> None:
+    """Put another sublayer or variable in the place of an attribute of a built layer.
+
+    Keras closes a layer's tracking when it is built, and would keep the old one's weights.
+
+    Args:
+        owner: The layer.
+        name: The attribute, which holds a layer or a variable.
+        value: What takes its place.
+    """
+    tracker = owner._tracker
+    was_locked = tracker.locked
+    tracker.unlock()
+    try:
+        tracker.untrack(getattr(owner, name))
+        setattr(owner, name, value)
+    finally:
+        if was_locked:
+            tracker.lock()
+
+
+def adopt(array: np.ndarray) -> Any:
+    """A tensor that takes over the memory of an array that nobody else will change.
+
+    On TensorFlow without a copy, by DLPack: `convert_to_tensor` always copies, and touching new
+    memory costs more than reading the file.
+
+    Args:
+        array: An array whose address is no multiple of 64 bytes is copied: TensorFlow's kernels
+            would end the process.
+    """
+    tf = tensorflow()
+    if tf is None or array.ctypes.data % 64 or not array.flags.carray:
+        return keras.ops.convert_to_tensor(array)
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+def concrete(x: Any) -> np.ndarray | None:
+    """The values of `x`, or None where it is a symbol of a graph that is being traced."""
+    if isinstance(x, keras.KerasTensor) or x is None:
+        return None
+    try:
+        return np.asarray(x)
+    except Exception:  # each backend has its own error for "no value yet"
+        return None
+
+
+def after(earlier: Sequence[Any], x: Any) -> Any:
+    """`x`, used only when the tensors `earlier` are there.
+
+    A graph of TensorFlow computes whatever it can: of ten blocks of attention it would begin all,
+    and hold the scores of all at once. Calls in order, and compilers, keep the order anyway.
+
+    Args:
+        earlier: Tensors.
+        x: A tensor.
+    """
+    tf = tensorflow()
+    if tf is None or not earlier or tf.executing_eagerly():
+        return x
+    with tf.control_dependencies(earlier):
+        return tf.identity(x)
+
+
+# ---- training
+def scalar_loss(model: keras.Model, loss: Any) -> Any:
+    """Scale an additional loss for `tf.distribute` as Keras does for its own."""
+    return model._aggregate_additional_loss(loss)
+
+
+def unscaled(loss: Any) -> Any:
+    """A loss as it is to be shown: under `tf.distribute` losses are divided by the replicas."""
+    tf = tensorflow()
+    return loss if tf is None else loss * tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def replicas() -> int:
+    """How many replicas of `tf.distribute` run what calls this, each on its share; else 1."""
+    tf = tensorflow()
+    context = None if tf is None else tf.distribute.get_replica_context()
+    return 1 if context is None else context.num_replicas_in_sync
+
+
+def summed(x: Any) -> Any:
+    """The sum of all replicas' `x`, with its gradient."""
+    if replicas() == 1:
+        return x
+    tf = tensorflow()
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, x)
+
+
+def gathered(x: Any) -> tuple[Any, Any]:
+    """The rows of all replicas' `x`, with their gradient, and the place where this one's begin.
+
+    By sums of what is padded with zeros: gradients, batch norms and this need one kind of exchange.
+
+    Args:
+        x: (B, ...); replicas may have different B.
+
+    Returns:
+        (sum of all B, ...) and a scalar; on one device `x` itself and 0.
+    """
+    if replicas() == 1:
+        return x, 0
+    tf = tensorflow()
+    context = tf.distribute.get_replica_context()
+    place, count = context.replica_id_in_sync_group, tf.cast(tf.shape(x)[0], "float32")
+    sizes = tf.cast(summed(count * tf.one_hot(place, replicas())), "int32")
+    first, after = tf.reduce_sum(sizes[:place]), tf.reduce_sum(sizes[place + 1 :])
+    rest = [(0, 0)] * (len(x.shape) - 1)
+    return summed(tf.pad(x, [(first, after), *rest])), first
+
+
+@contextmanager
+def collected_once() -> Iterator[None]:
+    """Collect garbage once at the end, and not for each variable that a layer drops.
+
+    `keras.layers.Layer.__delattr__` does so, which takes as long as the process has objects: with a
+    million of them half a second for each of a model's layers. Meanwhile they are set aside.
+    """
+    if gc.get_freeze_count():  # somebody did so for reasons of their own: leave it to them
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.collect()
+
+
+def set_trainable(value: bool, *layers: keras.layers.Layer) -> None:
+    """Let layers and all that is inside them train, or not.
+
+    On TensorFlow `layer.trainable = value` is passed over where the layer has that value already,
+    so that sublayers and weights which were set on their own would stay as they are.
+
+    Args:
+        value: Whether they train.
+        *layers: The layers.
+    """
+    for layer in layers:
+        layer.trainable = not value
+        layer.trainable = value
+
+
+class TrainerRepairs:
+    """Mends `fit` and `evaluate` under `tf.distribute`.
+
+    To learn the shapes, Keras takes the mean of all replicas' first batches, in which token ids
+    become floats; here one replica's batch is taken. Under `MultiWorkerMirroredStrategy` it reduces
+    such batches and scalar logs over an axis that they do not have (Keras issue 20585).
+    """
+
+    def _vectors(self, logs: Any) -> Any:
+        tf, strategy = tensorflow(), getattr(self, "_distribute_strategy", None)
+        if tf is None or not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return logs
+        return keras.tree.map_structure(lambda value: keras.ops.reshape(value, (1,)), logs)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        if iterator is None or getattr(self, "_distribute_strategy", None) is None:
+            return super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+        strategy, tf = self.distribute_strategy, tensorflow()
+        local = strategy.experimental_local_results
+        steps = next(iter(iterator))[-1]  # Keras 3.10 gives two things here, 3.15 three
+        data_batch = tf.nest.map_structure(lambda value: local(value)[0], next(steps))
+        with strategy.scope():
+            return self._symbolic_build(data_batch=data_batch)
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One training step, see `keras.Model.train_step`."""
+        return self._vectors(super().train_step(*args, **kwargs))
+
+    def test_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One evaluation step, see `keras.Model.test_step`."""
+        return self._vectors(super().test_step(*args, **kwargs))

@@ -1,0 +1,1 @@
+"""Preprocessing and post-processing as TensorFlow operations, inside of SavedModels."""

@@ -1,0 +1,1 @@
+"""The base class of all models: loading, saving, training, adapters."""

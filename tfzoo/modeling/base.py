@@ -1,0 +1,387 @@
+"""TFPreTrainedModel: the base class of all models.
+
+A family's model class declares its `config_class`, its input table `inputs` and two methods:
+`setup(config)` makes the sublayers, `build_layers()` builds them with real shapes. It then can
+be constructed, loaded, called, trained, saved, saved back and exported.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+
+from tfzoo.core.config import PretrainedConfig
+from tfzoo.core.files import replacing
+from tfzoo.core.inputs import Input, InputTable
+from tfzoo.core.keras_compat import as_written, default_policy
+from tfzoo.core.outputs import ModelOutput
+from tfzoo.modeling.adapters import AdapterMixin
+from tfzoo.modeling.checkpoint import check_weights_file, load_model_from, locate, write_weights
+from tfzoo.modeling.training import TrainingMixin
+
+__all__ = ["TFPreTrainedModel", "parse_size"]
+
+_FLAGS = ("output_attentions", "output_hidden_states")
+
+
+@as_written
+class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
+    """Base class of all models.
+
+    All weights exist when the constructor returns.
+
+    Args:
+        config: The family's configuration.
+        **kwargs: `name`, `dtype` (e.g. `"mixed_bfloat16"`), `trainable` as in `keras.Model`.
+
+    Attributes:
+        config_class: The configuration class that the constructor takes.
+        inputs_table: Rows of the head's input table.
+        torch_class: Name of the PyTorch class whose checkpoints this class reads and writes.
+
+    Raises:
+        TypeError: `config` is of another class.
+        ConfigError: The configuration is invalid.
+    """
+
+    config_class: ClassVar[type[PretrainedConfig]] = PretrainedConfig
+    inputs_table: ClassVar[tuple[Input, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        keras.saving.register_keras_serializable(package="tfzoo")(cls)
+
+    def __init__(self, config: PretrainedConfig, **kwargs: Any) -> None:
+        if not isinstance(config, self.config_class):
+            raise TypeError(
+                f"{type(self).__name__} takes a {self.config_class.__name__}, "
+                f"got {type(config).__name__}."
+            )
+        super().__init__(**kwargs)
+        config.validate()
+        self.config = config
+        order = [n for n in inspect.signature(self.call).parameters if n != "training"]
+        self._table = InputTable(self.inputs_table, order, type(self).__name__)
+        with default_policy(self.dtype_policy):
+            self.setup(config)
+            self.build()
+
+    def setup(self, config: Any) -> None:
+        """Make the sublayers. Every model class defines it."""
+        raise TypeError(f"{type(self).__name__} is abstract: use one of its subclasses.")
+
+    def build_layers(self) -> None:
+        """Build the sublayers with real shapes. Every model class defines it."""
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create all weights; sizes come from the config, so no input shape is needed."""
+        if not self.built:
+            self.build_layers()
+
+    @property
+    def torch_class(self) -> str:
+        """Name of the PyTorch class with the same weights."""
+        return self._family_class().__name__.removeprefix("TF")
+
+    @property
+    def base_model_type(self) -> str:
+        """The folder of the family, which also names its map of weights."""
+        return self._family_class().__module__.split(".")[2]
+
+    @classmethod
+    def _family_class(cls) -> type[TFPreTrainedModel]:
+        """The class of tfzoo that this is, or that a user's class extends."""
+        return next(c for c in cls.__mro__ if c.__module__.startswith("tfzoo.models."))
+
+    # ---- calls
+    def __call__(self, *args: Any, **kwargs: Any) -> ModelOutput | tuple[Any, ...]:
+        """Run the model; inputs as keywords, or one tensor, list, tuple or dict.
+
+        Raises:
+            ValueError: Unknown, missing or repeated inputs, or a wrong dtype or shape.
+        """
+        return_dict, inputs = self._bind(args, kwargs)
+        outputs = super().__call__(**inputs)
+        return outputs if return_dict or self._in_step else outputs.to_tuple()
+
+    def stateless_call(self, trainable: Any, state: Any, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.stateless_call`; Keras's JAX trainer calls it instead of the model."""
+        losses = kwargs.pop("return_losses", False)
+        _, inputs = self._bind(args, kwargs)
+        return super().stateless_call(trainable, state, return_losses=losses, **inputs)
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
+        inputs = self._table.bind(args, kwargs)
+        self.check_inputs(inputs)
+        return_dict = inputs.pop("return_dict", None)
+        for flag in _FLAGS:  # None means: as the config says
+            if flag in self._table.order and inputs.get(flag) is None:
+                inputs[flag] = getattr(self.config, flag)
+        return self.config.return_dict if return_dict is None else return_dict, inputs
+
+    def check_inputs(self, inputs: Mapping[str, Any]) -> None:
+        """Refuse wrong inputs before anything is computed; families add what is their own.
+
+        Here rather than in `call`: Keras wraps errors from there in pages of its own.
+
+        Raises:
+            ValueError: Missing inputs, or a wrong dtype or shape.
+        """
+        self._table.check(inputs, self.config)
+
+    # ---- checkpoints
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        config: PretrainedConfig | None = None,
+        dtype: str | None = None,
+        ignore_mismatched_sizes: bool = False,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        **config_overrides: Any,
+    ) -> TFPreTrainedModel:
+        """Load a PyTorch checkpoint (Hugging Face layout).
+
+        Weights come from `model.safetensors`, else from `pytorch_model.bin` (read without executing
+        anything), else from the `tf_model.h5` that LXMERT has; the first two sharded or not.
+
+        Args:
+            pretrained_model_name_or_path: Folder, file in it, or repository name.
+            config: Configuration to use instead of the checkpoint's.
+            dtype: Keras dtype policy of the model, e.g. `"mixed_bfloat16"`; the global policy
+                (float32 by default) where None, whatever the file's dtype.
+            ignore_mismatched_sizes: Leave tensors of another shape out, e.g. for a new head.
+            revision: Branch, tag or commit of the repository.
+            cache_dir: Where downloads are kept.
+            local_files_only: Never use the network.
+            token: Access token of the hub.
+            **config_overrides: Fields that win over the config's, e.g. `num_labels=10`.
+
+        Raises:
+            HubError: Files are missing, or the hub cannot be reached.
+            ConfigError: The config is another family's or invalid.
+            CheckpointError: The weights file is damaged.
+            WeightMismatchError: Weights and model do not match; lists both sides.
+
+        Example:
+            >>> import tfzoo
+            >>> model = tfzoo.TFTimesformerForVideoClassification.from_pretrained(
+            ...     tfzoo.default_checkpoint())
+            >>> model.config.num_labels
+            7
+        """
+        cls._refuse_unknown(config_overrides)
+        where = {
+            "revision": revision,
+            "cache_dir": cache_dir,
+            "local_files_only": local_files_only,
+            "token": token,
+        }
+        if config is None:
+            config = cls.config_class.from_pretrained(
+                pretrained_model_name_or_path, **where, **config_overrides
+            )
+        elif config_overrides:
+            raise TypeError(
+                f"Pass either config= or fields to override, not both: {sorted(config_overrides)}."
+            )
+        path = locate(pretrained_model_name_or_path, **where)
+        return load_model_from(
+            path,
+            lambda: cls(config, dtype=dtype),
+            ignore_mismatched_sizes=ignore_mismatched_sizes,
+        )
+
+    @classmethod
+    def _refuse_unknown(cls, overrides: Mapping[str, Any]) -> None:
+        known = cls.config_class.field_names()
+        for name in overrides:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                raise TypeError(
+                    f"{cls.__name__}.from_pretrained got an unknown keyword {name!r}; "
+                    + (f"did you mean {near[0]!r}?" if near else "see its documentation.")
+                )
+
+    def save_pretrained(self, save_directory: str | Path, max_shard_size: str = "5GB") -> None:
+        """Write a checkpoint that PyTorch's `from_pretrained` loads: config.json and safetensors.
+
+        Args:
+            save_directory: Folder, made where needed.
+            max_shard_size: Size past which the weights are split into files, e.g. `"500MB"`.
+
+        Raises:
+            ValueError: The model has adapters that are not merged, or int8 weights.
+            OSError: The folder cannot be written. Older files in it stay as they were.
+        """
+        self.refuse_changes()
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_weights(self, folder, parse_size(max_shard_size))
+        self.saved_config().save_pretrained(folder)
+
+    def saved_config(self) -> PretrainedConfig:
+        """The configuration as `save_pretrained` writes it: with the class and the dtype."""
+        config = type(self.config).from_dict(self.config.to_dict())
+        config.architectures = [self.torch_class]
+        config.torch_dtype = self.dtype_policy.variable_dtype
+        return config
+
+    # ---- Keras's own formats
+    def load_weights(
+        self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
+    ) -> None:
+        """Load a `.weights.h5` file into this model, see `keras.Model.load_weights`.
+
+        Args:
+            filepath: The file.
+            skip_mismatch: Leave weights of another shape as they are, with a warning.
+            **kwargs: Further arguments of `keras.Model.load_weights`.
+
+        Raises:
+            WeightMismatchError: The file's arrays are not those of this model.
+        """
+        if str(filepath).endswith(".weights.h5") and not skip_mismatch:
+            check_weights_file(self, filepath)
+        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """What a `.keras` file needs to construct the model again."""
+        changes = self.changes()
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "config": self.config.to_json_dict(),
+            **({"changes": changes} if changes else {}),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> TFPreTrainedModel:
+        """Construct the model that `get_config` described."""
+        values = dict(config)
+        changes = values.pop("changes", {})
+        model = cls(cls.config_class.from_dict(values.pop("config")), **values)
+        model.repeat_changes(changes)
+        return model
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile as the model in a `.keras` file was: Keras leaves that to classes like this."""
+        self.compile(**keras.saving.deserialize_keras_object(dict(config)))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    # ---- export
+    @property
+    def _default_save_signature(self) -> None:
+        """Keras would trace a float32 guess here, which fits none of our inputs."""
+        return
+
+    def serving_outputs(self, **inputs: Any) -> dict[str, Any]:
+        """The outputs as a flat dict of tensors, the form that signatures need.
+
+        Args:
+            **inputs: The head's inputs by name.
+
+        Returns:
+            Field -> tensor; the items of a tuple become `field_0`, `field_1`, ..., the fields of
+            an output inside become `field_inner`.
+        """
+        return _flat(self(**inputs, training=False, return_dict=True))
+
+    def export(
+        self,
+        filepath: str | Path,
+        format: str = "tf_saved_model",
+        verbose: bool = True,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Export for inference; the signature's names and axes are those of the input table.
+
+        Args:
+            filepath: Folder (or file, for other formats) to write.
+            format: `"tf_saved_model"`, or another of `keras.Model.export`.
+            verbose: Print what was exported.
+            input_signature: `[{name: spec}]` to use instead, e.g. with fixed axes.
+            **kwargs: Further arguments of `keras.Model.export`, for other formats.
+
+        Raises:
+            TypeError: Arguments that a SavedModel has no use for.
+            FileExistsError: The folder holds something else than an earlier export.
+            OSError: The target cannot be written. Nothing half-written stays behind.
+
+        Example:
+            >>> import tempfile, tfzoo
+            >>> model = tfzoo.TFAutoModelForVideoClassification.from_pretrained(
+            ...     tfzoo.default_checkpoint())
+            >>> model.export(tempfile.mkdtemp() + "/1", verbose=False)
+        """
+        signature = input_signature or [self._table.specs(self.config)]
+        if format != "tf_saved_model":
+            super().export(str(filepath), format, verbose, signature, **kwargs)
+            return
+        if kwargs:
+            raise TypeError(f"export to a SavedModel takes no {', '.join(sorted(kwargs))}.")
+        folder = Path(filepath)
+        is_export = (folder / "saved_model.pb").is_file() or not any(_items(folder))
+        if folder.exists() and not is_export:
+            raise FileExistsError(f"{folder} exists and is no SavedModel: choose another name.")
+        archive = keras.export.ExportArchive()
+        archive.add_endpoint(
+            "serving_default",
+            lambda inputs: self.serving_outputs(**inputs),
+            input_signature=signature,
+        )
+        with replacing(folder, force=True) as path:
+            archive.write_out(str(path), verbose=verbose)
+
+
+def _flat(outputs: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in outputs.items():
+        if isinstance(value, (list, tuple)):
+            value = {str(i): item for i, item in enumerate(value)}
+        is_nested = isinstance(value, Mapping)
+        flat.update(_flat(value, f"{prefix}{name}_") if is_nested else {prefix + name: value})
+    return flat
+
+
+def _items(folder: Path) -> Iterator[Path]:
+    return folder.iterdir() if folder.is_dir() else iter([folder])
+
+
+def parse_size(size: str | int) -> int:
+    """Bytes of a size such as `"5GB"`, `"300MB"` or `1000`.
+
+    Raises:
+        ValueError: Not a size.
+
+    Example:
+        >>> parse_size("1.5GB")
+        1500000000
+    """
+    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+    text = str(size).strip().upper()
+    for unit in sorted(units, key=len, reverse=True):
+        if text.endswith(unit):
+            number, factor = text.removesuffix(unit), units[unit]
+            break
+    else:
+        number, factor = text, 1
+    try:
+        value = int(float(number) * factor)
+    except ValueError:
+        value = 0
+    if value <= 0:
+        raise ValueError(f"A size must look like '5GB', '300MB' or 1000, got {size!r}.")
+    return value

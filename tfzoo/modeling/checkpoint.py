@@ -1,0 +1,260 @@
+"""Between a model and its checkpoint: variables filled from tensors and written back.
+
+Names and axis orders come from `weights_convert`; this module only moves values.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+from keras import ops
+
+from tfzoo.core.keras_compat import adopt, build_filled
+from tfzoo.core.variables import slots
+from tfzoo.hub import HubError, HubFileNotFoundError, resolve
+from tfzoo.hub.conversion import converted_revision
+from weights_convert.checkpoint import (
+    WEIGHT_FILES,
+    Checkpoint,
+    open_checkpoint,
+    shard_names,
+    write_checkpoint,
+)
+from weights_convert.errors import WeightMismatchError
+from weights_convert.memory import Arena, Scratch, aligned, transposed
+from weights_convert.plan import Entry, make_plan, save_plan
+from weights_convert.rules import family_map
+from weights_convert.tensors import DTYPES
+
+__all__ = [
+    "SAFETENSORS_NAME",
+    "check_weights_file",
+    "checkpoint_sources",
+    "load_model_from",
+    "locate",
+    "write_weights",
+]
+
+SAFETENSORS_NAME = "model.safetensors"
+_THREADS = min(os.cpu_count() or 1, 4)  # more would wait for the memory
+
+
+def locate(name_or_path: str | Path, **where: Any) -> Path:
+    """The local file, index file or folder that holds the weights.
+
+    Safetensors are preferred to PyTorch's `pytorch_model.bin`, and that to TensorFlow's h5 file.
+    Of a repository that has pickles alone, those safetensors are taken that the hub's own converter
+    has made of them, where it has: a pickle is fetched only where there is nothing else.
+
+    Raises:
+        HubError: There are none.
+    """
+    if Path(name_or_path).is_file():
+        return Path(name_or_path)
+    errors: list[HubError] = []
+    path = (
+        _first_of(WEIGHT_FILES[:2], name_or_path, where, errors)
+        or _converted(name_or_path, where, errors)
+        or _first_of(WEIGHT_FILES[2:], name_or_path, where, errors)
+    )
+    if path is not None:
+        return path
+    for error in errors:  # the hub out of reach, or no access: that is it
+        if not isinstance(error, HubFileNotFoundError):
+            raise error
+    others = ", ".join(WEIGHT_FILES[1:])
+    raise HubFileNotFoundError(f"{errors[0]} Neither is there {others}.") from errors[0]
+
+
+def _first_of(
+    names: tuple[str, ...], name_or_path: str | Path, where: dict[str, Any], errors: list[HubError]
+) -> Path | None:
+    """The first of these files that there is, with its shards; what was wrong with the others.
+
+    Once the hub has failed only the cache is looked at: a pickle that a network which comes and
+    goes lets through must not stand for the safetensors that it did not.
+    """
+    for name in names:
+        if any(not isinstance(error, HubFileNotFoundError) for error in errors):
+            where = {**where, "local_files_only": True}
+        try:
+            folder = resolve(name_or_path, name, **where)
+        except HubError as error:
+            errors.append(error)
+            continue
+        if name.endswith(".json"):
+            resolve(name_or_path, shard_names(folder / name), **where)
+        return folder / name
+    return None
+
+
+def _converted(
+    name_or_path: str | Path, where: dict[str, Any], errors: list[HubError]
+) -> Path | None:
+    """The safetensors that the hub has made of a repository's pickles."""
+    pickle, index = WEIGHT_FILES[2:4]
+    found = converted_revision(name_or_path, [pickle], **where)
+    if found is None and not isinstance(name_or_path, Path):
+        try:
+            folder = resolve(name_or_path, index, **where)
+        except HubError:  # the usual case; the caller looks for both again
+            return None
+        found = converted_revision(name_or_path, [index, *shard_names(folder / index)], **where)
+    if found is None:
+        return None
+    return _first_of(WEIGHT_FILES[:2], name_or_path, {**where, "revision": found}, errors)
+
+
+def load_model_from(
+    path: Path,
+    make: Callable[[], keras.Model],
+    *,
+    ignore_mismatched_sizes: bool = False,
+) -> keras.Model:
+    """Construct a model with the weights of a checkpoint, a few tensors in memory beside them.
+
+    Args:
+        path: File or folder of the checkpoint.
+        make: Constructs the model.
+        ignore_mismatched_sizes: Leave variables whose tensor has another shape as initialised.
+
+    Raises:
+        CheckpointError: The file is damaged.
+        WeightMismatchError: Tensors and variables do not match; lists both sides.
+    """
+    with open_checkpoint(path) as tensors:
+
+        def values(model: keras.Model) -> list[tuple[Any, Callable]]:
+            places = slots(model)
+            family = family_map(model.base_model_type)
+            plan = make_plan(
+                places, tensors, family, ignore_mismatched_sizes=ignore_mismatched_sizes
+            )
+            if plan.fresh:
+                warnings.warn(
+                    f"{type(model).__name__}: {path} has no weights for {', '.join(plan.fresh)}; "
+                    "they keep their random initial values. Train the model before you use it.",
+                    stacklevel=7,
+                )
+            variables = [places[entry.path].variable for entry in plan.entries]
+            return [
+                (variable, lambda *_, value=value, **__: value)
+                for variable, value in zip(
+                    variables, _read_all(tensors, plan.entries, variables), strict=True
+                )
+            ]
+
+        return build_filled(make, values)
+
+
+class _OfThread(threading.local):
+    """What each thread has for itself: memory for what is turned, one tensor after the other."""
+
+    def __init__(self) -> None:
+        self.scratch = Scratch()
+
+
+def _read_all(tensors: Checkpoint, entries: Sequence[Entry], variables: Sequence[Any]) -> list[Any]:
+    """The values of variables, read, turned and converted by as many threads as help."""
+    arena, own = Arena(), _OfThread()
+
+    def value(entry: Entry, variable: Any) -> Any:
+        stored = tensors[entry.name].dtype
+        stays = ("float32" if stored == "BF16" else DTYPES[stored].name) == variable.dtype
+        keep = arena.empty if stays else aligned
+        if entry.axes is None:
+            found = adopt(tensors.read(entry.name, keep))
+        else:
+            array = entry.from_checkpoint(tensors.read(entry.name, own.scratch.empty))
+            found = adopt(transposed(array, keep))
+        return found if stays else ops.cast(found, variable.dtype)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(value, entries, variables))
+
+
+_DTYPES = {
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float64": "F64",
+    "int64": "I64",
+    "int32": "I64",  # all integers of JAX, whose checkpoints are everybody's
+}
+
+
+def check_weights_file(model: keras.Model, path: str | Path) -> None:
+    """Refuse a `.weights.h5` file whose arrays are not those of the model.
+
+    Keras reads the weights of a deeper model into a shallower one without a word.
+
+    Raises:
+        WeightMismatchError: Other arrays than the model has.
+    """
+    stored: Counter[tuple[int, ...]] = Counter()
+
+    def count(name: str, item: Any) -> None:
+        beside = name.startswith(("optimizer/", "metrics/")) or "seed_generator" in name
+        if isinstance(item, h5py.Dataset) and not beside:
+            stored[tuple(item.shape)] += 1
+
+    with h5py.File(path) as file:
+        file.visititems(count)
+    wanted = Counter(tuple(variable.shape) for variable in model.weights)
+    if stored != wanted:
+        raise WeightMismatchError(
+            [f"{n} x {shape}" for shape, n in (wanted - stored).items()],
+            [f"{n} x {shape}" for shape, n in (stored - wanted).items()],
+            [],
+            f"{path} is not of a {type(model).__name__} with this config; load a model from a "
+            "checkpoint or a .keras file, which bring theirs along.",
+        )
+
+
+def write_weights(model: keras.Model, folder: Path, max_shard_bytes: int) -> None:
+    """Write a model's weights as safetensors in PyTorch's names and layouts, atomically.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    tensors = checkpoint_sources(model)
+    write_checkpoint(folder, tensors, max_shard_bytes=max_shard_bytes, metadata={"format": "pt"})
+
+
+def checkpoint_sources(
+    model: keras.Model,
+) -> list[tuple[str, str, tuple[int, ...], Callable[[], np.ndarray]]]:
+    """A model's weights as its checkpoint holds them.
+
+    Returns:
+        Name, dtype code and shape of each tensor, and a callable that fetches its values.
+    """
+    places = slots(model)
+    entries = save_plan(places, family_map(model.base_model_type))
+    return [
+        (
+            entry.name,
+            _DTYPES[keras.backend.standardize_dtype(places[entry.path].variable.dtype)],
+            entry.checkpoint_shape,
+            _writer(places[entry.path].variable, entry),
+        )
+        for entry in entries
+    ]
+
+
+def _writer(variable: Any, entry: Entry) -> Callable[[], np.ndarray]:
+    def write() -> np.ndarray:
+        array = entry.to_checkpoint(ops.convert_to_numpy(variable))
+        return array.astype("int64") if array.dtype.kind == "i" else array
+
+    return write

@@ -1,0 +1,193 @@
+"""How models train under `compile` / `fit`: the documented Keras hooks, overridden once for all.
+
+With `compile(optimizer)` alone a model uses its own loss; the labels come as `y` or inside the
+inputs. With `compile(optimizer, loss, metrics)` `y` is matched against the head's main output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfzoo.core.keras_compat import TrainerRepairs, gathered, scalar_loss, unscaled
+from tfzoo.core.outputs import ModelOutput
+from tfzoo.losses.classification import contrastive_loss
+
+__all__ = ["ContrastiveMixin", "TrainingMixin"]
+
+
+class TrainingMixin(TrainerRepairs):
+    """Loss, metrics and steps of every model.
+
+    Attributes:
+        main_output: The field that `y` is matched against when a loss is compiled.
+        labels_input: The input that holds the labels when they are not passed as `y`; None for a
+            head whose loss needs none.
+        component_losses: Names of the parts of the head's own loss, each logged by `fit`.
+    """
+
+    main_output: str = "logits"
+    labels_input: str | None = "labels"
+    component_losses: tuple[str, ...] = ()
+    _in_step: bool = False
+    _components: Sequence[keras.metrics.Metric] = ()
+    _parts: Mapping[str, Any] = MappingProxyType({})
+
+    def compute_output_loss(self, labels: Any, outputs: ModelOutput, sample_weight: Any) -> Any:
+        """The model's own loss, used when none was compiled. Heads that have one override it.
+
+        Returns:
+            A scalar, or a dict of `loss` and its parts by name.
+
+        Raises:
+            ValueError: This head has no loss of its own.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no loss of its own: use compile(optimizer, loss=...)."
+        )
+
+    def implied_labels(self, outputs: ModelOutput) -> Any:
+        """What `y` is where none is given: nothing, unless the outputs themselves imply it."""
+        return None
+
+    # ---- what Keras calls
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Configure training, see `keras.Model.compile`. `loss` may be left out."""
+        loss = kwargs.get("loss", args[1] if len(args) > 1 else None)
+        self._loss_names = tuple(loss) if isinstance(loss, Mapping) else ()
+        # Past Keras's tracking, which is closed once a model is built; `metrics` adds them.
+        names = self.component_losses if loss is None else ()
+        vars(self)["_components"] = [keras.metrics.Mean(name=n) for n in names]
+        super().compile(*args, **kwargs)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The compiled loss where there is one, else the model's own, plus layers' losses.
+
+        Raises:
+            ValueError: No loss was compiled and no labels were given, or some without a use.
+        """
+        labels, prediction = self._pair(x, y, y_pred)
+        if self._compile_loss is not None:
+            return super().compute_loss(
+                x=x, y=labels, y_pred=prediction, sample_weight=sample_weight, training=training
+            )
+        if y is not None and self.labels_input is None:
+            raise ValueError(
+                f"{type(self).__name__} trains on pairs of its inputs and takes no y: leave y out, "
+                "or use compile(loss=...)."
+            )
+        if "loss" in y_pred and sample_weight is None:
+            loss = {**(y_pred.get("loss_dict") or {}), "loss": y_pred["loss"]}
+        elif labels is None:
+            raise ValueError(
+                f"{type(self).__name__}: no labels. Pass y, put {self.labels_input!r} into the "
+                "inputs, or use compile(loss=...)."
+            )
+        else:
+            loss = self.compute_output_loss(labels, y_pred, sample_weight)
+        if isinstance(loss, Mapping):
+            vars(self)["_parts"], loss = loss, loss["loss"]
+        return sum((scalar_loss(self, extra) for extra in self.losses), start=loss)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Metrics of `y` (or of the labels inside the inputs) against the main output."""
+        for tracker in self._components:  # values inside JAX's gradient cannot leave it
+            if tracker.name in self._parts and keras.backend.backend() != "jax":
+                tracker.update_state(unscaled(self._parts[tracker.name]))
+        vars(self)["_parts"] = {}
+        labels, prediction = self._pair(x, y, y_pred)
+        if labels is None or self._compile_metrics is None:
+            return self.get_metrics_result()
+        return super().compute_metrics(x, labels, prediction, sample_weight)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """All metrics, those of the loss's parts included."""
+        return [*super().metrics, *self._components]
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One training step, see `keras.Model.train_step`."""
+        with self._step():
+            return super().train_step(*args, **kwargs)
+
+    def test_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One evaluation step, see `keras.Model.test_step`."""
+        with self._step():
+            return super().test_step(*args, **kwargs)
+
+    def predict_step(self, *args: Any) -> Any:
+        """One prediction step; a scalar loss is dropped, it cannot be concatenated."""
+        with self._step():
+            result = super().predict_step(*args)
+        if type(result) is tuple:  # JAX returns its state beside the outputs
+            return (self._without_loss(result[0]), *result[1:])
+        return self._without_loss(result)
+
+    # ---- helpers
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        """Steps need named outputs, whatever `return_dict` says."""
+        self._in_step = True
+        try:
+            yield
+        finally:
+            self._in_step = False
+
+    @staticmethod
+    def _without_loss(outputs: Any) -> Any:
+        if not isinstance(outputs, ModelOutput):
+            return outputs
+        return type(outputs)((k, v) for k, v in outputs.items() if k not in ("loss", "loss_dict"))
+
+    def _pair(self, x: Any, y: Any, outputs: ModelOutput) -> tuple[Any, Any]:
+        """Labels and predictions in plain structures of the same form, as Keras needs them."""
+        if y is None and isinstance(x, Mapping):
+            y = x.get(self.labels_input)
+        if y is None:
+            y = self.implied_labels(outputs)
+        if len(self._loss_names) == 1 and y is not None and not isinstance(y, Mapping):
+            y = {self._loss_names[0]: y}
+        if isinstance(y, Mapping) and all(name in outputs for name in y):
+            return dict(y), {name: outputs[name] for name in y}
+        return y, outputs[self.main_output]
+
+
+class ContrastiveMixin:
+    """Training on pairs, as CLIP does: the i-th text belongs to the i-th video or image.
+
+    Nothing needs labels. Compiled metrics and losses see the indices 0, 1, 2, ... as `y`, so that
+    `SparseCategoricalAccuracy` is the accuracy of finding the text of each video within a batch.
+
+    Under `tf.distribute` the batch is that of all replicas: in the steps of `fit`, `evaluate` and
+    `predict` each replica compares its texts with all videos or images, and its videos or images
+    with all texts, so that losses and outputs are those of one device.
+    """
+
+    labels_input = None
+
+    def implied_labels(self, outputs: ModelOutput) -> Any:
+        """The index of each pair."""
+        rows = ops.arange(ops.shape(outputs[self.main_output])[0])
+        return rows + self.of_all_replicas(rows)[1]
+
+    def of_all_replicas(self, x: Any) -> tuple[Any, Any]:
+        """In a step of Keras's, `x` of all replicas, and where its own rows begin; else `x`, 0."""
+        return gathered(x) if self._in_step else (x, 0)
+
+    def compute_output_loss(self, labels: Any, outputs: ModelOutput, sample_weight: Any) -> Any:
+        """The contrastive loss of the batch, see `contrastive_loss`."""
+        pairs = self.implied_labels(outputs)
+        per_text, per_picture = outputs["logits_per_text"], outputs[self.main_output]
+        return contrastive_loss(per_text, per_picture, pairs, sample_weight)

@@ -1,0 +1,246 @@
+"""Bytes as tokens: a vocabulary without files, which a tokenizer uses like the library's.
+
+Special tokens have the first ids, then come the 256 bytes, then tokens that are added later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tokenizers import AddedToken
+
+from tfzoo.text.lengths import Lengths
+
+__all__ = ["ByteEncoding", "ByteVocabulary", "truncate"]
+
+_BYTES = 256
+_UNSEEN = "Only tokenizers of the `tokenizers` library know words and offsets; this one has bytes."
+
+
+@dataclass(frozen=True)
+class ByteEncoding:
+    """One encoded text, or pair of texts.
+
+    Attributes:
+        ids: N ids.
+        type_ids: 0 for the first text and the special tokens around it, 1 for the second.
+        special_tokens_mask: 1 for each special token that was added.
+        attention_mask: 0 for padding.
+        tokens: The tokens as strings; a byte is the character of the same number.
+        sequence_ids: 0 or 1, the text of each token; None for special tokens.
+        overflow: What was cut off one of the texts.
+        truncated: Number of tokens that were cut off.
+    """
+
+    ids: list[int]
+    type_ids: list[int]
+    special_tokens_mask: list[int]
+    attention_mask: list[int]
+    tokens: list[str]
+    sequence_ids: list[int | None]
+    overflow: list[int] = field(default_factory=list)
+    truncated: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def word_ids(self) -> list[int]:
+        """Not known.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(_UNSEEN)
+
+    def padded(self, count: int, pad_id: int, pad_token: str, side: str) -> ByteEncoding:
+        """The same with `count` padding tokens more, on the "right" or "left"."""
+        fillers = {
+            "ids": pad_id,
+            "type_ids": 0,
+            "special_tokens_mask": 1,
+            "attention_mask": 0,
+            "tokens": pad_token,
+            "sequence_ids": None,
+        }
+        columns = {}
+        for name, filler in fillers.items():
+            values, padding = getattr(self, name), [filler] * count
+            columns[name] = [*values, *padding] if side == "right" else [*padding, *values]
+        return replace(self, **columns)
+
+
+class ByteVocabulary:
+    """Special tokens, 256 bytes, and tokens that are added later.
+
+    It answers what `tokenizers.Tokenizer` answers, as far as a tokenizer asks without a call.
+
+    Args:
+        special: The tokens that have the ids 0, 1 and so on.
+    """
+
+    decoder = None
+
+    def __init__(self, special: Sequence[AddedToken]):
+        self._first = len(special)  # id of the byte 0
+        self._added: dict[int, AddedToken] = dict(enumerate(special))
+        self._index()
+
+    def _index(self) -> None:
+        self._ids = {str(token): index for index, token in self._added.items()}
+        longest = sorted(self._added.values(), key=lambda token: -len(str(token)))
+        self._search = re.compile("(" + "|".join(map(_pattern, longest)) + ")")
+
+    def get_added_tokens_decoder(self) -> dict[int, AddedToken]:
+        """The tokens that text is searched for, by their ids."""
+        return dict(sorted(self._added.items()))
+
+    def get_vocab_size(self, with_added_tokens: bool = True) -> int:
+        """256, or the number of all tokens."""
+        return len(self.get_vocab()) if with_added_tokens else _BYTES
+
+    def get_vocab(self, with_added_tokens: bool = True) -> dict[str, int]:
+        """All tokens and their ids."""
+        plain = {chr(byte): byte + self._first for byte in range(_BYTES)}
+        return {**plain, **self._ids} if with_added_tokens else plain
+
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a token, None if there is no such."""
+        if token in self._ids:
+            return self._ids[token]
+        is_byte = len(token) == 1 and ord(token) < _BYTES
+        return ord(token) + self._first if is_byte else None
+
+    def id_to_token(self, index: int) -> str | None:
+        """The token of an id, None if there is no such."""
+        if index in self._added:
+            return str(self._added[index])
+        byte = index - self._first
+        return chr(byte) if 0 <= byte < _BYTES else None
+
+    def add_tokens(self, tokens: Sequence[str | AddedToken]) -> int:
+        """Add tokens at the end, or change the flags of known ones; how many were not there."""
+        before = len(self._added)
+        for token in tokens:
+            index = self.token_to_id(str(token))
+            if index is None:
+                index = max([*self._added, self._first + _BYTES - 1]) + 1
+            self._added[index] = AddedToken(token) if isinstance(token, str) else token
+            self._index()
+        return len(self._added) - before
+
+    def add_special_tokens(self, tokens: Sequence[str | AddedToken]) -> int:
+        """Add tokens, marked as special."""
+        return self.add_tokens(
+            [AddedToken(t, special=True) if isinstance(t, str) else t for t in tokens]
+        )
+
+    def num_special_tokens_to_add(self, pair: bool = False) -> int:
+        """Two for a text, three for a pair."""
+        return 3 if pair else 2
+
+    def encode(self, text: str, split_special_tokens: bool = False) -> list[int]:
+        """The ids of a text.
+
+        Args:
+            text: The text.
+            split_special_tokens: Whether the added tokens are not searched for.
+
+        Returns:
+            One id for each byte of the text's UTF-8, and for each added token in it.
+
+        Raises:
+            ValueError: The text has half a surrogate pair, which UTF-8 cannot write.
+        """
+        pieces = [text] if split_special_tokens else self._search.split(text)
+        ids: list[int] = []
+        for number, piece in enumerate(pieces):
+            if number % 2:
+                ids.append(self._ids[piece if piece in self._ids else piece.strip()])
+                continue
+            try:
+                ids.extend([byte + self._first for byte in piece.encode("utf-8")])
+            except UnicodeEncodeError as error:
+                raise ValueError(
+                    f"The text cannot be written in UTF-8: {error}. Replace lone surrogates, for "
+                    "instance with text.encode('utf-8', 'replace').decode()."
+                ) from error
+        return ids
+
+    def bytes_of(self, tokens: Sequence[str]) -> bytes:
+        """The bytes that tokens stand for; an added token is its own text.
+
+        Raises:
+            ValueError: A token that is not in the vocabulary.
+        """
+        for token in tokens:
+            if self.token_to_id(token) is None:
+                raise ValueError(
+                    f"{token!r} is no token: expected one character below 256 for a byte, or one "
+                    f"of {', '.join(self._ids)}."
+                )
+        return b"".join(
+            token.encode("utf-8") if token in self._ids else bytes([ord(token)]) for token in tokens
+        )
+
+
+def _pattern(token: AddedToken) -> str:
+    """Where a token is found in a text, with the white space that it takes along."""
+    found = re.escape(str(token))
+    if token.single_word:
+        found = rf"(?<![^ ]){found}(?![^ ])"
+    return (r"\s*" if token.lstrip else "") + found + (r"\s*" if token.rstrip else "")
+
+
+def truncate(
+    texts: Sequence[list[int]], count: int, lengths: Lengths, side: str
+) -> tuple[list[list[int]], list[int]]:
+    """Cut off the ids of one text, or of a pair.
+
+    Args:
+        texts: The ids of one or two texts, without special tokens.
+        count: How many are to go.
+        lengths: Tells which text is cut, and how much the rest repeats.
+        side: Side on which ids are cut off.
+
+    Returns:
+        The shorter texts, and what was cut off a single one of them (empty if both may be cut).
+
+    Raises:
+        ValueError: The text that may be cut is too short for that.
+    """
+    if lengths.truncation == "longest_first" and len(texts) == 2:
+        shares = _shares(*map(len, texts), count)
+    else:
+        shares = {int(lengths.truncation == "only_second"): count}
+    _check_room(texts, shares, lengths)
+    shorter = [_cut(ids, shares.get(n, 0), side) for n, ids in enumerate(texts)]
+    if len(shares) > 1:
+        return shorter, []
+    ids = texts[min(shares)]
+    window = min(len(ids), count + lengths.stride)
+    return shorter, ids[len(ids) - window :] if side == "right" else ids[:window]
+
+
+def _shares(first: int, second: int, count: int) -> dict[int, int]:
+    """How many go from each of two texts: one by one from the longer, from the second if equal."""
+    ahead = min(abs(first - second), count)  # until both are equally long
+    half = (count - ahead) // 2
+    rest = count - ahead - half
+    return {0: ahead + half, 1: rest} if first > second else {0: half, 1: ahead + rest}
+
+
+def _cut(ids: list[int], count: int, side: str) -> list[int]:
+    return ids[: len(ids) - count] if side == "right" else ids[count:]
+
+
+def _check_room(texts: Sequence[list[int]], shares: Mapping[int, int], lengths: Lengths) -> None:
+    for which, count in shares.items():
+        size = len(texts[which]) if which < len(texts) else 0
+        if count > size:
+            raise ValueError(
+                f"{count} tokens must go, but the text that truncation={lengths.truncation!r} cuts "
+                f"has {size}. Make max_length={lengths.max_length} larger, or cut the other text."
+            )

@@ -1,0 +1,269 @@
+"""Tokens, ids and text of a tokenizer: everything that needs no call."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from tokenizers import AddedToken
+
+from tfzoo.text.files import SPECIAL_TOKENS
+from tfzoo.text.special_tokens import SpecialTokens
+
+__all__ = ["Vocabulary"]
+
+# What clean_up_tokenization_spaces mends, in this order: the text and what it becomes.
+_CLEAN = tuple((f" {mark}", mark) for mark in ".?!,") + (
+    (" ' ", "'"),
+    *((f" {end}", end) for end in ("n't", "'m", "'s", "'ve", "'re")),
+)
+
+
+class Vocabulary(SpecialTokens):
+    """What a tokenizer knows without a call; a part of `BaseTokenizer`."""
+
+    _lock: threading.Lock
+    clean_up_tokenization_spaces: bool
+
+    def __len__(self) -> int:
+        return self.backend_tokenizer.get_vocab_size(with_added_tokens=True)
+
+    def __bool__(self) -> bool:
+        return True
+
+    @property
+    def is_fast(self) -> bool:
+        """True: the work is done by the `tokenizers` library."""
+        return True
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens, without those that were added later; `len` counts all."""
+        return self.backend_tokenizer.get_vocab_size(with_added_tokens=False)
+
+    @property
+    def vocab(self) -> dict[str, int]:
+        """The same as `get_vocab()`."""
+        return self.get_vocab()
+
+    @property
+    def added_tokens_decoder(self) -> dict[int, AddedToken]:
+        """The tokens that text is searched for before anything else, by their ids."""
+        return self.backend_tokenizer.get_added_tokens_decoder()
+
+    def get_vocab(self) -> dict[str, int]:
+        """All tokens and their ids."""
+        return self.backend_tokenizer.get_vocab(with_added_tokens=True)
+
+    def get_added_vocab(self) -> dict[str, int]:
+        """The tokens of `added_tokens_decoder` and their ids."""
+        return {str(token): index for index, token in sorted(self.added_tokens_decoder.items())}
+
+    def add_tokens(
+        self,
+        new_tokens: str | AddedToken | Sequence[str | AddedToken],
+        special_tokens: bool = False,
+    ) -> int:
+        """Add tokens, which are found in a text before it is split into words.
+
+        Args:
+            new_tokens: One or more.
+            special_tokens: Whether they are found as they stand (not normalised), and left out by
+                `decode(..., skip_special_tokens=True)`.
+
+        Returns:
+            How many were new among `added_tokens_decoder`. `len(tokenizer)` is the number of rows
+            that a model's embedding needs.
+        """
+        if isinstance(new_tokens, (str, AddedToken)):
+            new_tokens = [new_tokens]
+        with self._lock:
+            if special_tokens:
+                return self.backend_tokenizer.add_special_tokens(list(new_tokens))
+            return self.backend_tokenizer.add_tokens(list(new_tokens))
+
+    def add_special_tokens(
+        self, special_tokens_dict: Mapping[str, str | AddedToken | Sequence[str | AddedToken]]
+    ) -> int:
+        """Give special tokens their roles, and add those that the vocabulary lacks.
+
+        Args:
+            special_tokens_dict: By role, such as "pad_token"; "additional_special_tokens" has a
+                list.
+
+        Returns:
+            See `add_tokens`.
+
+        Raises:
+            ValueError: An unknown role.
+        """
+        roles = (*SPECIAL_TOKENS, "additional_special_tokens")
+        unknown = sorted(set(special_tokens_dict) - set(roles))
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no special token: expected {', '.join(roles)}.")
+        added = 0
+        for role, value in special_tokens_dict.items():
+            several = role == "additional_special_tokens"
+            tokens = [
+                AddedToken(t, normalized=False, special=True) if isinstance(t, str) else t
+                for t in (value if several else [value])
+            ]
+            added += self.add_tokens(tokens, special_tokens=True)
+            setattr(self, role, [str(t) for t in tokens] if several else tokens[0])
+        return added
+
+    def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int] | None:
+        """The id of a token, or of each; that of `unk_token` where it is not in the vocabulary."""
+        if not isinstance(tokens, str):
+            return [self.convert_tokens_to_ids(token) for token in tokens]
+        index = self.backend_tokenizer.token_to_id(tokens)
+        return self.unk_token_id if index is None else index
+
+    def convert_ids_to_tokens(
+        self, ids: int | Iterable[int], skip_special_tokens: bool = False
+    ) -> str | list[str]:
+        """The token of an id, or of each.
+
+        Args:
+            ids: One id, or N of them as a list, array or tensor.
+            skip_special_tokens: Whether the special ones of several are left out.
+
+        Raises:
+            ValueError: An id that the vocabulary does not have.
+        """
+        numbers = self._ids(ids)
+        tokens = [self.backend_tokenizer.id_to_token(index) for index in numbers]
+        if isinstance(ids, (int, np.integer)):
+            return tokens[0]
+        skipped = set(self.all_special_ids) if skip_special_tokens else set()
+        return [t for t, index in zip(tokens, numbers, strict=True) if index not in skipped]
+
+    def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
+        """Join tokens as the backend's decoder does; `decode` makes readable text."""
+        decoder = self.backend_tokenizer.decoder
+        return " ".join(tokens) if decoder is None else decoder.decode(list(tokens))
+
+    def decode(
+        self,
+        token_ids: Any,
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool | None = None,
+    ) -> str:
+        """Turn ids into text.
+
+        Args:
+            token_ids: One id, or N of them as a list, array or tensor.
+            skip_special_tokens: Whether special tokens are left out.
+            clean_up_tokenization_spaces: Whether spaces before punctuation and contractions are
+                removed; None: as the tokenizer was made.
+
+        Returns:
+            The text.
+
+        Raises:
+            ValueError: An id that the vocabulary does not have, or several sequences.
+        """
+        text = self._text_of(self._ids(token_ids), skip_special_tokens)
+        if clean_up_tokenization_spaces is None:
+            clean_up_tokenization_spaces = self.clean_up_tokenization_spaces
+        for found, mended in _CLEAN if clean_up_tokenization_spaces else ():
+            text = text.replace(found, mended)
+        return text
+
+    def batch_decode(
+        self,
+        sequences: Any,
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool | None = None,
+    ) -> list[str]:
+        """Turn sequences of ids into texts: `decode` for each.
+
+        Args:
+            sequences: B sequences of ids: lists, or an array or tensor (B, N).
+            skip_special_tokens: See `decode`.
+            clean_up_tokenization_spaces: See `decode`.
+
+        Returns:
+            B texts.
+
+        Raises:
+            ValueError: An id that the vocabulary does not have.
+        """
+        return [
+            self.decode(ids, skip_special_tokens, clean_up_tokenization_spaces) for ids in sequences
+        ]
+
+    def _text_of(self, ids: list[int], skip_special_tokens: bool) -> str:
+        return self.backend_tokenizer.decode(ids, skip_special_tokens=bool(skip_special_tokens))
+
+    def _ids(self, ids: Any) -> list[int]:
+        """One sequence of ids as a list of plain numbers that the vocabulary has."""
+        try:
+            array = np.atleast_1d(np.asarray(ids))
+        except ValueError:  # lists of unequal length
+            array = np.empty((0, 0))
+        if array.ndim > 1 or (array.size and array.dtype.kind not in "iu"):
+            raise ValueError(
+                f"expected one id or one sequence of whole numbers, got {ids!r}. Use batch_decode "
+                "for several sequences."
+            )
+        numbers = [int(index) for index in array]
+        token_of = self.backend_tokenizer.id_to_token
+        wrong = [n for n in numbers if n < 0 or n > 2**32 - 1 or token_of(n) is None]
+        if wrong:
+            raise ValueError(
+                f"The vocabulary of {len(self)} tokens has no id {wrong[0]}. Give ids of this "
+                "tokenizer; mask out others (such as labels of -100) first."
+            )
+        return numbers
+
+    # -- the form of a sequence -------------------------------------------------------------------
+
+    def num_special_tokens_to_add(self, pair: bool = False) -> int:
+        """How many special tokens a text gets, or a pair of texts."""
+        return self.backend_tokenizer.num_special_tokens_to_add(pair)
+
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
+    ) -> list[int]:
+        """The ids of a text, or of a pair, with the model's special ones; here there are none."""
+        return [*token_ids_0, *(token_ids_1 or ())]
+
+    def create_token_type_ids_from_sequences(
+        self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
+    ) -> list[int]:
+        """0 for each token of the first text, 1 for each of the second, `[CLS]`, `[SEP]` included.
+
+        Args:
+            token_ids_0: The ids of the first text, without special ones.
+            token_ids_1: Those of the second.
+        """
+        start, end = self.cls_token is not None, self.sep_token is not None
+        first = [0] * (start + len(token_ids_0) + end)
+        return first if token_ids_1 is None else first + [1] * (len(token_ids_1) + end)
+
+    def get_special_tokens_mask(
+        self,
+        token_ids_0: Sequence[int],
+        token_ids_1: Sequence[int] | None = None,
+        already_has_special_tokens: bool = False,
+    ) -> list[int]:
+        """1 for each special token of a whole sequence, 0 for the others.
+
+        Args:
+            token_ids_0: The ids, special ones included.
+            token_ids_1: None.
+            already_has_special_tokens: True.
+
+        Raises:
+            ValueError: The ids are said to lack their special tokens.
+        """
+        if not already_has_special_tokens or token_ids_1 is not None:
+            raise ValueError(
+                "expected one whole sequence and already_has_special_tokens=True; for texts, pass "
+                "return_special_tokens_mask=True to the tokenizer's call."
+            )
+        special = set(self.all_special_ids)
+        return [int(index in special) for index in self._ids(token_ids_0)]
