@@ -9,54 +9,51 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from tfzoo.auto import *  # noqa: F403
-    from tfzoo.core.config import ConfigError, PretrainedConfig  # noqa: F401
+from tfzoo.core.lazy import attach
 
 __version__ = "0.1.0"
 
-# Names that belong to no family, and the module that has each.
-_SHARED = {
-    "AutoConfig": "auto",
-    "AutoImageProcessor": "auto",
-    "AutoProcessor": "auto",
-    "AutoTokenizer": "auto",
-    "TFAutoModel": "auto",
-    "TFAutoModelForImageClassification": "auto",
-    "TFAutoModelForMaskedLM": "auto",
-    "TFAutoModelForPreTraining": "auto",
-    "TFAutoModelForQuestionAnswering": "auto",
-    "TFAutoModelForSequenceClassification": "auto",
-    "TFAutoModelForVideoClassification": "auto",
-    "TFAutoModelForVideoGrounding": "auto",
-    "TFAutoModelForZeroShotObjectDetection": "auto",
-    "load_model": "auto",
-    "ConfigError": "core.config",
-    "PretrainedConfig": "core.config",
-    "HubError": "hub",
-    "VideoError": "io",
-    "ImageError": "io",
-    "read_image": "io",
-    "read_video": "io",
-    "sample_frame_indices": "io",
-    "ModelOutput": "core.outputs",
-    "TFPreTrainedModel": "modeling.base",
-    "default_checkpoint": "assets",
-    "ServingError": "export",
-    "export_serving": "export",
+# Names that belong to no family, by the module that has them.
+_MODULES = {
+    "assets": ("default_checkpoint",),
+    "auto": (
+        "AutoConfig",
+        "AutoImageProcessor",
+        "AutoProcessor",
+        "AutoTokenizer",
+        "TFAutoModel",
+        "TFAutoModelForImageClassification",
+        "TFAutoModelForMaskedLM",
+        "TFAutoModelForPreTraining",
+        "TFAutoModelForQuestionAnswering",
+        "TFAutoModelForSequenceClassification",
+        "TFAutoModelForVideoClassification",
+        "TFAutoModelForVideoGrounding",
+        "TFAutoModelForZeroShotObjectDetection",
+        "load_model",
+    ),
+    "core.config": ("ConfigError", "PretrainedConfig"),
+    "core.outputs": ("ModelOutput",),
+    "export": ("ServingError", "export_serving"),
+    "hub": ("HubError",),
+    "io": ("ImageError", "VideoError", "read_image", "read_video", "sample_frame_indices"),
+    "modeling.base": ("TFPreTrainedModel",),
+    "tasks.fill_mask": ("FilledText", "fill_mask"),
+    "tasks.image_classification": ("classify_image",),
+    "tasks.multimodal_autoencoding": ("DecodedVideo", "autoencode_video"),
+    "tasks.optical_flow": ("compute_flow",),
 }
+_PACKAGES = ("data", "metrics", "viz")  # found after `import tfzoo` alone
 
-_MODULES = ("data", "metrics", "viz")  # found after `import tfzoo` alone
+_shared, _, _SHARED = attach(__name__, _MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(f"module 'tfzoo' has no attribute {name!r}")
-    if name in _SHARED:
-        return getattr(importlib.import_module(f"tfzoo.{_SHARED[name]}"), name)
-    if name in _MODULES:
+    if name in _SHARED or name.startswith("__"):
+        return _shared(name)
+    if name in _PACKAGES:
         return importlib.import_module(f"tfzoo.{name}")
     registry = importlib.import_module("tfzoo.registry")  # `from` would ask this very function
     if name in registry.public_names():
@@ -68,4 +65,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     registry = importlib.import_module("tfzoo.registry")
-    return sorted([*globals(), *_SHARED, *_MODULES, *registry.public_names()])
+    return sorted({*globals(), *_SHARED, *_PACKAGES, *registry.public_names()})

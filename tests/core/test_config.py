@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import tfzoo
-from tfzoo.core.config import ConfigError, PretrainedConfig, field, one_of, positive
-from tfzoo.core.config import probability as in_unit_interval
+from tfzoo.core.config import ConfigError, PretrainedConfig
+from tfzoo.core.fields import field, one_of, positive
+from tfzoo.core.fields import probability as in_unit_interval
 from tfzoo.core.files import write_json
 
 DOCUMENTED = {

@@ -1,4 +1,4 @@
-"""Tripwires: each private Keras hook that tfzoo relies on still is what tfzoo takes it for."""
+"""Tripwires: each private Keras hook that tfzoo relies on still works as tfzoo expects."""
 
 from __future__ import annotations
 
@@ -171,11 +171,28 @@ def test_trainer_hooks_exist(hook: str) -> None:
     assert callable(getattr(keras.Model, hook))
 
 
-def test_trainer_attributes_exist() -> None:
-    model = keras.Sequential([keras.layers.Dense(1)])
-    assert model._compile_loss is None
-    assert hasattr(model, "_distribute_strategy")
-    assert isinstance(type(model)._default_save_signature, property)
+def test_models_know_what_they_were_compiled_with() -> None:
+    def compiled(**given: object) -> tuple[bool, bool]:
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        if given:
+            model.compile("sgd", **given)
+        return keras_compat.has_compiled_loss(model), keras_compat.has_compiled_metrics(model)
+
+    assert compiled() == (False, False)
+    assert compiled(metrics=["mae"]) == (False, True)
+    assert compiled(loss="mse") == (True, False)
+
+
+def test_models_know_their_strategy() -> None:
+    assert hasattr(keras.Sequential([keras.layers.Dense(1)]), "_distribute_strategy")
+
+
+def test_the_guessed_signature_of_exports_is_switched_off() -> None:
+    class Mine(keras_compat.ModelRepairs, keras.Model):
+        pass
+
+    assert isinstance(keras.Model._default_save_signature, property)
+    assert Mine()._default_save_signature is None
 
 
 def test_legacy_keras_is_refused_with_a_clear_sentence() -> None:

@@ -69,7 +69,7 @@ def test_booleans_are_zeros_and_ones():
 
 
 @pytest.mark.parametrize("shape", [(6,), (2, 6, 8, 3), (0, 8, 3)])
-def test_shapes_that_are_no_image(shape):
+def test_shapes_that_are_not_images(shape):
     with pytest.raises(ValueError, match="Expected an image .*got an array of shape"):
         im.to_channels_last(np.zeros(shape, np.uint8))
 
@@ -80,14 +80,14 @@ def test_an_unknown_data_format(pixels):
 
 
 @pytest.mark.parametrize("value", ["photo", 3, [[1, 2]], None])
-def test_things_that_are_no_image(value):
+def test_things_that_are_not_images(value):
     assert not im.is_image(value)
     with pytest.raises(TypeError, match="Expected a Pillow image or an array"):
         im.to_channels_last(value)
 
 
 @pytest.mark.parametrize("dtype", [np.complex64, object, "U1"])
-def test_dtypes_that_are_no_pixels(dtype):
+def test_dtypes_that_are_not_pixels(dtype):
     with pytest.raises(TypeError, match="integers or floats, got dtype"):
         im.to_channels_last(np.zeros((2, 2, 3), dtype))
 
@@ -120,7 +120,7 @@ def test_sizes_of_no_form(size):
 
 
 @pytest.mark.parametrize("size", [0, -3, {"shortest_edge": 2.5}])
-def test_sizes_that_are_no_positive_integer(size):
+def test_sizes_that_are_not_positive_integers(size):
     with pytest.raises(ValueError, match="expected a positive integer, got"):
         im.size_dict(size)
 
@@ -130,7 +130,7 @@ def test_sizes_that_are_no_positive_integer(size):
     [(427, 640, (224, 335)), (640, 427, (335, 224)), (7, 7, (224, 224)), (1, 3, (224, 672))],
 )
 def test_the_longer_edge_is_truncated(height, width, expected):
-    assert im.shortest_edge_size(height, width, 224) == expected
+    assert im.target_size(height, width, {"shortest_edge": 224}) == expected
 
 
 def test_a_resize_is_pillows(pixels):
@@ -139,11 +139,11 @@ def test_a_resize_is_pillows(pixels):
     np.testing.assert_array_equal(im.resize(Image.fromarray(pixels), (3, 4), 3), expected)
 
 
-def test_fractions_are_cut_to_bytes_and_scaled_back():
+def test_fractions_are_truncated_to_bytes_and_scaled_back():
     image = np.full((4, 4, 3), 0.999, np.float32)
     resized = im.resize(image, (2, 2))
     assert resized.dtype == np.float32
-    assert (resized == np.float32(254 / 255)).all()  # 0.999 * 255 = 254.7 is cut, not rounded
+    assert (resized == np.float32(254 / 255)).all()  # 0.999 * 255 = 254.7 is truncated, not rounded
 
 
 @pytest.mark.parametrize(
@@ -235,3 +235,13 @@ def test_floats_within_0_and_1_look_rescaled():
     assert im.looks_rescaled([unit, unit])
     assert not im.looks_rescaled([unit, unit * 100])
     assert not im.looks_rescaled([np.ones((2, 2, 3), np.uint8)])
+
+
+def test_a_target_follows_the_edges():
+    assert im.target_size(30, 48, {"longest_edge": 448, "shortest_edge": 9}) == (280, 448)
+    assert im.target_size(48, 30, {"longest_edge": 448}) == (448, 280)
+    assert im.target_size(5, 6, {"width": 7, "height": 8}) == (8, 7)
+
+
+def test_height_comes_before_width():
+    assert list(im.height_and_width({"width": 7, "height": 8})) == ["height", "width"]

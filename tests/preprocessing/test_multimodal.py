@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tfzoo.core.fields import field
 from tfzoo.hub import HubError
 from tfzoo.preprocessing.multimodal import BaseProcessor
 from tfzoo.preprocessing.processor import BaseImageProcessor, BatchFeature, find_settings
@@ -12,11 +13,10 @@ from tfzoo.preprocessing.processor import BaseImageProcessor, BatchFeature, find
 class Images(BaseImageProcessor):
     """One field, one result."""
 
-    def __init__(self, size: int = 3, **kwargs):
-        self._set_fields(locals())
+    size: int = field(3, "Size.")
 
-    def preprocess(self, images, size=None, shared=None, return_tensors=None):
-        return BatchFeature({"pixel_values": [size or self.size, shared, return_tensors]})
+    def preprocess(self, images, settings, shared=None, return_tensors=None):
+        return BatchFeature({"pixel_values": [settings.size, shared, return_tensors]})
 
 
 class Texts:
@@ -60,10 +60,10 @@ def test_unknown_keywords_are_listed_with_the_known():
     )
 
 
-def test_a_hub_out_of_reach_is_no_reason_to_leave_the_cache_unread(monkeypatch, tmp_path):
+def test_the_cache_is_read_when_the_hub_is_out_of_reach(monkeypatch, tmp_path):
     (tmp_path / "processor_config.json").write_text('{"image_processor": {"size": 5}}')
 
-    def resolve(name, file, **where):
+    def resolve(name, file, options):
         if (tmp_path / file).exists():
             return tmp_path
         raise HubError(f"{file} is out of reach")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import pickle
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 
+from tfzoo.core.fields import field
 from tfzoo.hub import HubError
 from tfzoo.preprocessing.processor import BaseImageProcessor, BatchFeature
 
@@ -22,13 +24,17 @@ class Doubler(BaseImageProcessor):
 
     accepted_types = ("OldDoubler",)
 
-    def __init__(self, factor: float = 2, sizes: list[int] | None = None, **kwargs):
-        sizes = [1] if sizes is None else sizes
-        self._set_fields(locals())
+    factor: float = field(2, "What values are multiplied by.")
+    sizes: list[int] | None = field([1], "Sizes.", convert=list, optional=True)
+    offset: float = field(0, "What is added.", keyword_only=True)
 
-    def preprocess(self, values, factor=None, return_tensors=None):
-        merged = self._merge(locals())
-        data = {"pixel_values": [v * merged["factor"] for v in values]}
+    def preprocess(self, values, settings, return_tensors=None, *, rng=None):
+        """Double.
+
+        Args:
+            settings: Fields.
+        """
+        data = {"pixel_values": [v * settings.factor + settings.offset for v in values]}
         return BatchFeature(data, return_tensors)
 
 
@@ -38,9 +44,34 @@ def write(folder, **values):
 
 
 def test_fields_are_the_constructors_arguments():
-    assert Doubler.field_names() == ("factor", "sizes")
-    assert Doubler().to_dict() == {"factor": 2, "sizes": [1], "image_processor_type": "Doubler"}
-    assert repr(Doubler(factor=3)) == "Doubler(factor=3, sizes=[1])"
+    assert Doubler.field_names() == ("factor", "sizes", "offset")
+    expected = {"factor": 2, "sizes": [1], "offset": 0, "image_processor_type": "Doubler"}
+    assert Doubler().to_dict() == Doubler(sizes=None).to_dict() == expected
+    assert repr(Doubler(3, (4,))) == "Doubler(factor=3, sizes=[4], offset=0)"
+    assert str(inspect.signature(Doubler)) == (
+        "(factor: 'float' = 2, sizes: 'list[int] | None' = None, *, offset: 'float' = 0, "
+        "**kwargs: 'Any')"
+    )
+    assert "\n    sizes: Sizes. Default [1].\n" in Doubler.__doc__
+    with pytest.raises(TypeError, match="at most 2 positional arguments"):
+        Doubler(3, [4], 5)
+
+
+def test_fields_are_arguments_of_a_call():
+    assert str(inspect.signature(Doubler.preprocess)) == (
+        "(self, values, factor: 'float | None' = None, sizes: 'list[int] | None' = None, "
+        "return_tensors=None, *, offset: 'float | None' = None, rng=None)"
+    )
+    assert "    factor, sizes, offset: Fields.\n" in Doubler.preprocess.__doc__
+    with pytest.raises(TypeError, match="unexpected keyword argument 'factr'"):
+        Doubler()([1], factr=3)
+
+    class Silent(Doubler):
+        call_fields = ("offset", "factor")
+
+    names = list(inspect.signature(Silent.preprocess).parameters)
+    assert names == ["self", "values", "factor", "return_tensors", "offset", "rng"]
+    assert Silent(sizes=[5])([1], 3).pixel_values == [3]
 
 
 def test_values_are_not_shared_with_the_caller():
@@ -55,6 +86,7 @@ def test_values_are_not_shared_with_the_caller():
 def test_a_call_is_preprocess_and_its_arguments_win():
     assert Doubler()([1, 2]).pixel_values == [2, 4]
     assert Doubler().preprocess([1, 2], factor=5).pixel_values == [5, 10]
+    assert Doubler(offset=1).preprocess([1, 2], 5).pixel_values == [6, 11]
 
 
 def test_the_base_class_alone_does_nothing():
@@ -106,13 +138,13 @@ def test_the_class_that_a_file_names(tmp_path, key):
         Doubler.from_pretrained(tmp_path)
 
 
-def test_an_override_that_is_no_field(tmp_path):
-    with pytest.raises(TypeError, match="Doubler has no field 'factr'; it has factor, sizes"):
+def test_an_override_that_is_not_a_field(tmp_path):
+    with pytest.raises(TypeError, match="has no field 'factr'; it has factor, sizes, offset"):
         Doubler.from_pretrained(write(tmp_path), factr=3)
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", ""])
-def test_a_file_that_is_no_json_object(tmp_path, text):
+def test_a_file_that_is_not_a_json_object(tmp_path, text):
     (tmp_path / FILE).write_text(text)
     with pytest.raises(ValueError, match=FILE):
         Doubler.from_pretrained(tmp_path)

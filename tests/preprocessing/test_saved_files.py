@@ -62,15 +62,15 @@ def expected_files(name: str) -> set[str]:
 
 
 def results(part: Any) -> dict[str, np.ndarray]:
-    """What it makes of a photo or a sentence."""
+    """What it makes of an image or a sentence."""
     name = type(part).__name__
     if "Tokenizer" in name:
         return {"ids": np.array(part("a photo of a cat").input_ids)}
     prepared = {}
     images = part if "Image" in name else part.image_processor
     is_video = name.startswith(("Tvp", "VideoMAE", "XCLIP"))
-    picture = [np.asarray(tfzoo.read_image(PHOTO))] if is_video else tfzoo.read_image(PHOTO)
-    prepared["pixels"] = np.asarray(images(picture, return_tensors="np").pixel_values)
+    inputs = [np.asarray(tfzoo.read_image(PHOTO))] if is_video else tfzoo.read_image(PHOTO)
+    prepared["pixels"] = np.asarray(images(inputs, return_tensors="np").pixel_values)
     if images is not part:
         prepared.update(results(part.tokenizer))
     return prepared

@@ -203,6 +203,6 @@ def test_bad_videos(videos, message):
         run(videos)
 
 
-def test_things_that_are_no_video():
+def test_things_that_are_not_videos():
     with pytest.raises(TypeError, match="got NoneType"):
         run(None)

@@ -1,43 +1,22 @@
-"""Model configurations: one documented field table per family, JSON in and out.
+"""Model configurations: one documented table of fields per family, JSON in and out.
 
-A family's config class *is* its table: each field stands in one line with its default, its
-meaning and its constraint, in the documented order::
-
-    class MyConfig(PretrainedConfig):
-        model_type = "my"
-        hidden_size: int = field(768, "Width of the encoder.", positive)
-
-Signature, docstring, validation, JSON and the positional order all follow from that table.
+A family's config class *is* its table, see `tfzoo.core.fields`.
 """
 
 from __future__ import annotations
 
 import copy
-import inspect
 import json
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from tfzoo.core.fields import Field, Fields, boolean, count, one_of
 from tfzoo.core.files import read_json, write_json
-from tfzoo.hub import resolve
+from tfzoo.hub import HubOptions, resolve
 
-__all__ = [
-    "ConfigError",
-    "Constraint",
-    "Field",
-    "PretrainedConfig",
-    "boolean",
-    "count",
-    "field",
-    "non_negative",
-    "name_or_function",
-    "one_of",
-    "positive",
-    "probability",
-]
+__all__ = ["ConfigError", "PretrainedConfig", "TextVisionConfig"]
 
 CONFIG_NAME = "config.json"
 
@@ -46,54 +25,9 @@ class ConfigError(ValueError):
     """A configuration holds an invalid value. The message names field, expectation and value."""
 
 
-@dataclass(frozen=True)
-class Constraint:
-    """A test that a field's value must pass, with the words that describe it in an error."""
-
-    description: str
-    holds: Callable[[Any], bool]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-positive = Constraint("a positive integer", lambda v: _is_integer(v) and v > 0)
-count = Constraint("an integer >= 0", lambda v: _is_integer(v) and v >= 0)
-non_negative = Constraint("a number >= 0", lambda v: _is_number(v) and v >= 0)
-probability = Constraint("a number in [0, 1)", lambda v: _is_number(v) and 0 <= v < 1)
-boolean = Constraint("True or False", lambda v: isinstance(v, bool))
-name_or_function = Constraint(
-    "the name of an activation, or a function", lambda v: isinstance(v, str) or callable(v)
-)
-
-
-def one_of(*choices: Any) -> Constraint:
-    """Constraint: the value is one of ``choices``."""
-    return Constraint("one of " + ", ".join(map(repr, choices)), lambda v: v in choices)
-
-
-@dataclass(frozen=True)
-class Field:
-    """One row of a config's table: default, meaning and, if any, constraint."""
-
-    default: Any
-    description: str
-    constraint: Constraint | None = None
-
-
-def field(default: Any, description: str, constraint: Constraint | None = None) -> Any:
-    """Declare a config field. See the module's docstring for an example."""
-    return Field(default, description, constraint)
-
-
 _COMMON: dict[str, Field] = {
     "output_hidden_states": Field(False, "Return the hidden states of all layers.", boolean),
-    "output_attentions": Field(False, "Return the attention maps of all layers.", boolean),
+    "output_attentions": Field(False, "Return the attention weights of all layers.", boolean),
     "return_dict": Field(True, "Return a ModelOutput rather than a plain tuple.", boolean),
     "problem_type": Field(
         None,
@@ -104,13 +38,13 @@ _COMMON: dict[str, Field] = {
 }
 
 
-class PretrainedConfig:
+class PretrainedConfig(Fields):
     """Base class of all configurations.
 
     Args:
         *args: The family's own fields, in their documented order.
         output_hidden_states: Return the hidden states of all layers. Default False.
-        output_attentions: Return the attention maps of all layers. Default False.
+        output_attentions: Return the attention weights of all layers. Default False.
         return_dict: Return a `ModelOutput` rather than a plain tuple. Default True.
         problem_type: `"regression"`, `"single_label_classification"`,
             `"multi_label_classification"` or None (inferred). Default None.
@@ -119,8 +53,14 @@ class PretrainedConfig:
         label2id: Index for each label name; derived from `id2label` where absent.
         **kwargs: The family's fields by name; anything else is kept as an attribute.
 
+    Attributes:
+        base_config_key: Where this config stands inside that of a whole model.
+        sub_configs: For each field that holds a configuration, its class. The field takes a dict
+            of its fields, an object, or None for the defaults.
+
     Raises:
         ConfigError: A field's value breaks its constraint.
+        TypeError: A sub-configuration is not a dict, an object of its class or None.
 
     Example:
         >>> from tfzoo import TimesformerConfig
@@ -129,41 +69,41 @@ class PretrainedConfig:
         (16, 'LABEL_2')
     """
 
-    model_type: str = ""
-    base_config_key: str = ""  # where this config stands inside that of a whole model
-    fields: dict[str, Field] = {}
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        own = {k: v for k, v in list(vars(cls).items()) if isinstance(v, Field)}
-        cls.fields = {**cls.fields, **own}
-        for name in own:  # a Field left on the class would hide a forgotten attribute
-            delattr(cls, name)
-        cls.__signature__ = _signature(cls.fields)
-        cls.__doc__ = (inspect.getdoc(cls) or "") + "\n\nArgs:\n" + _describe(cls.fields)
+    model_type: ClassVar[str] = ""
+    base_config_key: ClassVar[str] = ""
+    sub_configs: ClassVar[dict[str, type[PretrainedConfig]]] = {}
+    other_keywords = "Fields of `PretrainedConfig`; anything else is kept as an attribute."
+    if TYPE_CHECKING:  # what `_COMMON` and files set
+        output_hidden_states: bool
+        output_attentions: bool
+        return_dict: bool
+        problem_type: str | None
+        architectures: list[str] | None
+        torch_dtype: str
+        _name_or_path: str
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         values = self._bind(args, kwargs)
-        num_labels = values.pop("num_labels", None)
-        id2label, label2id = values.pop("id2label", None), values.pop("label2id", None)
-        for name, row in {**_COMMON, **self.fields}.items():
-            setattr(self, name, values.pop(name, copy.deepcopy(row.default)))
-        for name, value in values.items():
-            setattr(self, name, value)
-        self._set_labels(num_labels, id2label, label2id)
+        values.pop("model_type", None)
+        labels = [values.pop(name, None) for name in ("num_labels", "id2label", "label2id")]
+        self._set_fields({**_COMMON, **self.fields}, values)
+        for name in self.sub_configs:
+            setattr(self, name, self._sub_config(name, getattr(self, name)))
+        self._set_labels(*labels)
         self.validate()
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        names = list(self.fields)
-        if len(args) > len(names):
-            raise TypeError(
-                f"{type(self).__name__} takes at most {len(names)} positional arguments "
-                f"({', '.join(names)}), got {len(args)}."
-            )
-        values = dict(zip(names, args))  # noqa: B905 - fewer positional arguments are fine
-        if twice := sorted(values.keys() & kwargs.keys()):
-            raise TypeError(f"{type(self).__name__} got {', '.join(twice)} twice.")
-        return {**values, **{k: v for k, v in kwargs.items() if k != "model_type"}}
+    def _sub_config(self, name: str, value: Any) -> PretrainedConfig:
+        cls = self.sub_configs[name]
+        if value is None:
+            return cls()
+        if isinstance(value, Mapping):
+            return cls.from_dict(value)
+        if isinstance(value, cls):
+            return value
+        raise TypeError(
+            f"{type(self).__name__}.{name} must be a dict, a {cls.__name__} or None, "
+            f"got {type(value).__name__}."
+        )
 
     # ---- labels
     def _set_labels(
@@ -187,11 +127,11 @@ class PretrainedConfig:
         return len(self.id2label)
 
     @num_labels.setter
-    def num_labels(self, count: int) -> None:
-        if not _is_integer(count) or count < 0:
-            raise ConfigError(f"num_labels must be an integer >= 0, got {count!r}.")
-        if len(getattr(self, "id2label", ())) != count or not hasattr(self, "id2label"):
-            self.id2label = {index: f"LABEL_{index}" for index in range(count)}
+    def num_labels(self, number: int) -> None:
+        if not count.holds(number):
+            raise ConfigError(f"num_labels must be {count.description}, got {number!r}.")
+        if len(getattr(self, "id2label", ())) != number or not hasattr(self, "id2label"):
+            self.id2label = {index: f"LABEL_{index}" for index in range(number)}
             self.label2id = {name: index for index, name in self.id2label.items()}
 
     @classmethod
@@ -201,7 +141,7 @@ class PretrainedConfig:
 
     # ---- validation
     def validate(self) -> None:
-        """Check every field against its constraint; families add checks between fields.
+        """Check every field, also those of sub-configurations; families add checks between fields.
 
         Raises:
             ConfigError: Names the field, what it must be and what it is.
@@ -210,6 +150,8 @@ class PretrainedConfig:
             value = getattr(self, name)
             if row.constraint is not None and not row.constraint.holds(value):
                 self.reject(name, row.constraint.description)
+            if isinstance(value, PretrainedConfig):
+                value.validate()
 
     def reject(self, name: str, expected: str) -> None:
         """Raise the `ConfigError` that says what `name` must be and what it is."""
@@ -225,7 +167,7 @@ class PretrainedConfig:
     # ---- dicts and files
     def to_dict(self) -> dict[str, Any]:
         """All attributes as a new dict of plain values, with `model_type`."""
-        values = {"model_type": self.model_type}
+        values: dict[str, Any] = {"model_type": self.model_type}
         for name, value in vars(self).items():
             if not name.startswith("_"):
                 values[name] = value.to_dict() if isinstance(value, PretrainedConfig) else value
@@ -270,7 +212,7 @@ class PretrainedConfig:
         return {k: v for k, v in values.items() if v is not None}
 
     def save_pretrained(self, save_directory: str | Path) -> None:
-        """Write `config.json` into `save_directory`, which PyTorch's side reads as well.
+        """Write `config.json` into `save_directory`; PyTorch's classes read it as well.
 
         Raises:
             OSError: The folder cannot be written.
@@ -302,43 +244,41 @@ class PretrainedConfig:
             HubError: Nothing to read there.
             ConfigError: Not JSON, another family's file, or invalid values.
         """
-        source = cls._read(
-            pretrained_model_name_or_path,
-            revision=revision,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            token=token,
-        )
-        config = cls.from_dict(source, **overrides)
+        options = HubOptions(revision, cache_dir, local_files_only, token)
+        folder = resolve(pretrained_model_name_or_path, CONFIG_NAME, options)
+        config = cls.from_dict(read_json(folder / CONFIG_NAME, ConfigError), **overrides)
         config._name_or_path = str(pretrained_model_name_or_path)
         return config
 
-    @staticmethod
-    def _read(name: str | Path, **where: Any) -> dict[str, Any]:
-        path = resolve(name, CONFIG_NAME, **where) / CONFIG_NAME
-        return read_json(path, ConfigError)
-
-    # ---- habits of Python objects
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.to_dict() == other.to_dict()
-
-    __hash__ = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.to_json_string().rstrip()}"
 
 
-def _signature(fields: Mapping[str, Field]) -> inspect.Signature:
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    rows = [inspect.Parameter(n, kind, default=f.default) for n, f in fields.items()]
-    return inspect.Signature(rows + [inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)])
+class TextVisionConfig(PretrainedConfig):
+    """Base class of configurations with a `text_config` and a `vision_config`."""
 
+    if TYPE_CHECKING:  # fields of every family
+        text_config: Any
+        vision_config: Any
+        projection_dim: int
+        logit_scale_init_value: float
+        initializer_factor: float
 
-def _describe(fields: Mapping[str, Field]) -> str:
-    def lines() -> Iterable[str]:
-        for name, row in fields.items():
-            limit = f" ({row.constraint.description})" if row.constraint else ""
-            yield f"    {name}: {row.description}{limit} Default {row.default!r}."
-        yield "    **kwargs: Fields of `PretrainedConfig`; anything else is kept as an attribute."
+    @classmethod
+    def from_text_vision_configs(
+        cls,
+        text_config: PretrainedConfig | Mapping[str, Any],
+        vision_config: PretrainedConfig | Mapping[str, Any],
+        **kwargs: Any,
+    ) -> TextVisionConfig:
+        """Make a configuration from those of its two towers.
 
-    return "\n".join(lines())
+        Args:
+            text_config: Configuration of the text tower, as object or dict.
+            vision_config: Configuration of the vision tower, as object or dict.
+            **kwargs: Further fields, e.g. `projection_dim=256`.
+        """
+        return cls(text_config=text_config, vision_config=vision_config, **kwargs)

@@ -13,7 +13,10 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["Input", "InputTable"]
+from tfzoo.core.keras_compat import concrete
+from tfzoo.core.types import Tensor
+
+__all__ = ["Input", "InputTable", "check_ids"]
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,11 @@ class Input:
         name: The argument's documented name.
         dtype: `float32` (any float is taken), `int64` (any integer is taken), `mask` (any number
             or boolean is taken), `any`, or `structure` (not one array; the head checks it).
-        shape: A symbol per axis; one that is also a config field, or leads to one by dots, is
-            fixed to its value. None where the shape depends on the use (labels).
+        shape: A symbol per axis; one that names a config field, with dots for one inside another
+            config, is fixed to its value. None where the shape depends on the use (labels).
         description: What it holds.
         optional: Whether the head works without it.
-        exported: Shape in an exported signature; where None, `shape` for a required input, and an
+        exported: Shape in an exported signature; where None, `shape` for a required input, while an
             optional one is left out.
     """
 
@@ -41,11 +44,12 @@ class Input:
 
     def describe_shape(self, config: Any) -> str:
         """The expected shape in words, e.g. `(batch, frames, num_channels=3, height, width)`."""
+        assert self.shape is not None  # only optional inputs have none
         names = [axis.rpartition(".")[2] for axis in self.shape]
         sizes = zip(names, _sizes(self.shape, config), strict=True)
         return f"({', '.join(a if n is None else f'{a}={n}' for a, n in sizes)})"
 
-    def check(self, value: Any, config: Any, owner: str) -> None:
+    def check(self, value: Tensor, config: Any, owner: str) -> None:
         """Refuse a value of the wrong dtype, rank or fixed size.
 
         Raises:
@@ -78,9 +82,32 @@ class Input:
 
     def spec(self, config: Any) -> keras.InputSpec:
         """The input's entry in an exported signature; axes without a fixed size are dynamic."""
-        sizes = tuple(_sizes(self.exported or self.shape, config))
+        axes = self.exported or self.shape
+        assert axes is not None  # only optional inputs have no shape, and those are left out
+        sizes = tuple(_sizes(axes, config))
         dtype = "int64" if self.dtype == "mask" else self.dtype
         return keras.InputSpec(shape=sizes, dtype=dtype, name=self.name)
+
+
+def check_ids(owner: str, name: str, ids: Tensor | None, size: int, field: str) -> None:
+    """Refuse ids outside [0, size), where their values are known.
+
+    Args:
+        owner: Name of the model, for the error.
+        name: Name of the input.
+        ids: The ids, or None.
+        size: Rows of the embedding.
+        field: The config's name of `size`.
+
+    Raises:
+        ValueError: Names the range and what came.
+    """
+    values = concrete(ids)
+    if values is not None and values.size and not 0 <= values.min() <= values.max() < size:
+        raise ValueError(
+            f"{owner}: {name} must lie in [0, {size}) ({field}), got {values.min()} to "
+            f"{values.max()}: does the tokenizer belong to this checkpoint?"
+        )
 
 
 def _sizes(axes: tuple[str, ...], config: Any) -> list[int | None]:
@@ -102,22 +129,30 @@ class InputTable:
         rows: The tensors that the head takes.
         order: All argument names in documented order; a list is matched against them.
         owner: The head's class name, for errors.
+        aliases: Other names of inputs, each with the name that stands in `order`.
     """
 
-    def __init__(self, rows: Sequence[Input], order: Sequence[str], owner: str) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Input],
+        order: Sequence[str],
+        owner: str,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
         self.rows, self.order, self.owner = tuple(rows), tuple(order), owner
+        self.aliases = dict(aliases or {})
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Turn any accepted form of the inputs into keywords.
 
         Args:
-            args: Nothing, one tensor / list / tuple / mapping, or tensors in documented order.
+            args: One tensor, list, tuple or mapping, tensors in documented order, or nothing.
             kwargs: Keywords; None counts as absent.
 
         Raises:
             ValueError: Unknown names, too many inputs, or an input given twice.
         """
-        given = self._positional(args)
+        given, kwargs = self.renamed(self._positional(args)), self.renamed(kwargs)
         unknown = [name for name in given if name not in self.order]
         if unknown:
             raise ValueError(
@@ -127,6 +162,25 @@ class InputTable:
         if twice := [name for name in given if kwargs.get(name) is not None]:
             raise ValueError(f"{self.owner}: inputs given twice: {', '.join(twice)}.")
         return self._as_arrays({**kwargs, **given})
+
+    def renamed(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs under the names that stand in `order`.
+
+        Raises:
+            ValueError: An input is given under two names.
+        """
+        values = dict(inputs)
+        for alias, name in self.aliases.items():
+            value = values.pop(alias, None)
+            if value is None:
+                continue
+            if values.get(name) is not None:
+                raise ValueError(
+                    f"{self.owner}: {name} and {alias} are two names of one input: give one of "
+                    "them."
+                )
+            values[name] = value
+        return values
 
     def _positional(self, args: tuple[Any, ...]) -> dict[str, Any]:
         if not args:
@@ -164,6 +218,6 @@ class InputTable:
                 raise ValueError(f"{self.owner}: {row.name} is required, of shape {shape}.")
 
     def specs(self, config: Any) -> dict[str, keras.InputSpec]:
-        """The signature to export: what the head cannot do without, and what its rows name."""
+        """The signature to export: required inputs, and those whose row names an exported shape."""
         rows = [row for row in self.rows if row.exported or not row.optional]
         return {row.name: row.spec(config) for row in rows}

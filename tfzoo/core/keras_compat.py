@@ -1,8 +1,7 @@
 """Every private Keras hook that tfzoo relies on, and every repair of a Keras release.
 
-Supported are Keras 3.10 (TensorFlow 2.19) to 3.15 (TensorFlow 2.21).
-`tests/core/test_keras_compat.py` has one test for each name used here, so that a release that moves
-one is noticed at once.
+Keras 3.10 (TensorFlow 2.19) to 3.15 (TensorFlow 2.21) are supported. For each name used here
+`tests/core/test_keras_compat.py` has a test, so that a release that moves one is noticed at once.
 """
 
 from __future__ import annotations
@@ -17,8 +16,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tfzoo.core.types import ModelMixin, Tensor
+
 __all__ = [
-    "TrainerRepairs",
+    "ModelRepairs",
     "adopt",
     "after",
     "as_written",
@@ -28,6 +29,8 @@ __all__ = [
     "concrete",
     "default_policy",
     "gathered",
+    "has_compiled_loss",
+    "has_compiled_metrics",
     "own_variables",
     "register_pytree",
     "replace_tracked",
@@ -68,7 +71,7 @@ import optree  # noqa: E402
 def tensorflow() -> ModuleType | None:
     """The TensorFlow module where it is Keras's backend, else None.
 
-    Keras has imported it by then; taking it from there keeps models free of a backend.
+    Keras has imported it by then; taking it from there keeps models independent of the backend.
     """
     return sys.modules["tensorflow"] if keras.backend.backend() == "tensorflow" else None
 
@@ -76,14 +79,15 @@ def tensorflow() -> ModuleType | None:
 def as_written(cls: type[T]) -> type[T]:
     """Class decorator: `tf.function` takes calls of instances as they are written.
 
-    AutoGraph would first rewrite the source of all that a call runs, to turn Python's `if` into
-    TensorFlow's. Keras's layers do without, as `fit` does; half the time of a trace went there. It
-    knows callable objects that it shall leave alone by an attribute.
+    AutoGraph would first rewrite the source of everything that a call runs, to turn Python's `if`
+    into TensorFlow's. Keras's layers do without, as `fit` does, and half the time of a trace went
+    there. Callable objects that it must leave alone are marked by an attribute.
     """
     tf = tensorflow()
     if tf is not None:
-        cls.__call__ = tf.autograph.experimental.do_not_convert(cls.__call__)
-        cls.autograph_info__ = {}
+        marked: Any = cls
+        marked.__call__ = tf.autograph.experimental.do_not_convert(marked.__call__)
+        marked.autograph_info__ = {}
     return cls
 
 
@@ -178,15 +182,15 @@ def replace_tracked(owner: keras.layers.Layer, name: str, value: Any) -> None:
             tracker.lock()
 
 
-def adopt(array: np.ndarray) -> Any:
-    """A tensor that takes over the memory of an array that nobody else will change.
+def adopt(array: np.ndarray) -> Tensor:
+    """A tensor that takes over the memory of an array, which must not change any more.
 
     On TensorFlow without a copy, by DLPack: `convert_to_tensor` always copies, and touching new
     memory costs more than reading the file.
 
     Args:
-        array: An array whose address is no multiple of 64 bytes is copied: TensorFlow's kernels
-            would end the process.
+        array: An array whose address is not a multiple of 64 bytes is copied: TensorFlow's
+            kernels would end the process.
     """
     tf = tensorflow()
     if tf is None or array.ctypes.data % 64 or not array.flags.carray:
@@ -194,7 +198,7 @@ def adopt(array: np.ndarray) -> Any:
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
-def concrete(x: Any) -> np.ndarray | None:
+def concrete(x: Tensor | None) -> np.ndarray | None:
     """The values of `x`, or None where it is a symbol of a graph that is being traced."""
     if isinstance(x, keras.KerasTensor) or x is None:
         return None
@@ -204,15 +208,15 @@ def concrete(x: Any) -> np.ndarray | None:
         return None
 
 
-def after(earlier: Sequence[Any], x: Any) -> Any:
+def after(earlier: Sequence[Tensor], x: Tensor) -> Tensor:
     """`x`, used only when the tensors `earlier` are there.
 
     A graph of TensorFlow computes whatever it can: of ten blocks of attention it would begin all,
-    and hold the scores of all at once. Calls in order, and compilers, keep the order anyway.
+    and hold the scores of all at once. Eager calls and compilers keep the order anyway.
 
     Args:
-        earlier: Tensors.
-        x: A tensor.
+        earlier: Tensors that are computed first.
+        x: The tensor to wait with.
     """
     tf = tensorflow()
     if tf is None or not earlier or tf.executing_eagerly():
@@ -222,12 +226,12 @@ def after(earlier: Sequence[Any], x: Any) -> Any:
 
 
 # ---- training
-def scalar_loss(model: keras.Model, loss: Any) -> Any:
+def scalar_loss(model: keras.Model, loss: Tensor) -> Tensor:
     """Scale an additional loss for `tf.distribute` as Keras does for its own."""
     return model._aggregate_additional_loss(loss)
 
 
-def unscaled(loss: Any) -> Any:
+def unscaled(loss: Tensor) -> Tensor:
     """A loss as it is to be shown: under `tf.distribute` losses are divided by the replicas."""
     tf = tensorflow()
     return loss if tf is None else loss * tf.distribute.get_strategy().num_replicas_in_sync
@@ -240,18 +244,20 @@ def replicas() -> int:
     return 1 if context is None else context.num_replicas_in_sync
 
 
-def summed(x: Any) -> Any:
+def summed(x: Tensor) -> Tensor:
     """The sum of all replicas' `x`, with its gradient."""
     if replicas() == 1:
         return x
     tf = tensorflow()
+    assert tf is not None  # no other backend has replicas
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, x)
 
 
-def gathered(x: Any) -> tuple[Any, Any]:
-    """The rows of all replicas' `x`, with their gradient, and the place where this one's begin.
+def gathered(x: Tensor) -> tuple[Tensor, Tensor | int]:
+    """The rows of all replicas' `x`, with their gradient, and the index where this one's begin.
 
-    By sums of what is padded with zeros: gradients, batch norms and this need one kind of exchange.
+    It sums arrays padded with zeros, so that gradients, batch norms and this need one kind of
+    exchange.
 
     Args:
         x: (B, ...); replicas may have different B.
@@ -262,6 +268,7 @@ def gathered(x: Any) -> tuple[Any, Any]:
     if replicas() == 1:
         return x, 0
     tf = tensorflow()
+    assert tf is not None  # no other backend has replicas
     context = tf.distribute.get_replica_context()
     place, count = context.replica_id_in_sync_group, tf.cast(tf.shape(x)[0], "float32")
     sizes = tf.cast(summed(count * tf.one_hot(place, replicas())), "int32")
@@ -274,10 +281,10 @@ def gathered(x: Any) -> tuple[Any, Any]:
 def collected_once() -> Iterator[None]:
     """Collect garbage once at the end, and not for each variable that a layer drops.
 
-    `keras.layers.Layer.__delattr__` does so, which takes as long as the process has objects: with a
-    million of them half a second for each of a model's layers. Meanwhile they are set aside.
+    `keras.layers.Layer.__delattr__` collects each time, which takes half a second for each of a
+    model's layers in a process with a million objects. Meanwhile these are set aside.
     """
-    if gc.get_freeze_count():  # somebody did so for reasons of their own: leave it to them
+    if gc.get_freeze_count():  # the caller has frozen objects for reasons of its own
         yield
         return
     gc.freeze()
@@ -289,10 +296,10 @@ def collected_once() -> Iterator[None]:
 
 
 def set_trainable(value: bool, *layers: keras.layers.Layer) -> None:
-    """Let layers and all that is inside them train, or not.
+    """Let layers and everything inside them train, or not.
 
-    On TensorFlow `layer.trainable = value` is passed over where the layer has that value already,
-    so that sublayers and weights which were set on their own would stay as they are.
+    On TensorFlow `layer.trainable = value` has no effect where the layer has that value already, so
+    that sublayers and weights which were set on their own would stay as they are.
 
     Args:
         value: Whether they train.
@@ -303,13 +310,28 @@ def set_trainable(value: bool, *layers: keras.layers.Layer) -> None:
         layer.trainable = value
 
 
-class TrainerRepairs:
-    """Mends `fit` and `evaluate` under `tf.distribute`.
+def has_compiled_loss(model: keras.Model) -> bool:
+    """Whether a loss was given to `compile`."""
+    return model._compile_loss is not None
 
-    To learn the shapes, Keras takes the mean of all replicas' first batches, in which token ids
-    become floats; here one replica's batch is taken. Under `MultiWorkerMirroredStrategy` it reduces
-    such batches and scalar logs over an axis that they do not have (Keras issue 20585).
+
+def has_compiled_metrics(model: keras.Model) -> bool:
+    """Whether metrics were given to `compile`."""
+    return model._compile_metrics is not None
+
+
+class ModelRepairs(ModelMixin):
+    """Repairs of `fit` and `evaluate` under `tf.distribute`, and of exports.
+
+    To learn the shapes, Keras averages the first batches of all replicas, in which token ids become
+    floats; here one replica's batch is taken. Under `MultiWorkerMirroredStrategy` it reduces such
+    batches and scalar logs over an axis that they do not have (Keras issue 20585).
     """
+
+    @property
+    def _default_save_signature(self) -> None:
+        """Keras would trace a float32 guess here, which fits none of our inputs."""
+        return
 
     def _vectors(self, logs: Any) -> Any:
         tf, strategy = tensorflow(), getattr(self, "_distribute_strategy", None)
@@ -321,6 +343,7 @@ class TrainerRepairs:
         if iterator is None or getattr(self, "_distribute_strategy", None) is None:
             return super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
         strategy, tf = self.distribute_strategy, tensorflow()
+        assert tf is not None  # no other backend has strategies
         local = strategy.experimental_local_results
         steps = next(iter(iterator))[-1]  # Keras 3.10 gives two things here, 3.15 three
         data_batch = tf.nest.map_structure(lambda value: local(value)[0], next(steps))
@@ -328,9 +351,7 @@ class TrainerRepairs:
             return self._symbolic_build(data_batch=data_batch)
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
-        """One training step, see `keras.Model.train_step`."""
         return self._vectors(super().train_step(*args, **kwargs))
 
     def test_step(self, *args: Any, **kwargs: Any) -> Any:
-        """One evaluation step, see `keras.Model.test_step`."""
         return self._vectors(super().test_step(*args, **kwargs))

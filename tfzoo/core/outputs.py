@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tfzoo.core.keras_compat import register_pytree
+from tfzoo.core.types import Tensor
 
 __all__ = [
     "ModelOutput",
@@ -75,7 +76,7 @@ class ModelOutput(OrderedDict):
         return tuple(name for c in classes for name in inspect.get_annotations(c))
 
     def to_tuple(self) -> tuple[Any, ...]:
-        """The fields that are there, as a tuple; nested outputs become tuples, too."""
+        """The fields that are there, as a tuple; nested outputs become tuples as well."""
         return tuple(v.to_tuple() if isinstance(v, ModelOutput) else v for v in self.values())
 
 
@@ -98,28 +99,28 @@ class TFBaseModelOutput(ModelOutput):
     Attributes:
         last_hidden_state: (B, N, D), output of the last layer after the final norm, if any.
         hidden_states: L + 1 tensors (B, N, D), the embeddings and each layer's output.
-        attentions: L tensors (B, H, N, N), attention maps after the softmax.
+        attentions: L tensors (B, H, N, N), attention weights after the softmax.
     """
 
-    last_hidden_state: Any
-    hidden_states: tuple[Any, ...] | None
-    attentions: tuple[Any, ...] | None
+    last_hidden_state: Tensor
+    hidden_states: tuple[Tensor, ...] | None
+    attentions: tuple[Tensor, ...] | None
 
 
 class TFBaseModelOutputWithPooling(ModelOutput):
-    """Output of an encoder that gives one vector for each sample, too.
+    """Output of an encoder that also gives one vector for each sample.
 
     Attributes:
         last_hidden_state: (B, N, D), output of the last layer.
         pooler_output: (B, D), the vector that stands for the whole; each model says how.
         hidden_states: L + 1 tensors (B, N, D), the embeddings and each layer's output.
-        attentions: L tensors (B, H, N, N), attention maps after the softmax.
+        attentions: L tensors (B, H, N, N), attention weights after the softmax.
     """
 
-    last_hidden_state: Any
-    pooler_output: Any
-    hidden_states: tuple[Any, ...] | None
-    attentions: tuple[Any, ...] | None
+    last_hidden_state: Tensor
+    pooler_output: Tensor
+    hidden_states: tuple[Tensor, ...] | None
+    attentions: tuple[Tensor, ...] | None
 
 
 class TFImageClassifierOutput(ModelOutput):
@@ -129,10 +130,10 @@ class TFImageClassifierOutput(ModelOutput):
         loss: Scalar, present when labels were given.
         logits: (B, labels), scores before the softmax.
         hidden_states: L + 1 tensors (B, N, D), the embeddings and each layer's output.
-        attentions: L tensors (B, H, N, N), attention maps after the softmax.
+        attentions: L tensors (B, H, N, N), attention weights after the softmax.
     """
 
-    loss: Any | None
-    logits: Any
-    hidden_states: tuple[Any, ...] | None
-    attentions: tuple[Any, ...] | None
+    loss: Tensor | None
+    logits: Tensor
+    hidden_states: tuple[Tensor, ...] | None
+    attentions: tuple[Tensor, ...] | None

@@ -7,7 +7,6 @@ layer names, and near enough to PyTorch's that a few rows per family bridge the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +30,7 @@ _KINDS: tuple[tuple[type, str], ...] = (
 
 @dataclass(frozen=True)
 class Slot:
-    """A place that one tensor of a checkpoint fills.
+    """A variable that one tensor of a checkpoint fills.
 
     Attributes:
         kind: `dense`, `conv1d`, `conv2d`, `conv3d`, `norm`, `embedding` or `raw`.
@@ -54,7 +53,7 @@ def slots(model: keras.layers.Layer) -> dict[str, Slot]:
         model: A built model or layer.
 
     Raises:
-        RuntimeError: A weight is reached by no attribute, so that it would be lost on saving.
+        RuntimeError: No attribute leads to a weight, so that it would be lost on saving.
 
     Example:
         >>> from tfzoo import TFTimesformerModel, TimesformerConfig
@@ -64,10 +63,12 @@ def slots(model: keras.layers.Layer) -> dict[str, Slot]:
     """
     found: dict[str, Slot] = {}
     seen: set[int] = set()
-    for path, kind, variable in _walk(model, ""):
-        if id(variable) not in seen:  # a shared layer counts once, under its first name
-            seen.add(id(variable))
-            found[path] = Slot(kind, variable)
+    for path, layer in {"": model, **named_layers(model)}.items():
+        kind = next((kind for cls, kind in _KINDS if isinstance(layer, cls)), "raw")
+        for variable in own_variables(layer):
+            if id(variable) not in seen:  # a shared variable counts once, under its first name
+                seen.add(id(variable))
+                found[f"{path}.{variable.name}" if path else variable.name] = Slot(kind, variable)
     if lost := [v.path for v in model.weights if id(v) not in seen]:
         raise RuntimeError(f"{type(model).__name__}: no attribute leads to {', '.join(lost)}.")
     return found
@@ -108,22 +109,3 @@ def named_layers(model: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
 
     enter(model, "")
     return found
-
-
-def _walk(layer: keras.layers.Layer, prefix: str) -> Iterator[tuple[str, str, Any]]:
-    kind = next((kind for cls, kind in _KINDS if isinstance(layer, cls)), "raw")
-    for variable in own_variables(layer):
-        yield prefix + variable.name, kind, variable
-    for name, value in attributes(layer).items():
-        yield from _walk_value(value, f"{prefix}{name}.")
-
-
-def _walk_value(value: Any, prefix: str) -> Iterator[tuple[str, str, Any]]:
-    if isinstance(value, keras.layers.Layer):
-        yield from _walk(value, prefix)
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from _walk_value(item, f"{prefix}{index}.")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _walk_value(item, f"{prefix}{key}.")

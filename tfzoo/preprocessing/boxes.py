@@ -1,4 +1,4 @@
-"""Boxes as arrays: their forms, their overlap, and which of them to keep.
+"""Boxes as arrays: their forms, their overlap, non-maximum suppression.
 
 Boxes are (..., 4): corners (x0, y0, x1, y1), or centres and sizes (cx, cy, width, height).
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 __all__ = ["center_to_corners", "clip_boxes", "pairwise_iou", "suppress"]
 
-_BLOCK = 64  # boxes that are decided on at once
+_BLOCK = 64  # boxes decided at once
 
 
 def center_to_corners(boxes: np.ndarray) -> np.ndarray:
@@ -81,13 +81,13 @@ def _overlap(a0: np.ndarray, a1: np.ndarray, b0: np.ndarray, b1: np.ndarray) -> 
 def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
     """Non-maximum suppression: of boxes that overlap, keep the best.
 
-    Boxes are visited by falling score (equal scores in their order); each one that is still there
+    Boxes are visited by descending score (equal scores in their order); each box that is kept
     removes all later ones whose IoU with it is above `threshold`.
 
     Args:
         boxes: (N, 4), corners.
         scores: (N,).
-        threshold: IoU above which two boxes are the same thing.
+        threshold: IoU above which two boxes count as one.
 
     Returns:
         Indices of the boxes to keep, in their order.
@@ -111,8 +111,8 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndar
 def _survivors(similar: np.ndarray) -> np.ndarray:
     """Which of a few boxes stay, the best first: (N, N) and (N,) booleans.
 
-    Each round is right about at least one box more than the one before, so that the rounds end;
-    a handful of them do in practice, against one step for each box otherwise.
+    Each round settles at least one more box, so that the rounds end; in practice after a handful,
+    where a loop over the boxes would take a step for each.
     """
     removes = np.triu(similar, 1)
     alive = np.ones(len(similar), bool)

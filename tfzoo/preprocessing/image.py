@@ -6,8 +6,10 @@ are channels-last here, (height, width, C); only the input and the result may be
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from math import ceil
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,19 +22,28 @@ __all__ = [
     "CHANNELS_LAST",
     "STANDARD_MEAN",
     "STANDARD_STD",
+    "Size",
     "as_array",
     "center_crop",
+    "check_formats",
+    "height_and_width",
+    "in_layout",
     "infer_data_format",
     "is_image",
+    "layout_of",
     "looks_rescaled",
     "normalize",
     "rescale",
     "rescale_and_normalize",
     "resize",
-    "shortest_edge_size",
+    "scale_as_set",
     "size_dict",
+    "target_size",
     "to_channels_last",
+    "warn_if_rescaled",
 ]
+
+Size = int | Sequence[int] | dict[str, int]
 
 CHANNELS_FIRST = "channels_first"
 CHANNELS_LAST = "channels_last"
@@ -95,18 +106,42 @@ def infer_data_format(shape: Sequence[int], channels: Sequence[int] = (1, 3)) ->
     )
 
 
+def check_formats(**formats: str | None) -> None:
+    """Refuse unknown layouts, given by the names of their arguments.
+
+    Raises:
+        ValueError: One is neither "channels_first", "channels_last" nor None.
+    """
+    for name, value in formats.items():
+        if value not in (CHANNELS_FIRST, CHANNELS_LAST, None):
+            raise ValueError(
+                f"{name}: expected 'channels_first', 'channels_last' or None, got {value!r}."
+            )
+
+
+def layout_of(image: Any) -> str:
+    """The layout that an image came in."""
+    if isinstance(image, Image.Image) or np.ndim(image) != 3:
+        return CHANNELS_LAST
+    return infer_data_format(image.shape, (1, 3, 4))
+
+
+def in_layout(image: np.ndarray, layout: str) -> np.ndarray:
+    """An image (height, width, C) in a layout, contiguous."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1) if layout == CHANNELS_FIRST else image)
+
+
 def to_channels_last(image: Any, input_data_format: str | None = None) -> np.ndarray:
     """Turn any image into an array with channels last.
 
     Without `input_data_format` the result has three channels: grey images are repeated and
-    transparency is dropped. With it, the axis is as named and the channels stay as they are (a
-    model of four channels gets four).
+    transparency is dropped. With it, all channels are kept, for models of another number.
 
     Args:
         image: Pillow image of any mode, or an array or tensor (height, width), (height, width, C)
             or (C, height, width).
-        input_data_format: "channels_first" or "channels_last". Default: inferred. Pillow images
-            need none.
+        input_data_format: "channels_first" or "channels_last". Default: inferred. Ignored for
+            Pillow images.
 
     Returns:
         (height, width, C), of the input's dtype; uint8 for a Pillow image.
@@ -145,6 +180,18 @@ def _channels_last(array: np.ndarray, data_format: str) -> np.ndarray:
     return array if data_format == CHANNELS_LAST else array.transpose(1, 2, 0)
 
 
+def height_and_width(size: Size, name: str = "size") -> dict[str, int]:
+    """A size as {"height": h, "width": w}.
+
+    Raises:
+        ValueError: It is something else, such as {"shortest_edge": s}.
+    """
+    size = size_dict(size, name=name)
+    if "height" not in size:
+        raise ValueError(f"{name}: expected height and width, got {size}.")
+    return {"height": size["height"], "width": size["width"]}  # in this order
+
+
 def size_dict(size: Any, *, square: bool = True, name: str = "size") -> dict[str, int]:
     """Bring a size, in its old or new form, into the form of a dict.
 
@@ -179,25 +226,34 @@ def size_dict(size: Any, *, square: bool = True, name: str = "size") -> dict[str
     return {key: int(value) for key, value in size.items()}
 
 
-def shortest_edge_size(height: int, width: int, edge: int) -> tuple[int, int]:
-    """Size of an image of (height, width) once its shorter edge is `edge`.
+def target_size(height: int, width: int, size: Mapping[str, int]) -> tuple[int, int]:
+    """Size of an image of (height, width) once it is resized to a `size_dict`.
 
-    The longer edge is cut to an integer, not rounded.
+    Edges keep the aspect ratio, with the other side truncated, not rounded. If both are given, the
+    longest decides.
 
     Example:
-        >>> shortest_edge_size(427, 640, 224)
+        >>> target_size(427, 640, {"shortest_edge": 224})
         (224, 335)
     """
-    if width <= height:
-        return int(edge * height / width), edge
-    return edge, int(edge * width / height)
+    if "longest_edge" in size:
+        edge = size["longest_edge"]
+        if height >= width:
+            return edge, int(edge * (width / height))
+        return int(edge * (height / width)), edge
+    if "shortest_edge" in size:
+        edge = size["shortest_edge"]
+        if width <= height:
+            return int(edge * height / width), edge
+        return edge, int(edge * width / height)
+    return size["height"], size["width"]
 
 
 def resize(image: Any, size: tuple[int, int], resample: int = 2) -> np.ndarray:
     """Resize with Pillow, in uint8.
 
     An array of another dtype is brought to uint8 first: integer values within 0..255 are cast;
-    values within 0..1 are scaled by 255, cut to integers, and the result is scaled back.
+    values within 0..1 are scaled by 255, truncated, and the result is scaled back.
 
     Args:
         image: (height, width, C), or a Pillow image in RGB.
@@ -209,7 +265,7 @@ def resize(image: Any, size: tuple[int, int], resample: int = 2) -> np.ndarray:
         (new height, new width, C) uint8, or float32 in 0..1 for values within 0..1.
 
     Raises:
-        ValueError: Values that fit neither range, a channel count or a filter Pillow lacks.
+        ValueError: Values outside both ranges; a number of channels or a filter Pillow lacks.
 
     Example:
         >>> resize(np.zeros((4, 6, 3), np.uint8), (2, 3)).shape
@@ -243,7 +299,7 @@ def _is_unit_range(image: np.ndarray) -> bool:
     if image.dtype == np.uint8:
         return False
     low, high = image.min(), image.max()
-    # One row settles most images of fractions.
+    # The first row alone decides for most images of fractions.
     if _all_integers(image[0]) and _all_integers(image):
         if low >= 0 and high <= 255:
             return False
@@ -257,7 +313,7 @@ def _is_unit_range(image: np.ndarray) -> bool:
 
 
 def _all_integers(values: np.ndarray) -> bool:
-    with np.errstate(invalid="ignore"):  # NaN and infinity are no integers: the answer is False
+    with np.errstate(invalid="ignore"):  # NaN and infinity are not integers
         return bool(np.allclose(values, values.astype(int)))
 
 
@@ -345,13 +401,13 @@ def rescale_and_normalize(
 ) -> np.ndarray:
     """`rescale`, then `normalize`, then the layout, for a whole stack of images at once.
 
-    A uint8 pixel has 256 possible values, so their results are worked out once for each channel
-    and looked up: the same bits in a fraction of the time.
+    A uint8 pixel has 256 possible values, so their results are computed once per channel and
+    looked up: the same bits in a fraction of the time.
 
     Args:
         images: (..., height, width, C).
-        factor: Factor of `rescale`; None leaves it out.
-        mean: Mean of `normalize`; None leaves it out.
+        factor: Factor of `rescale`; None skips it.
+        mean: Mean of `normalize`; None skips it.
         std: Standard deviation of `normalize`.
         data_format: Layout of the result.
 
@@ -381,9 +437,30 @@ def rescale_and_normalize(
     return result
 
 
+def scale_as_set(images: np.ndarray, settings: SimpleNamespace, data_format: str) -> np.ndarray:
+    """`rescale_and_normalize` as the settings of an image processor say."""
+    return rescale_and_normalize(
+        images,
+        factor=settings.rescale_factor if settings.do_rescale else None,
+        mean=settings.image_mean if settings.do_normalize else None,
+        std=settings.image_std,
+        data_format=data_format,
+    )
+
+
 def looks_rescaled(images: Sequence[np.ndarray]) -> bool:
     """Whether all `images` are floats within 0..1, so that a rescale would be one too many."""
     return all(
         np.issubdtype(image.dtype, np.floating) and image.min() >= 0 and image.max() <= 1
         for image in images
     )
+
+
+def warn_if_rescaled(images: Sequence[np.ndarray], stacklevel: int) -> None:
+    """Warn users whose pixels are fractions that these are about to be scaled down."""
+    if images and looks_rescaled(images):
+        warnings.warn(
+            "Pixels are floats within 0..1 and are about to be rescaled once more. Set "
+            "do_rescale=False if they are scaled already.",
+            stacklevel=stacklevel,
+        )

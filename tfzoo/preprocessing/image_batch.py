@@ -1,4 +1,4 @@
-"""What counts as images: anything a user may hold, brought to one flat list."""
+"""What counts as images: paths, arrays, Pillow images and lists of them, as one flat list."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def flatten_images(images: Any) -> list[Any]:
 
     Args:
         images: A path of an image file, its encoded bytes, a Pillow image, an array or tensor of 2
-            or 3 axes; an array of 4 axes (a batch); or lists of all these, nested as they like.
+            or 3 axes; an array of 4 axes (a batch); or lists of all these, nested to any depth.
 
     Returns:
         One item for each image, in order.
 
     Raises:
         TypeError: Something else.
-        ValueError: No image at all, or an array of another number of axes.
+        ValueError: An empty list, or an array of another number of axes.
 
     Example:
         >>> len(flatten_images(["photo.jpg", [np.zeros((5, 8, 3, 32, 32))]]))
@@ -58,14 +58,14 @@ def _flatten(images: Any) -> list[Any]:
 
 
 def open_image(image: Any) -> Any:
-    """Read an item of `flatten_images` if it is a path or bytes; an image stays as it is.
+    """Read an item of `flatten_images` if it is a path or bytes; images are kept as they are.
 
     Returns:
         An upright Pillow image in RGB for a file; else the item.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ImageError: The file is no image.
+        FileNotFoundError: No such file.
+        ImageError: The file is not an image.
 
     Example:
         >>> open_image("photo.jpg").size

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfzoo.core.files import read_json, write_json
+from tfzoo.hub import HubOptions
 from tfzoo.preprocessing.processor import BaseImageProcessor, BatchFeature
 
 if TYPE_CHECKING:
-    from tfzoo.text.tokenizers import BaseTokenizer
+    from tfzoo.text.tokenizer import BaseTokenizer
 
 __all__ = ["BaseProcessor"]
 
@@ -24,7 +25,7 @@ class BaseProcessor:
     """Base of the processors that prepare texts and images (or videos) in one call.
 
     A subclass names the classes of its parts and writes `__call__` with its documented arguments,
-    which hands them to `_prepare`. Files, decoding and printing follow.
+    which it passes to `_prepare`.
 
     Args:
         image_processor: Prepares the images.
@@ -38,11 +39,13 @@ class BaseProcessor:
         image_processor_class: The class of the image processor.
         tokenizer_classes: The classes of the tokenizer; `from_pretrained` makes the first.
         text_defaults: Arguments of the tokenizer that differ from its own defaults.
+        missing_error: What a missing part raises.
     """
 
     image_processor_class: ClassVar[type[BaseImageProcessor]] = BaseImageProcessor
     tokenizer_classes: ClassVar[tuple[type, ...]] = ()
     text_defaults: ClassVar[Mapping[str, Any]] = {}
+    missing_error: ClassVar[type[Exception]] = TypeError
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class BaseProcessor:
         if not isinstance(value, classes):
             accepted = " or ".join(cls.__name__ for cls in classes)
             got = "none" if value is None else f"a {type(value).__name__}"
-            raise TypeError(
+            raise (self.missing_error if value is None else TypeError)(
                 f"{type(self).__name__} needs {name}= of class {accepted}, got {got}. "
                 "from_pretrained makes both parts from a checkpoint's folder."
             )
@@ -81,7 +84,7 @@ class BaseProcessor:
 
     @property
     def model_input_names(self) -> list[str]:
-        """The names in a result, of images first."""
+        """The names in a result, those of images first."""
         return [*self.image_processor.model_input_names, *self.tokenizer.model_input_names]
 
     def _prepare(
@@ -149,8 +152,8 @@ class BaseProcessor:
             cache_dir: Folder of the hub's cache.
             local_files_only: Never download.
             token: Access token of the hub.
-            **overrides: Settings that win over the files': fields of the image processor, all
-                others settings of the tokenizer.
+            **overrides: Settings that win over the files': fields of the image processor, and
+                settings of the tokenizer.
 
         Returns:
             The processor.
@@ -160,27 +163,21 @@ class BaseProcessor:
             ValueError: Files are not JSON, or meant for other classes.
             TypeError: An override that neither part knows.
         """
-        where = {
-            "revision": revision,
-            "cache_dir": cache_dir,
-            "local_files_only": local_files_only,
-            "token": token,
-        }
+        where = HubOptions(revision, cache_dir, local_files_only, token).keywords()
         path = Path(name_or_path)
         name_or_path = path.parent if path.is_file() else name_or_path
-        fields = cls.image_processor_class.field_names()
-        for_images = {name: value for name, value in overrides.items() if name in fields}
-        for_text = {name: value for name, value in overrides.items() if name not in fields}
+        fields = cls.image_processor_class.fields
+        for_images = {name: overrides.pop(name) for name in list(overrides) if name in fields}
         return cls(
             cls.image_processor_class.from_pretrained(name_or_path, **where, **for_images),
-            cls.tokenizer_classes[0].from_pretrained(name_or_path, **where, **for_text),
+            cls.tokenizer_classes[0].from_pretrained(name_or_path, **where, **overrides),
         )
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
-        """Write both parts' files, which the PyTorch processor reads, too.
+        """Write both parts' files; the PyTorch processor reads them as well.
 
         Args:
-            folder: Where to; made if it does not exist.
+            folder: Folder to write to; made if it does not exist.
 
         Returns:
             The folder.

@@ -1,4 +1,4 @@
-"""Padding images at the right and at the bottom."""
+"""Padding images on the right and at the bottom."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pad_mode_name(mode: Any) -> str:
     """The name of a padding mode, given as such or as a member of an enumeration of names.
 
     Raises:
-        ValueError: There is no such mode.
+        ValueError: An unknown mode.
 
     Example:
         >>> pad_mode_name("reflect")
@@ -49,7 +49,7 @@ def padded_size(size: Any) -> dict[str, int]:
         >>> padded_size(448)
         {'height': 448, 'width': 448}
     """
-    if isinstance(size, Mapping) and len(size) == 1:  # the other one stays as it is
+    if isinstance(size, Mapping) and len(size) == 1:  # the other one is not padded
         (name,) = size
         return {name: im.size_dict({"height": 1, "width": 1, **size}, name="pad_size")[name]}
     size = im.size_dict(size, name="pad_size")
@@ -59,7 +59,7 @@ def padded_size(size: Any) -> dict[str, int]:
 
 
 def check_fill(values: Any) -> Any:
-    """Bring what constant padding fills with to the form that `numpy.pad` takes.
+    """Bring the values of constant padding to the form that `numpy.pad` takes.
 
     Args:
         values: One number; or (before, after), of which only the second is used here; or such a
@@ -91,7 +91,7 @@ def pad_right_and_bottom(
     values: Any = 0,
     data_format: str = im.CHANNELS_LAST,
 ) -> np.ndarray:
-    """Make images larger at the right and at the bottom.
+    """Pad images on the right and at the bottom.
 
     Args:
         images: (..., height, width, C), or (..., C, height, width).
@@ -105,7 +105,7 @@ def pad_right_and_bottom(
         The images in the same layout and dtype, a copy.
 
     Raises:
-        ValueError: An image is larger than that, or an unknown mode.
+        ValueError: An image is larger than `size`, or an unknown mode.
 
     Example:
         >>> pad_right_and_bottom(np.ones((2, 2, 1)), {"width": 4})[..., 0].tolist()

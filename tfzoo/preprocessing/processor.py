@@ -7,26 +7,38 @@ import inspect
 import json
 import os
 from collections import UserDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial, wraps
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from tfzoo.core.fields import Field, Fields, field
 from tfzoo.core.files import read_json, write_json
-from tfzoo.hub import HubError, resolve
+from tfzoo.hub import DEFAULTS, HubError, HubOptions, resolve
+from tfzoo.preprocessing.image import height_and_width
 
-__all__ = ["COMBINED_FILE", "PROCESSOR_FILE", "BaseImageProcessor", "BatchFeature", "find_settings"]
+__all__ = [
+    "COMBINED_FILE",
+    "PROCESSOR_FILE",
+    "BaseImageProcessor",
+    "BatchFeature",
+    "find_settings",
+    "pair_field",
+    "per_channel_field",
+]
 
 PROCESSOR_FILE = "preprocessor_config.json"
 COMBINED_FILE = "processor_config.json"  # transformers 5 writes this one instead
 _SECTION = "image_processor"  # its part that equals the other file
-
 _TYPE_KEYS = ("image_processor_type", "feature_extractor_type")
 
 
 class BatchFeature(UserDict):
-    """A processor's result: a dict whose values are attributes too; `model(**features)` takes it.
+    """A processor's result: a dict whose values are also attributes; `model(**features)` takes it.
 
     Args:
         data: Names and values.
@@ -43,7 +55,7 @@ class BatchFeature(UserDict):
         self.convert_to(return_tensors)
 
     def __getattr__(self, name: str) -> Any:
-        # "data" itself is looked for here while a copy is being unpickled.
+        # "data" itself is looked up here while a copy is unpickled.
         if name != "data" and name in self.data:
             return self.data[name]
         raise AttributeError(f"{type(self).__name__} has no {name!r}")
@@ -59,7 +71,7 @@ class BatchFeature(UserDict):
             Itself.
 
         Raises:
-            ValueError: Another choice, or values of unequal shapes that make no array.
+            ValueError: Another choice, or values whose shapes differ.
         """
         if return_tensors is None:
             return self
@@ -91,20 +103,20 @@ def _as_tensor(array: np.ndarray) -> Any:
 
 
 def find_settings(
-    name_or_path: str | os.PathLike[str], **where: Any
+    name_or_path: str | os.PathLike[str], options: HubOptions = DEFAULTS
 ) -> tuple[Path, dict[str, Any]]:
     """The settings of a checkpoint's image processor, and the file that has them.
 
     Args:
         name_or_path: A folder, the file itself, or a hub name.
-        **where: As in `tfzoo.hub.resolve`.
+        options: Where to look.
 
     Returns:
-        The path of `preprocessor_config.json` and its content; where it is absent, those of
-        `processor_config.json` and of its section `image_processor`.
+        The path of `preprocessor_config.json` and its content; where it is absent, the path of
+        `processor_config.json` and the content of its section `image_processor`.
 
     Raises:
-        HubError: Neither can be found.
+        HubError: Neither is found.
         ValueError: The file is not JSON.
 
     Example:
@@ -117,46 +129,45 @@ def find_settings(
         values = read_json(path)
         return path, values.get(_SECTION, values)
     try:
-        path = resolve(name_or_path, PROCESSOR_FILE, **where) / PROCESSOR_FILE
+        path = resolve(name_or_path, PROCESSOR_FILE, options) / PROCESSOR_FILE
         return path, read_json(path)
-    except HubError as error:  # also where the hub is out of reach: the cache may have the other
-        section = _find_section(name_or_path, where)
-        if section is None:
-            raise error
-        return section
+    except HubError as error:  # also if the hub is out of reach: the cache may have the other file
+        with suppress(HubError):
+            path = resolve(name_or_path, COMBINED_FILE, options) / COMBINED_FILE
+            section = read_json(path).get(_SECTION)
+            if isinstance(section, dict):
+                return path, section
+        raise error
 
 
-def _find_section(
-    name_or_path: str | os.PathLike[str], where: Mapping[str, Any]
-) -> tuple[Path, dict[str, Any]] | None:
-    try:
-        path = resolve(name_or_path, COMBINED_FILE, **where) / COMBINED_FILE
-    except HubError:
-        return None
-    values = read_json(path)
-    return (path, values[_SECTION]) if isinstance(values.get(_SECTION), dict) else None
+class BaseImageProcessor(Fields):
+    """Base of the image and video processors.
 
-
-class BaseImageProcessor:
-    """Base of the processors.
-
-    A subclass writes its fields once, as the arguments of its constructor with their defaults, and
-    hands them over with `self._set_fields(locals())`; reading, writing and printing follow from
-    the constructor's signature.
+    A subclass declares its settings as fields, see `tfzoo.core.fields`, and writes
+    `preprocess(self, images, settings, ...)`. Callers of `preprocess` give fields in place of
+    `settings`, each None by default for the processor's own value; the method itself gets them
+    all in the namespace `settings`, in the form in which they are kept.
 
     Attributes:
         model_input_names: Names in the result.
         accepted_types: Other class names in a file that this class can stand for.
+        call_fields: The fields that `preprocess` takes, in this order; by default all.
     """
 
     model_input_names: ClassVar[tuple[str, ...]] = ("pixel_values",)
     accepted_types: ClassVar[tuple[str, ...]] = ()
+    call_fields: ClassVar[tuple[str, ...]] = ()
+    other_keywords = "Kept as attributes, and written with the fields."
 
-    @classmethod
-    def field_names(cls) -> tuple[str, ...]:
-        """The fields, in the order of the constructor's arguments."""
-        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        return tuple(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        method = inspect.unwrap(cls.preprocess)
+        if "settings" in inspect.signature(method).parameters:
+            names = cls.call_fields or cls.field_names()
+            cls.preprocess = _taking({name: cls.fields[name] for name in names}, method)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._set_fields(self.fields, copy.deepcopy(self._bind(args, kwargs)))
 
     @classmethod
     def from_pretrained(
@@ -181,8 +192,8 @@ class BaseImageProcessor:
             **overrides: Fields that win over the file's.
 
         Returns:
-            The processor. The file's values win over the class's defaults; keys that are no field
-            are kept as attributes.
+            The processor. The file's values win over the class's defaults; other keys are kept as
+            attributes.
 
         Raises:
             HubError: The file cannot be found.
@@ -193,13 +204,8 @@ class BaseImageProcessor:
             >>> from tfzoo import VideoMAEImageProcessor
             >>> processor = VideoMAEImageProcessor.from_pretrained("checkpoint/", size=256)
         """
-        path, values = find_settings(
-            name_or_path,
-            revision=revision,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            token=token,
-        )
+        options = HubOptions(revision, cache_dir, local_files_only, token)
+        path, values = find_settings(name_or_path, options)
         try:
             return cls.from_dict(values, **overrides)
         except ValueError as error:
@@ -228,17 +234,14 @@ class BaseImageProcessor:
             )
         return cls(**{k: v for k, v in {**values, **overrides}.items() if k not in _TYPE_KEYS})
 
-    def _set_fields(self, values: Mapping[str, Any]) -> None:
-        """Take the constructor's `locals()`: its arguments, and whatever came as `kwargs`."""
-        for name in self.field_names():
-            setattr(self, name, copy.deepcopy(values[name]))
-        for name, value in values.get("kwargs", {}).items():
-            setattr(self, name, copy.deepcopy(value))
-
-    def _merge(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields for one call: its arguments where they are not None, else the own values."""
-        given = {name: arguments.get(name) for name in self.field_names()}
-        return {k: getattr(self, k) if v is None else v for k, v in given.items()}
+    def _settings(self, overrides: Mapping[str, Any]) -> SimpleNamespace:
+        """The fields for one call: `overrides` where they are not None, else the own values."""
+        settings = SimpleNamespace()
+        for name, row in self.fields.items():
+            given = overrides.get(name)
+            value = row.kept(getattr(self, name) if given is None else given)
+            setattr(settings, name, value)
+        return settings
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, the kept keys, and the class's name, as plain JSON values."""
@@ -250,11 +253,11 @@ class BaseImageProcessor:
     ) -> Path:
         """Write `preprocessor_config.json`, whole or not at all.
 
-        A `processor_config.json` in the folder that holds such settings, too, is brought up to
-        date: transformers 5 reads it first.
+        If the folder has a `processor_config.json` with such settings, these are updated:
+        transformers 5 reads them first.
 
         Args:
-            folder: Where to; made if it does not exist.
+            folder: Folder to write to; made if it does not exist.
             processor_class: Name of the class that this processor is a part of, for
                 `AutoProcessor`; None keeps the one it was read with.
 
@@ -275,7 +278,7 @@ class BaseImageProcessor:
         return path
 
     def preprocess(self, *args: Any, **kwargs: Any) -> BatchFeature:
-        """Turn what the user has into model inputs; every processor has its own."""
+        """Turn images or videos into model inputs; every family writes its own."""
         raise TypeError(f"{type(self).__name__} is a base class; use a family's processor.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> BatchFeature:
@@ -285,6 +288,47 @@ class BaseImageProcessor:
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.field_names())
         return f"{type(self).__name__}({fields})"
+
+
+def pair_field(side: int, name: str = "size", more: str = "") -> Any:
+    """A field that holds a height and a width, `side` each by default."""
+    return field(
+        {"height": side, "width": side},
+        '{"height": h, "width": w}, or one number for both' + (f"; {more}." if more else "."),
+        convert=partial(height_and_width, name=name),
+        optional=True,
+    )
+
+
+def per_channel_field(values: Sequence[float], more: str = "") -> Any:
+    """A field that holds a number, or one for each channel."""
+    text = "One number or one for each channel" + (f"; {more}." if more else ".")
+    return field(list(values), text, optional=True)
+
+
+def _taking(fields: Mapping[str, Field], method: Callable[..., BatchFeature]) -> Any:
+    """`method` with an argument for each field in place of its argument `settings`."""
+    signature, parameters = inspect.signature(method), []
+    for parameter in signature.parameters.values():
+        if parameter.name != "settings":
+            parameters.append(parameter)
+            continue
+        for name, row in fields.items():
+            hint = str(row.annotation).removesuffix(" | None")
+            parameters.append(
+                row.parameter(name).replace(default=None, annotation=f"{hint} | None")
+            )
+    signature = signature.replace(parameters=sorted(parameters, key=lambda p: p.kind))
+
+    @wraps(method)
+    def preprocess(self: BaseImageProcessor, *args: Any, **kwargs: Any) -> BatchFeature:
+        given = signature.bind(self, *args, **kwargs).arguments
+        overrides = {name: given.pop(name, None) for name in fields}
+        return method(**given, settings=self._settings(overrides))
+
+    preprocess.__signature__ = signature
+    preprocess.__doc__ = (method.__doc__ or "").replace("settings:", f"{', '.join(fields)}:", 1)
+    return preprocess
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """Resizing as scikit-image does it: a Gaussian blur, then linear sampling, mirrored at the borders.
 
-Both steps are linear and act on each axis alone, so that an axis takes one matrix, A = sampling x
-blur. A is a narrow band: a few of its rows touch a few neighbouring pixels only. Blocks of rows
-are therefore multiplied as small dense matrices, which is what a processor is best at.
+Both steps are linear and separable, so that each axis takes one matrix, A = sampling x blur. A is
+a narrow band: neighbouring rows touch a few neighbouring pixels only. Blocks of rows are therefore
+multiplied as small dense matrices, which CPUs are fastest at.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 __all__ = ["antialiased_resize"]
 
 _BLOCK = 8  # rows of A at a time: more waste flops outside the band, fewer waste calls
-_SMALL = 2**18  # multiplications at a time: BLAS would spread more over threads, which wait in vain
-_TRUNCATE = 4.0  # the blur ends after so many standard deviations
+_SMALL = 2**18  # multiplications at a time: more, and BLAS starts threads that do not pay off
+_TRUNCATE = 4.0  # radius of the blur in standard deviations
 
 
 def antialiased_resize(
     image: np.ndarray, size: tuple[int, int], sigma: tuple[float, float] | None = None
 ) -> np.ndarray:
-    """Blur against aliasing, then sample linearly; nothing leaves the range of the image.
+    """Blur against aliasing, then sample linearly; results stay within the image's range.
 
     Args:
         image: (height, width, C), real numbers.
@@ -30,9 +30,9 @@ def antialiased_resize(
             for none. Default: (f - 1) / 2 for a reduction by the factor f, and 0 for enlargement.
 
     Returns:
-        (new height, new width, C): float64 for float64, float32 for smaller floats; integers stay
-        what they are, and are cut after the blur of each axis as in the reference, so that floats
-        are the better choice.
+        (new height, new width, C): float64 for float64, float32 for smaller floats. Integers keep
+        their dtype and are truncated after the blur of each axis, as in the reference, so that
+        floats are the better choice.
 
     Raises:
         ValueError: An image or a size without pixels, a negative `sigma`.
@@ -84,9 +84,9 @@ def _multiply(lines: np.ndarray, out: np.ndarray, sigma: float) -> None:
 
 
 def _blurred_integers(image: np.ndarray, sigma: tuple[float, float]) -> np.ndarray:
-    """The blur whose result after each axis is cut to integers, as the reference stores it.
+    """The blur, truncated to integers after each axis, as the reference stores it.
 
-    A sum just below an integer loses a whole one: only the same order of addition will do.
+    A sum just below an integer loses a whole one, so that even the order of addition matters.
     """
     image = image.astype(np.float64)
     for axis, width in enumerate(sigma):
@@ -127,9 +127,9 @@ def _bands(n_in: int, n_out: int, sigma: float) -> Iterator[tuple[slice, slice, 
 
 
 def _taps(n_in: int, n_out: int, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """For each output the pixels that it is made of, and their weights: (n_out, taps) both."""
-    # The mirrored signal is even about each border, and the blur is even: blurring it and
-    # mirroring it may change places, so that one mirror does for both steps.
+    """The pixels that each output is made of, and their weights: (n_out, taps) both."""
+    # The mirrored signal is even about each border, and the blur is even, so that blurring and
+    # mirroring commute: one mirror serves both steps.
     blur = np.append(_kernel(sigma), 0.0)
     radius = len(blur) // 2 - 1
     source = (np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5  # where output i lies in the input

@@ -1,16 +1,20 @@
-"""What counts as videos: anything a user may hold, brought to one list of frames for each video."""
+"""What counts as videos: paths, arrays and lists, as one list of frames for each video."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from tfzoo.io.image_reader import to_rgb
+from tfzoo.preprocessing import image as im
 from tfzoo.preprocessing.image import as_array, is_image
 
-__all__ = ["make_batched_videos"]
+__all__ = ["make_batched_videos", "resized_frames"]
 
 _ACCEPTED = (
     "a path of a video, an image, an array of shape (T, height, width, C) or "
@@ -36,8 +40,8 @@ def make_batched_videos(
             2 or 3 axes; arrays may be tensors of any framework.
         num_frames: For paths, and only for them: how many frames to read.
         sampling: For paths: how to choose them, see `tfzoo.io.choose_indices`.
-        frame_sample_rate: For paths: the distance of the frames, see there.
-        rng: For paths: the source of random clips, see there.
+        frame_sample_rate: For paths: the distance between frames.
+        rng: For paths: the source of random clips.
         equal_lengths: Whether all videos must have the same number of frames.
 
     Returns:
@@ -47,7 +51,7 @@ def make_batched_videos(
         TypeError: Something else.
         ValueError: An empty list, videos of unequal length, a path without `num_frames` or
             `num_frames` without a path.
-        VideoError: A path that is no video.
+        VideoError: A path that is not a video.
 
     Example:
         >>> len(make_batched_videos(np.zeros((2, 8, 32, 32, 3), np.uint8))[0])
@@ -65,6 +69,39 @@ def make_batched_videos(
         listed = ", ".join(f"video {i} has {count}" for i, count in enumerate(counts))
         raise ValueError(f"Videos of one batch need the same number of frames: {listed}.")
     return batch
+
+
+def resized_frames(
+    frames: list[Any], settings: SimpleNamespace, input_data_format: str | None
+) -> list[np.ndarray]:
+    """Resize and crop the frames of one video as the settings of an image processor say.
+
+    Args:
+        frames: Pillow images, arrays or tensors.
+        settings: Those of the call: `do_resize`, `size`, `resample`, `do_center_crop`, `crop_size`
+            and `do_rescale`.
+        input_data_format: Layout of the frames; default: inferred.
+
+    Returns:
+        T arrays (height, width, C); their sizes may differ.
+    """
+    pixels = []
+    for frame in frames:  # a Pillow image stays one until it is resized
+        keep = isinstance(frame, Image.Image) and settings.do_resize
+        pixels.append(to_rgb(frame) if keep else im.to_channels_last(frame, input_data_format))
+    if settings.do_rescale:
+        arrays = [frame for frame in pixels if isinstance(frame, np.ndarray)]
+        im.warn_if_rescaled(arrays, stacklevel=6)  # of who called the processor
+    return [_resized(frame, settings) for frame in pixels]
+
+
+def _resized(frame: np.ndarray | Image.Image, settings: SimpleNamespace) -> np.ndarray:
+    if settings.do_resize:
+        height, width = frame.size[::-1] if isinstance(frame, Image.Image) else frame.shape[:2]
+        frame = im.resize(frame, im.target_size(height, width, settings.size), settings.resample)
+    if not settings.do_center_crop:
+        return frame
+    return im.center_crop(frame, tuple(settings.crop_size.values()))
 
 
 def _videos(videos: Any) -> Sequence[Any]:
