@@ -1,4 +1,4 @@
-"""Perceiver's image classifier with Fourier positions: one photo of 224 x 224 pixels."""
+"""Perceiver's image classifier with Fourier positions: one image of 224 x 224 pixels."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.support.cases import Case
+from tests.support.tiny import Tiny
 
 # Every width and every number of heads differs, so that none can stand in for another.
 TINY: dict[str, Any] = {
@@ -142,6 +143,9 @@ CASES = (
         inputs=lambda rng: {"inputs": rng.normal(size=(2, 7, 16)).astype("float32")},
     ),
 )
+
+#: What the features of Keras are tested on, see `tests/features`.
+FEATURES = Tiny(CASES[1])  # classes of texts
 
 # Which cases give an option a value other than its default. `tests/models/test_cases.py` holds it
 # to the configs: a new option needs a case, or a test of its own if no output depends on it.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.models.perceiver.cases import CASES, ONE_HEAD, TEXT, TINY, VIDEO, images, texts, videos
 from tests.support import reference
@@ -15,17 +18,17 @@ from tests.support.compare import assert_same, flatten
 from tests.support.parity_checks import RECORDED, ParityChecks
 from tests.support.reference import both
 
-torch = reference.torch
+torch, transformers = reference.torch, reference.transformers
 KV = {"qk_channels": None, "v_channels": None}  # keys as wide as the inputs, as published
 
 
 class TestPerceiver(ParityChecks):
     cases = CASES
-    test_full_size_agrees_everywhere = None  # six of them, in test_perceiver_published.py
+    test_full_size_agrees_everywhere = None  # six of them, in parity_published.py
 
 
 def compare(pair: tuple[Any, Any], inputs: dict[str, Any], **flags: Any) -> None:
-    """All outputs, and those without attention maps, which take another way."""
+    """All outputs, and those without attention weights, which are computed in another way."""
     oracle, model = pair
     expected = reference.run(oracle, inputs, **FLAGS, **flags)
     assert_same(model(**inputs, **FLAGS, **flags), expected)
@@ -148,3 +151,45 @@ def test_multimodal_checkpoint_goes_back(tmp_path: Path) -> None:
     oracle = reference.load_strictly(case.torch_class, tmp_path)
     outputs = reference.run(oracle, case.make_inputs(), **FLAGS)
     assert_same(outputs, case.recorded("outputs"), bound=RECORDED)
+
+
+def _photo(files: Mapping[str, Path], name: str) -> Image.Image:
+    return Image.open(files[name]).convert("RGB")
+
+
+def _masked_bytes(folder: Path, files: Mapping[str, Path]) -> dict[str, Any]:
+    tokenizer = transformers.PerceiverTokenizer.from_pretrained(folder)
+    text = "This is an incomplete sentence where some words are missing."
+    encoded = tokenizer(text, padding="max_length", return_tensors="pt")
+    encoded.input_ids[0, 52:61] = tokenizer.mask_token_id
+    logits = reference.load_strictly("PerceiverForMaskedLM", folder)(
+        inputs=encoded.input_ids, attention_mask=encoded.attention_mask
+    ).logits
+    return {"logits": logits, "ids of the masked bytes": logits[0, 52:61].argmax(dim=-1)}
+
+
+def _image_class(kind: str, folder: Path, files: Mapping[str, Path]) -> Mapping[str, Any]:
+    image, processor = _photo(files, "cats"), transformers.PerceiverImageProcessor()
+    pixels = processor(image, return_tensors="pt").pixel_values
+    model = reference.load_strictly(f"PerceiverForImageClassification{kind}", folder)
+    return model(inputs=pixels)
+
+
+def _flow(folder: Path, files: Mapping[str, Path]) -> Mapping[str, Any]:
+    oracle = reference.load_strictly("PerceiverForOpticalFlow", folder)
+    image = torch.tensor(np.moveaxis(np.array(_photo(files, "sintel")) / 255.0 * 2 - 1, -1, 0))
+    height, width = oracle.config.train_size
+    both_frames = torch.stack([image, image])[..., :height, :width]
+    shifted = torch.nn.functional.unfold(both_frames, kernel_size=3, padding=1)
+    patches = shifted.reshape(2, 3, 9, height, width).transpose(1, 2)
+    return oracle(inputs=patches.reshape(1, 2, 27, height, width).float())
+
+
+#: What the reference's tests of published numbers do, in the order of `expected.py`'s rows.
+PUBLISHED = (
+    _masked_bytes,
+    partial(_image_class, "Learned"),
+    partial(_image_class, "Fourier"),
+    partial(_image_class, "ConvProcessing"),
+    _flow,
+)

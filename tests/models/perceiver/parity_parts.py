@@ -32,7 +32,7 @@ def test_fourier_tables(
 ) -> None:
     from transformers.models.perceiver import modeling_perceiver as theirs
 
-    from tfzoo.models.perceiver.queries import FourierPositions
+    from tfzoo.models.perceiver.positions import FourierPositions
 
     oracle = theirs.PerceiverFourierPositionEncoding(bands, resolution, **options)
     expected = oracle(dims, 1, torch.device("cpu"), torch.float32).numpy()

@@ -75,7 +75,7 @@ def test_documented_defaults():
 
 
 def test_a_published_file_is_read_and_written(tmp_path):
-    """Bare numbers, the old class's name, no word of rescaling."""
+    """Bare numbers, the old class's name, nothing about rescaling."""
     old = {
         "crop_size": 256,
         "do_center_crop": True,
@@ -182,7 +182,7 @@ def test_bad_arguments(call, message):
         PerceiverImageProcessor(**SMALL)(cat(), **{"return_tensors": "np", **call})
 
 
-def test_things_that_are_no_image():
+def test_things_that_are_not_images():
     with pytest.raises(TypeError, match="got NoneType"):
         run(None)
     with pytest.raises(ValueError, match="empty list"):

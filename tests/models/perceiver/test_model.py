@@ -17,8 +17,8 @@ from tests.support.family_checks import FamilyChecks, with_a_loss
 from tests.support.shapes import shapes_only
 from tfzoo.core.config import ConfigError
 from tfzoo.core.variables import slots
-from tfzoo.layers import streaming
-from tfzoo.models.perceiver.queries import FourierPositions, linspace
+from tfzoo.layers import attention as attention_layer
+from tfzoo.models.perceiver.positions import FourierPositions, linspace
 
 BY_NAME = {case.name.split("/")[1]: case for case in CASES}
 
@@ -137,8 +137,8 @@ def test_head_masks_leave_heads_out() -> None:
     model = BY_NAME["widths"].load()
     ids = texts(np.random.default_rng(0), 2, 6)["input_ids"]
     row = np.array([0.0, 1.0, 0.0], "float32")
-    maps = model(ids, head_mask=row, output_attentions=True).attentions
-    for one in maps:
+    weights = model(ids, head_mask=row, output_attentions=True).attentions
+    for one in weights:
         assert np.all(np.asarray(one)[:, [0, 2]] == 0)
         assert np.all(np.asarray(one)[:, 1] > 0)
     table = np.repeat(row[None], 2, axis=0)
@@ -158,8 +158,7 @@ def test_blocks_of_scores_change_nothing(
     monkeypatch: pytest.MonkeyPatch, jit_compile: bool | None
 ) -> None:
     """With tiny blocks, all three ways of attention give what one matrix gives."""
-    monkeypatch.setattr(streaming, "SCORES_AT_ONCE", 10)
-    monkeypatch.setattr(streaming, "_BLOCK", 37)
+    monkeypatch.setattr(attention_layer, "SCORES_AT_ONCE", 37)
     for name in ("flow", "fourier", "masked_lm"):
         case = BY_NAME[name]
         inputs = {k: tf.constant(v) for k, v in case.make_inputs(with_labels=False).items()}
@@ -206,7 +205,7 @@ def test_unknown_sizes_have_the_same_positions() -> None:
 def test_larger_images_need_interpolation() -> None:
     model = BY_NAME["learned"].load()
     pixels = images(np.random.default_rng(0), 1, 3, 8, 9)["pixel_values"]
-    with pytest.raises(ValueError, match="36 places, the image has 72.*interpolate_pos_encoding"):
+    with pytest.raises(ValueError, match="36 places, the inputs have 72.*interpolate_pos_encoding"):
         model(pixel_values=pixels)
     assert model(pixel_values=pixels, interpolate_pos_encoding=True).logits.shape == (1, 4)
     same = BY_NAME["learned"].make_inputs(with_labels=False)
@@ -321,7 +320,7 @@ def test_cached_tables_are_not_weights(tmp_path: Path) -> None:
     ],
 )
 def test_auto_classes(auto: str, head: str) -> None:
-    """Photos have three classes: the checkpoint's architecture chooses."""
+    """Image classifiers have three classes: the checkpoint's architecture chooses."""
     config = tfzoo.PerceiverConfig(architectures=[f"PerceiverFor{head}"])
     assert getattr(tfzoo, auto).class_for(config) is getattr(tfzoo, f"TFPerceiverFor{head}")
     assert getattr(tfzoo, auto).class_for(tfzoo.PerceiverConfig()).__name__.startswith("TFPerc")

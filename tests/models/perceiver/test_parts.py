@@ -295,7 +295,7 @@ def test_wrong_parts_are_refused() -> None:
     with pytest.raises(ValueError, match="need fourier_position_encoding_kwargs="):
         image(config)
     waves = {"fourier_position_encoding_kwargs": {"num_bands": 2, "max_resolution": (8, 8)}}
-    with pytest.raises(ValueError, match="prep_type must be one of conv, conv1x1, patches, pixels"):
+    with pytest.raises(ValueError, match="prep_type must be 'conv' or 'conv1x1' or 'patches' or"):
         image(config, prep_type="crops", **waves)
     for spatial, temporal in ((3, 1), (8, 1), (4, 2)):
         with pytest.raises(ValueError, match="power of 4"):

@@ -100,10 +100,10 @@ def test_classify_text_equals_the_hosts(problem: str) -> None:
     answer = run(text=as_bytes(*texts))
     inputs = TOKENIZER(texts, padding=True, truncation=True, max_length=24, return_tensors="np")
     logits = model(**inputs).logits
-    odds = tf.sigmoid(logits) if problem.startswith("multi") else tf.nn.softmax(logits)
-    order = np.argsort(-odds, axis=1)
+    probabilities = tf.sigmoid(logits) if problem.startswith("multi") else tf.nn.softmax(logits)
+    order = np.argsort(-probabilities, axis=1)
     assert answer["labels"].tolist() == [[labels[i].encode() for i in row] for row in order]
-    np.testing.assert_allclose(answer["scores"], np.sort(odds)[:, ::-1], rtol=1e-5)
+    np.testing.assert_allclose(answer["scores"], np.sort(probabilities)[:, ::-1], rtol=1e-5)
 
 
 # ---- photos

@@ -62,7 +62,7 @@ def multimodal() -> Any:
         (lambda: images("conv"), floats(1, 2, 3, 8, 8), "prep_type 'conv' takes images"),
         (lambda: images("conv1x1"), floats(1, 2, 3, 8, 8), "prep_type 'conv1x1' takes images"),
         (multimodal, floats(1, 8, 1), r"inputs must be a dict with \['audio', 'label'\], got nd"),
-        (multimodal, {"audio": floats(1, 8, 1)}, r"hold the modalities \['audio', 'label'\], got "),
+        (multimodal, {"audio": floats(1, 8, 1)}, r"be a dict with \['audio', 'label'\], got \["),
         (multimodal, {"audio": floats(1, 8, 1), "label": floats(1, 3), "text": floats(1)}, "text"),
         (multimodal, {"audio": floats(1, 8), "label": floats(1, 3)}, "modality 'audio': TFPerc"),
     ],
@@ -148,7 +148,7 @@ def test_multimodal_labels_of_another_length(name: str, shape: Any, message: str
         (np.array([1, 5]), r"labels must lie in \[0, 5\)"),
     ],
 )
-def test_multimodal_classes_that_there_are_not(wrong: np.ndarray, message: str) -> None:
+def test_unknown_multimodal_classes_are_refused(wrong: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MULTIMODAL.load()(**MULTIMODAL.make_inputs(), labels={"label": wrong})
 

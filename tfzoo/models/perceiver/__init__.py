@@ -5,7 +5,7 @@ Botvinick, Zisserman, Vinyals, Carreira, "Perceiver IO: A General Architecture f
 & Outputs", 2022 (arXiv:2107.14795).
 """
 
-from tfzoo.registry import Family, lazy_getattr
+from tfzoo.registry import Family
 
 FAMILY = Family(
     package=__name__,
@@ -13,29 +13,39 @@ FAMILY = Family(
     paper="arXiv:2107.14795",
     modules={
         "config": ("PerceiverConfig",),
-        "model": ("TFPerceiverPreTrainedModel", "TFPerceiverModel"),
-        "heads": (
+        "model": (
+            "TFPerceiverPreTrainedModel",
+            "TFPerceiverModel",
+            "TFPerceiverClassifierOutput",
+            "TFPerceiverMaskedLMOutput",
+            "TFPerceiverModelOutput",
+        ),
+        "heads.language": ("TFPerceiverForMaskedLM", "TFPerceiverForSequenceClassification"),
+        "heads.vision": (
             "TFPerceiverForImageClassificationConvProcessing",
             "TFPerceiverForImageClassificationFourier",
             "TFPerceiverForImageClassificationLearned",
-            "TFPerceiverForMaskedLM",
-            "TFPerceiverForMultimodalAutoencoding",
             "TFPerceiverForOpticalFlow",
-            "TFPerceiverForSequenceClassification",
+        ),
+        "heads.multimodal": (
+            "TFPerceiverForMultimodalAutoencoding",
+            "TFPerceiverMultimodalDecoder",
+            "TFPerceiverMultimodalPreprocessor",
             "autoencoding_labels",
         ),
         "preprocessors": (
             "TFPerceiverAudioPreprocessor",
-            "TFPerceiverMultimodalPreprocessor",
+            "TFPerceiverImagePreprocessor",
             "TFPerceiverOneHotPreprocessor",
             "TFPerceiverTextPreprocessor",
         ),
-        "image_preprocessor": ("TFPerceiverImagePreprocessor",),
-        "decoder": ("TFPerceiverBasicDecoder", "TFPerceiverProjectionDecoder"),
-        "decoder_heads": ("TFPerceiverClassificationDecoder", "TFPerceiverOpticalFlowDecoder"),
-        "decoder_multimodal": (
+        "decoders": (
+            "TFPerceiverBasicDecoder",
             "TFPerceiverBasicVideoAutoencodingDecoder",
-            "TFPerceiverMultimodalDecoder",
+            "TFPerceiverClassificationDecoder",
+            "TFPerceiverDecoderOutput",
+            "TFPerceiverOpticalFlowDecoder",
+            "TFPerceiverProjectionDecoder",
         ),
         "postprocessors": (
             "TFPerceiverAudioPostprocessor",
@@ -43,17 +53,8 @@ FAMILY = Family(
             "TFPerceiverMultimodalPostprocessor",
             "TFPerceiverProjectionPostprocessor",
         ),
-        "outputs": (
-            "TFPerceiverClassifierOutput",
-            "TFPerceiverDecoderOutput",
-            "TFPerceiverMaskedLMOutput",
-            "TFPerceiverModelOutput",
-        ),
-        "tasks": ("FilledText", "classify_image", "fill_mask"),
-        "autoencoding": ("DecodedVideo", "autoencode_video"),
-        "flow": ("compute_flow", "flow_patches"),
         "tokenizer": ("PerceiverTokenizer",),
-        "image_processor": ("PerceiverFeatureExtractor", "PerceiverImageProcessor"),
+        "image_processor": ("PerceiverFeatureExtractor", "PerceiverImageProcessor", "flow_patches"),
     },
     configs={"perceiver": "PerceiverConfig"},
     auto={
@@ -83,4 +84,4 @@ FAMILY = Family(
 )
 
 __all__ = list(FAMILY.classes)
-__getattr__ = lazy_getattr(FAMILY)
+__getattr__ = FAMILY.load

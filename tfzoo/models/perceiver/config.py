@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
-from tfzoo.core.config import (
+from tfzoo.core.config import PretrainedConfig
+from tfzoo.core.fields import (
     Constraint,
-    PretrainedConfig,
     boolean,
     field,
     name_or_function,
@@ -20,19 +19,15 @@ from tfzoo.core.config import (
 __all__ = ["PerceiverConfig"]
 
 
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
 def _sizes(count: int) -> Constraint:
-    """Constraint: so many positive integers."""
+    """Constraint: a list of `count` positive integers."""
     return Constraint(
         f"a list of {count} positive integers",
-        lambda v: isinstance(v, (list, tuple)) and len(v) == count and all(map(_is_positive, v)),
+        lambda v: isinstance(v, (list, tuple)) and len(v) == count and all(map(positive.holds, v)),
     )
 
 
-_channels = Constraint("a positive integer or None", lambda v: v is None or _is_positive(v))
+_channels = Constraint("a positive integer or None", lambda v: v is None or positive.holds(v))
 
 
 class PerceiverConfig(PretrainedConfig):
@@ -57,7 +52,7 @@ class PerceiverConfig(PretrainedConfig):
     d_model: int = field(
         768, "Width of the inputs: of embedded text, and where there is no preprocessor.", positive
     )
-    num_blocks: int = field(1, "How often the list of self-attention layers is run.", positive)
+    num_blocks: int = field(1, "How often the self-attention layers are applied.", positive)
     num_self_attends_per_block: int = field(26, "Self-attention layers L of a block.", positive)
     num_self_attention_heads: int = field(8, "Heads H of each self-attention layer.", positive)
     num_cross_attention_heads: int = field(8, "Heads H of the encoder's cross-attention.", positive)
@@ -71,8 +66,8 @@ class PerceiverConfig(PretrainedConfig):
     )
     cross_attention_shape_for_attention: str = field(
         "kv",
-        "What the keys of the encoder's cross-attention are as wide as, its inputs (kv) or the "
-        "latents (q).",
+        "Whose width the keys of the encoder's cross-attention have, the inputs' (kv) or the "
+        "latents' (q).",
         one_of("kv", "q"),
     )
     self_attention_widening_factor: int = field(
@@ -86,7 +81,7 @@ class PerceiverConfig(PretrainedConfig):
         "Activation of the MLPs: gelu, relu, selu, gelu_new, or a function.",
         name_or_function,
     )
-    attention_probs_dropout_prob: float = field(0.1, "Dropout of attention maps.", probability)
+    attention_probs_dropout_prob: float = field(0.1, "Dropout of attention weights.", probability)
     initializer_range: float = field(
         0.02, "Standard deviation of the normal initialiser.", non_negative
     )
@@ -116,6 +111,5 @@ class PerceiverConfig(PretrainedConfig):
     )
 
     def to_dict(self) -> dict[str, Any]:
-        """All attributes as a new dict of plain values, with `model_type`."""
-        label = copy.copy(self._label_trainable_num_channels)
+        label = self._label_trainable_num_channels
         return {**super().to_dict(), "_label_trainable_num_channels": label}

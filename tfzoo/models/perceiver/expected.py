@@ -14,17 +14,15 @@ from tfzoo.registry import import_name
 __all__ = ["ANSWERS"]
 
 _TEXT = "This is an incomplete sentence where some words are missing."
-_HIDDEN = slice(52, 61)  # " missing."
+_MASKED = slice(52, 61)  # " missing."
 
 
 def _masked_bytes(load: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     tokenizer, model = load("PerceiverTokenizer"), load("TFPerceiverForMaskedLM")
     encoded = tokenizer(_TEXT, padding="max_length", return_tensors="np")
-    encoded["input_ids"][0, _HIDDEN] = tokenizer.mask_token_id
-    logits = np.asarray(
-        model(inputs=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits
-    )
-    return {"logits": logits, "ids of the hidden bytes": logits[0, _HIDDEN].argmax(-1)}
+    encoded["input_ids"][0, _MASKED] = tokenizer.mask_token_id
+    logits = np.asarray(model(**encoded).logits)
+    return {"logits": logits, "ids of the masked bytes": logits[0, _MASKED].argmax(-1)}
 
 
 def _class(kind: str, load: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,7 +32,7 @@ def _class(kind: str, load: Callable[..., Any], inputs: Mapping[str, Any]) -> di
 
 
 def _still_flow(load: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The published numbers are of one image twice, cut to the model's size."""
+    """One image twice, cut to the model's size, as published."""
     model = load("TFPerceiverForOpticalFlow")
     height, width = model.config.train_size
     image = inputs["sintel"][:height, :width]
@@ -42,10 +40,10 @@ def _still_flow(load: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str
     return model(patches[None])
 
 
-def _photo(name: str, kind: str, *values: float) -> Answer:
+def _image(name: str, kind: str, *values: float) -> Answer:
     return Answer(
         f"deepmind/vision-perceiver-{name}",
-        "what a photo shows",
+        "what an image shows",
         partial(_class, kind),
         (Number("logits", values, np.s_[0, :3], (1, 1000)),),
         ("cats",),
@@ -55,7 +53,7 @@ def _photo(name: str, kind: str, *values: float) -> Answer:
 ANSWERS = (
     Answer(
         "deepmind/language-perceiver",
-        "a sentence with hidden bytes",
+        "a sentence with masked bytes",
         _masked_bytes,
         (
             Number(
@@ -69,15 +67,15 @@ ANSWERS = (
                 (1, 2048, 262),
             ),
             Number(
-                "ids of the hidden bytes",
+                "ids of the masked bytes",
                 (38, 115, 111, 121, 121, 111, 116, 109, 52),
                 tolerance=0.0,
             ),
         ),
     ),
-    _photo("learned", "Learned", -1.1652, -0.1992, -0.7520),
-    _photo("fourier", "Fourier", -1.1295, -0.2832, 0.3226),
-    _photo("conv", "ConvProcessing", -1.1186, 0.0554, 0.0897),
+    _image("learned", "Learned", -1.1652, -0.1992, -0.7520),
+    _image("fourier", "Fourier", -1.1295, -0.2832, 0.3226),
+    _image("conv", "ConvProcessing", -1.1186, 0.0554, 0.0897),
     Answer(
         "deepmind/optical-flow-perceiver",
         "the motion between an image and itself",

@@ -1,8 +1,9 @@
-"""The Perceiver engine (Jaegle et al. 2022, arXiv:2107.14795): any input, any output."""
+"""The Perceiver (Jaegle et al. 2022, arXiv:2107.14795): any input, any output."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,64 +11,114 @@ import keras
 from keras import ops
 
 from tfzoo.core.inputs import Input, InputTable
+from tfzoo.core.outputs import ModelOutput
+from tfzoo.core.types import Tensor
+from tfzoo.losses.classification import classification_loss
 from tfzoo.modeling.base import TFPreTrainedModel
-from tfzoo.modeling.checkpoint import load_model_from, locate
 from tfzoo.models.perceiver.config import PerceiverConfig
-from tfzoo.models.perceiver.decoder import Decoder
-from tfzoo.models.perceiver.encoder import Encoded, Latents, PerceiverEncoder
-from tfzoo.models.perceiver.inputs import ATTENTION_MASK, HEAD_MASK
-from tfzoo.models.perceiver.outputs import TFPerceiverDecoderOutput, TFPerceiverModelOutput
-from tfzoo.models.perceiver.parts import Part
-from tfzoo.models.perceiver.preprocessor_base import Preprocessor
+from tfzoo.models.perceiver.decoders import Decoder, TFPerceiverDecoderOutput
+from tfzoo.models.perceiver.engine import Latents, Part, PerceiverEncoder, TFPerceiverModelOutput
+from tfzoo.models.perceiver.preprocessors import Preprocessor
 
 __all__ = [
+    "ATTENTION_MASK",
+    "HEAD_MASK",
+    "LABELS",
+    "PerceiverHead",
     "Preprocessed",
+    "TFPerceiverClassifierOutput",
+    "TFPerceiverMaskedLMOutput",
     "TFPerceiverModel",
+    "TFPerceiverModelOutput",
     "TFPerceiverPreTrainedModel",
+    "sized",
+    "without_none",
 ]
-
 
 PARTS = ("decoder", "input_preprocessor", "output_postprocessor")
 
 
-class TFPerceiverPreTrainedModel(TFPreTrainedModel):
-    """Base class of the Perceiver models."""
+# ---- inputs and outputs
+@dataclass(frozen=True)
+class SizedInput(Input):
+    """An input whose exported shape is what `sizes` makes of the config, None for a free axis."""
 
-    config_class = PerceiverConfig
+    sizes: Callable[[Any], tuple[int | None, ...]] | None = None
 
-    def get_input_embeddings(self) -> Any:
-        """The latents (latents, D), which every input is read by."""
-        return getattr(self, "perceiver", self).embeddings.latents
+    def spec(self, config: Any) -> keras.InputSpec:
+        return keras.InputSpec(shape=self.sizes(config), dtype=self.dtype, name=self.name)
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
-        """As the base class; entries of dicts that are None count as absent."""
-        return_dict, inputs = super()._bind(args, kwargs)
-        for name, value in inputs.items():
-            if isinstance(value, Mapping):
-                inputs[name] = {k: v for k, v in value.items() if v is not None}
-        return return_dict, inputs
 
-    def one_of(self, inputs: Mapping[str, Any], *names: str) -> Any:
-        """The one of several inputs that was given.
+def sized(name: str, shape: tuple, description: str, sizes: Callable[[Any], tuple]) -> SizedInput:
+    """Make the row of floats that may be left out in calls but are there in exports."""
+    return SizedInput(name, "float32", shape, description, True, shape, sizes)
 
-        Raises:
-            ValueError: Several were given, or none.
-        """
-        given = [name for name in names if inputs.get(name) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"{type(self).__name__}: pass {' or '.join(names)}, and only one of them; got "
-                f"{' and '.join(given) or 'none'}."
-            )
-        return inputs[given[0]]
+
+_MASKED = "1 for tokens, 0 for padding: (batch, tokens), or (batch, latents, tokens)."
+_HEADS = "(heads,) or (layers, heads), 0 for heads left out."
+_TARGETS = "(batch,) class indices, (batch, labels) of 0 and 1, or targets of a regression."
+ATTENTION_MASK = Input("attention_mask", "mask", None, _MASKED, True)
+HEAD_MASK = Input("head_mask", "any", None, _HEADS, True)
+LABELS = Input("labels", "any", None, _TARGETS, True)
+
+
+class TFPerceiverClassifierOutput(ModelOutput):
+    """Output of the classifiers, of optical flow and of multimodal autoencoding.
+
+    Attributes:
+        loss: Scalar, present when labels were given.
+        logits: (B, labels); for flow (B, height, width, 2); for multimodal autoencoding a dict.
+        hidden_states: As in `TFPerceiverModelOutput`, like `attentions` and `cross_attentions`.
+    """
+
+    loss: Tensor | None
+    logits: Any
+    hidden_states: tuple[Tensor, ...] | None
+    attentions: tuple[Tensor, ...] | None
+    cross_attentions: tuple[Tensor, ...] | None
+
+
+class TFPerceiverMaskedLMOutput(TFPerceiverClassifierOutput):
+    """Output of masked language modelling; logits (B, max_position_embeddings, vocab_size)."""
 
 
 class Preprocessed(NamedTuple):
     """What a preprocessor gives."""
 
-    tokens: Any  # (B, N, C)
+    tokens: Tensor  # (B, N, C)
     modality_sizes: Any  # tokens by modality, or None
     without_pos: Any  # the tokens without positions, by modality where there are several
+
+
+def without_none(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that are not None, which counts as absent."""
+    return {name: value for name, value in inputs.items() if value is not None}
+
+
+# ---- models
+class TFPerceiverPreTrainedModel(TFPreTrainedModel):
+    """Base class of the Perceiver models.
+
+    Args:
+        config: The configuration.
+        **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
+
+    Raises:
+        ConfigError: Widths that the heads do not divide.
+    """
+
+    config_class = PerceiverConfig
+    base_model_prefix = "perceiver"
+
+    def get_input_embeddings(self) -> Tensor:
+        """The latents (latents, D), which read every input."""
+        return self.base_model.embeddings.latents
+
+    def prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        for name, value in inputs.items():
+            if isinstance(value, Mapping):
+                inputs[name] = without_none(value)
+        return super().prepare_inputs(inputs)
 
 
 class TFPerceiverModel(TFPerceiverPreTrainedModel):
@@ -78,24 +129,17 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
         decoder: Makes outputs of the latents; without one there are only latents.
         input_preprocessor: Makes tokens of the inputs; without one they are (B, N, d_model).
         output_postprocessor: Makes of the decoder's outputs what is wanted.
-        **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
-
-    Raises:
-        ConfigError: Widths that the heads do not divide.
+        **kwargs: As in `TFPerceiverPreTrainedModel`, like the errors.
 
     Source: the reference's PerceiverModel.
 
     Example:
-        >>> from tfzoo import (PerceiverConfig, TFPerceiverClassificationDecoder, TFPerceiverModel,
-        ...     TFPerceiverTextPreprocessor)
-        >>> config = PerceiverConfig(num_latents=4, d_latents=8, d_model=8,
-        ...     num_self_attends_per_block=1)
-        >>> decoder = TFPerceiverClassificationDecoder(config, num_channels=8,
-        ...     trainable_position_encoding_kwargs={"num_channels": 8, "index_dims": 1})
-        >>> model = TFPerceiverModel(config, decoder, TFPerceiverTextPreprocessor(config))
-        >>> outputs = model(inputs=np.array([[4, 110, 5]]))
+        >>> from tfzoo import TFPerceiverProjectionDecoder, TFPerceiverTextPreprocessor
+        >>> config = PerceiverConfig(d_latents=8, d_model=8, num_self_attends_per_block=1)
+        >>> parts = TFPerceiverProjectionDecoder(config), TFPerceiverTextPreprocessor(config)
+        >>> outputs = TFPerceiverModel(config, *parts)(inputs=np.array([[4, 110, 5]]))
         >>> tuple(outputs.logits.shape), tuple(outputs.last_hidden_state.shape)
-        ((1, 2), (1, 4, 8))
+        ((1, 2), (1, 256, 8))
     """
 
     inputs_table = (
@@ -104,6 +148,7 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
         Input("subsampled_output_points", "structure", None, "Indices of outputs.", optional=True),
         HEAD_MASK,
     )
+    constructor_arguments = PARTS
     main_output = "last_hidden_state"
     labels_input = None
 
@@ -120,7 +165,6 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
         super().__init__(config, **kwargs)
 
     def setup(self, config: PerceiverConfig) -> None:
-        """Make the sublayers."""
         self.decoder, self.input_preprocessor, self.output_postprocessor = vars(self).pop("_given")
         preprocessor = self.input_preprocessor
         width = config.d_model if preprocessor is None else preprocessor.num_channels
@@ -135,19 +179,12 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
             self._table = InputTable(self.inputs_table, self._table.order, type(self).__name__)
 
     def build_layers(self) -> None:
-        """Create the weights."""
         parts = (getattr(self, name) for name in PARTS)
         for layer in (self.embeddings, self.encoder, *parts):
             if layer is not None:
                 layer.build()
 
     def check_inputs(self, inputs: Mapping[str, Any]) -> None:
-        """Refuse inputs that the parts cannot take, see the base class.
-
-        Raises:
-            ValueError: Inputs of another modality, masks of another shape, points that there are
-                not.
-        """
         super().check_inputs(inputs)
         owner, data = type(self).__name__, inputs.get("inputs")
         points = inputs.get("subsampled_output_points")
@@ -159,32 +196,26 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
             self.decoder.check(data, points, owner)
         elif points is not None:
             raise ValueError(f"{owner}: subsampled_output_points need a decoder.")
-        self._check_masks(inputs.get("attention_mask"), inputs.get("head_mask"))
-
-    def _check_masks(self, attention_mask: Any, head_mask: Any) -> None:
-        owner, config = type(self).__name__, self.config
-        if attention_mask is not None and len(attention_mask.shape) not in (2, 3):
+        mask, head_mask = inputs.get("attention_mask"), inputs.get("head_mask")
+        if mask is not None and len(mask.shape) not in (2, 3):
             raise ValueError(
                 f"{owner}: attention_mask must have shape (batch, tokens) or (batch, latents, "
-                f"tokens), got {tuple(attention_mask.shape)}."
+                f"tokens), got {tuple(mask.shape)}."
             )
-        if head_mask is None:
-            return
-        heads, layers = config.num_self_attention_heads, config.num_self_attends_per_block
-        shape = tuple(head_mask.shape)
-        rows = (layers, layers * config.num_blocks)
-        if shape != (heads,) and (len(shape) != 2 or shape[0] not in rows or shape[1] != heads):
+        heads, layers = self.config.num_self_attention_heads, self.config.num_self_attends_per_block
+        whole = layers * self.config.num_blocks
+        shape = (heads,) if head_mask is None else tuple(head_mask.shape)
+        if shape not in ((heads,), (layers, heads), (whole, heads)):
             raise ValueError(
-                f"{owner}: head_mask must have shape ({heads},) or ({rows[1]}, {heads}), got "
-                f"{shape}."
+                f"{owner}: head_mask must have shape ({heads},) or ({whole}, {heads}), got {shape}."
             )
 
     def call(
         self,
         inputs: Any = None,
-        attention_mask: Any = None,
+        attention_mask: Tensor | None = None,
         subsampled_output_points: Any = None,
-        head_mask: Any = None,
+        head_mask: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
@@ -200,9 +231,9 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
                 those that are read.
             subsampled_output_points: (P,) indices of the outputs wanted, for several modalities a
                 dict of such; all where None.
-            head_mask: (H,) or (layers, H), factors of the self-attention's maps. Each block takes
-                the first rows.
-            output_attentions: Return the attention maps; the config's choice where None.
+            head_mask: (H,) or (layers, H), factors of the self-attention's weights. Each block
+                takes the first rows.
+            output_attentions: Return the attention weights; the config's choice where None.
             output_hidden_states: Return the latents between layers; the config's where None.
             return_dict: Return an output object rather than a tuple; the config's where None.
             interpolate_pos_encoding: Resize trainable positions to an image of another size.
@@ -212,32 +243,19 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
             `logits` where there is a decoder, `last_hidden_state` and what was asked for.
         """
         data = self.preprocess(inputs, interpolate_pos_encoding)
-        encoded = self.encode(
-            data, attention_mask, head_mask, output_attentions, output_hidden_states
-        )
-        outputs = TFPerceiverModelOutput(
-            last_hidden_state=encoded.last_hidden_state,
-            hidden_states=encoded.hidden_states or None,
-            attentions=encoded.attentions or None,
-            cross_attentions=encoded.cross_attentions or None,
-        )
+        flags = (output_attentions, output_hidden_states)
+        outputs = self.encode(data, attention_mask, head_mask, *flags)
         if self.decoder is None:
             return outputs
-        decoded = self.decode(
-            encoded.last_hidden_state, data, subsampled_output_points, output_attentions
-        )
+        latents = outputs.last_hidden_state
+        decoded = self.decode(latents, data, subsampled_output_points, output_attentions)
         if output_attentions:
-            maps = encoded.cross_attentions + (decoded.cross_attentions or ())
-            outputs = TFPerceiverModelOutput({**outputs, "cross_attentions": maps})
+            weights = outputs.cross_attentions + (decoded.cross_attentions or ())
+            outputs = TFPerceiverModelOutput({**outputs, "cross_attentions": weights})
         return TFPerceiverModelOutput(logits=decoded.logits, **outputs)
 
     def preprocess(self, inputs: Any, interpolate_pos_encoding: bool = False) -> Preprocessed:
-        """Make tokens of the inputs.
-
-        Args:
-            inputs: What the preprocessor takes, or (B, N, d_model).
-            interpolate_pos_encoding: Resize trainable positions to an image of another size.
-        """
+        """Make tokens of the inputs; arguments as in `call`."""
         if self.input_preprocessor is None:
             return Preprocessed(inputs, None, None)
         flag = {"interpolate_pos_encoding": True} if interpolate_pos_encoding else {}
@@ -246,54 +264,35 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
     def encode(
         self,
         data: Preprocessed,
-        attention_mask: Any = None,
-        head_mask: Any = None,
+        attention_mask: Tensor | None = None,
+        head_mask: Tensor | None = None,
         output_attentions: bool = False,
         output_hidden_states: bool = False,
-    ) -> Encoded:
-        """Read tokens into latents.
-
-        Args:
-            data: Of `preprocess`.
-            attention_mask: See `call`.
-            head_mask: See `call`.
-            output_attentions: Return the attention maps.
-            output_hidden_states: Return the latents between layers.
-
-        Raises:
-            ValueError: A mask for another number of tokens.
-        """
-        config = self.config
+    ) -> TFPerceiverModelOutput:
+        """Read the tokens that `preprocess` made into latents; arguments as in `call`."""
         if head_mask is not None and len(head_mask.shape) == 1:
-            head_mask = ops.broadcast_to(
-                head_mask, (config.num_self_attends_per_block, head_mask.shape[0])
-            )
+            shape = (self.config.num_self_attends_per_block, head_mask.shape[0])
+            head_mask = ops.broadcast_to(head_mask, shape)
         return self.encoder(
             self.embeddings(None),
             data.tokens,
-            masked=_hidden_places(attention_mask, data.tokens.shape[1]),
-            head_mask=head_mask,
+            _hidden_places(attention_mask, data.tokens.shape[1]),
+            head_mask,
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
         )
 
     def decode(
         self,
-        latents: Any,
+        latents: Tensor,
         data: Preprocessed,
         subsampled_output_points: Any = None,
         output_attentions: bool = False,
     ) -> TFPerceiverDecoderOutput:
-        """Make outputs of latents, as often as one likes for once they were encoded.
+        """Make outputs of latents (B, latents, D), any number of times for one encoding.
 
-        Args:
-            latents: (B, latents, D).
-            data: Of `preprocess`.
-            subsampled_output_points: See `call`.
-            output_attentions: Return the attention map.
-
-        Returns:
-            `logits`, postprocessed, and `cross_attentions` where asked for.
+        Beside the postprocessed logits it returns the attention weights, if asked for. `data` is
+        what `preprocess` made, the other arguments are those of `call`.
         """
         query = self.decoder.decoder_query(*data, subsampled_output_points)
         decoded = self.decoder(query, latents, output_attentions=output_attentions)
@@ -310,61 +309,33 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
     # ---- files
     @classmethod
     def from_pretrained(
-        cls,
-        pretrained_model_name_or_path: str | Path,
-        *,
-        decoder: Decoder | None = None,
-        input_preprocessor: Preprocessor | None = None,
-        output_postprocessor: Part | None = None,
-        **kwargs: Any,
+        cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
     ) -> TFPerceiverModel:
-        """Load a checkpoint, see `TFPreTrainedModel.from_pretrained`, into these parts.
+        """Load a checkpoint into given parts, see `TFPreTrainedModel.from_pretrained`.
 
         Args:
             pretrained_model_name_or_path: Folder, file in it, or repository name.
-            decoder: A fresh decoder; a checkpoint's decoder is ignored where None.
-            input_preprocessor: Likewise.
-            output_postprocessor: Likewise.
-            **kwargs: As in `TFPreTrainedModel.from_pretrained`.
-
-        Raises:
-            ValueError: A part has weights already.
+            **kwargs: Its other arguments, and the parts: `decoder`, `input_preprocessor` and
+                `output_postprocessor`; a checkpoint's are ignored where None. They must be fresh:
+                one that has weights already is a `ValueError`.
         """
-        parts = (decoder, input_preprocessor, output_postprocessor)
-        if all(part is None for part in parts):
-            return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        if any(part is not None and part.built for part in parts):
+        if any(kwargs.get(name) is not None and kwargs[name].built for name in PARTS):
             raise ValueError(f"{cls.__name__}: a part has weights already; make fresh parts.")
-        config, dtype = kwargs.pop("config", None), kwargs.pop("dtype", None)
-        ignore = kwargs.pop("ignore_mismatched_sizes", False)
-        names = ("revision", "cache_dir", "local_files_only", "token")
-        where = {name: kwargs.pop(name) for name in names if name in kwargs}
-        cls._refuse_unknown(kwargs)
-        if config is None:
-            config = cls.config_class.from_pretrained(
-                pretrained_model_name_or_path, **where, **kwargs
-            )
-        return load_model_from(
-            locate(pretrained_model_name_or_path, **where),
-            lambda: cls(config, *parts, dtype=dtype),
-            ignore_mismatched_sizes=ignore,
-        )
+        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """What a `.keras` file needs to construct the model again, the parts included."""
         serialize = keras.saving.serialize_keras_object
         return {**super().get_config(), **{n: serialize(getattr(self, n)) for n in PARTS}}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TFPerceiverModel:
-        """Construct the model that `get_config` described."""
         deserialize = keras.saving.deserialize_keras_object
         parts = {n: deserialize(config[n]) for n in PARTS if config.get(n) is not None}
         return super().from_config({**config, **parts})
 
 
-def _hidden_places(attention_mask: Any, tokens: int | None) -> Any:
-    """Which tokens are hidden from which latents, (B, 1, 1 or latents, N), int8."""
+def _hidden_places(attention_mask: Tensor | None, tokens: int | None) -> Tensor | None:
+    """Mask of the tokens that are hidden from latents, (B, 1, 1 or latents, N), int8."""
     if attention_mask is None:
         return None
     length = attention_mask.shape[-1]
@@ -375,3 +346,61 @@ def _hidden_places(attention_mask: Any, tokens: int | None) -> Any:
         )
     hidden = ops.cast(ops.not_equal(ops.cast(attention_mask, "float32"), 1.0), "int8")
     return hidden[:, None] if len(attention_mask.shape) == 3 else hidden[:, None, None]
+
+
+_RUN_WITH = ("inputs", "attention_mask", "head_mask", "output_attentions", "output_hidden_states")
+
+
+class PerceiverHead(TFPerceiverPreTrainedModel):
+    """Base class of the ready-made models: `perceiver` with parts, checks and a loss."""
+
+    input_names: tuple[str, ...] = ("inputs",)  # of which one is to be given
+    output_class: type[TFPerceiverClassifierOutput] = TFPerceiverClassifierOutput
+
+    def make_parts(self, config: PerceiverConfig) -> tuple[Part, ...]:
+        """Make the decoder, the preprocessor and, for some models, the postprocessor."""
+        raise TypeError(f"{type(self).__name__} is abstract: use one of its subclasses.")
+
+    def setup(self, config: PerceiverConfig) -> None:
+        self.perceiver = TFPerceiverModel(config, *self.make_parts(config), name="perceiver")
+
+    def check_inputs(self, inputs: Mapping[str, Any]) -> None:
+        super().check_inputs(inputs)
+        owner = type(self).__name__
+        given = [name for name in self.input_names if inputs.get(name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"{owner}: pass {' or '.join(self.input_names)}, and only one of them; got "
+                f"{' and '.join(given) or 'none'}."
+            )
+        data, labels = inputs[given[0]], inputs.get("labels")
+        self.perceiver.check_inputs({**inputs, "inputs": data})
+        if labels is None or isinstance(data, Mapping):
+            return
+        samples, rows = data.shape[0], labels.shape[0] if len(labels.shape) else None
+        if None not in (samples, rows) and samples != rows:
+            raise ValueError(
+                f"{owner}: labels must be as many as the {samples} samples, got "
+                f"{tuple(labels.shape)}."
+            )
+
+    def head_logits(self, logits: Tensor | dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
+        """Make the head's logits of the decoder's."""
+        return logits
+
+    def run(self, labels: Any, *inputs: Any, **more: Any) -> TFPerceiverClassifierOutput:
+        """Run `perceiver` with the inputs of `_RUN_WITH`, and compute the loss, given labels."""
+        given = dict(zip(_RUN_WITH, inputs, strict=True))
+        outputs = self.perceiver(**given, **more, return_dict=True)
+        fields = {name: value for name, value in outputs.items() if name != "last_hidden_state"}
+        result = self.output_class({**fields, "logits": self.head_logits(outputs.logits)})
+        if labels is None:
+            return result
+        return self.output_class(loss=self.compute_output_loss(labels, result), **result)
+
+    def compute_output_loss(
+        self, labels: Tensor, outputs: ModelOutput, sample_weight: Tensor | None = None
+    ) -> Any:
+        """Cross-entropy, binary cross-entropy or squared error, see `classification_loss`."""
+        kind, size = self.config.problem_type, self.config.num_labels
+        return classification_loss(labels, outputs["logits"], size, kind, sample_weight)

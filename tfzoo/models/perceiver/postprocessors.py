@@ -1,6 +1,9 @@
-"""Postprocessors: what a decoder gives -> labels, pixels or samples.
+"""Postprocessors: outputs of a decoder -> labels, pixels or samples.
 
-All are called with `(inputs, pos=None, modality_sizes=None)`; `pos` has no effect.
+All are called with `(inputs, pos=None, modality_sizes=None)`; `pos` has no effect. In their
+constructors `config` is the configuration, `in_channels` are the channels that the decoder gives.
+
+Source: the reference's classes of the same names without TF.
 """
 
 from __future__ import annotations
@@ -10,16 +13,16 @@ from typing import Any
 
 from keras import ops
 
-from tfzoo.layers.linear import Linear
+from tfzoo.core.types import Tensor
 from tfzoo.models.perceiver.config import PerceiverConfig
-from tfzoo.models.perceiver.layers import initializer
-from tfzoo.models.perceiver.parts import Part, split_modalities
+from tfzoo.models.perceiver.engine import Part, check_choice
 
 __all__ = [
     "TFPerceiverAudioPostprocessor",
     "TFPerceiverClassificationPostprocessor",
     "TFPerceiverMultimodalPostprocessor",
     "TFPerceiverProjectionPostprocessor",
+    "split_modalities",
 ]
 
 
@@ -27,69 +30,33 @@ class _LinearPostprocessor(Part):
     """One linear layer, called `classifier` in checkpoints whatever it is for."""
 
     def __init__(
-        self,
-        config: PerceiverConfig | None,
-        arguments: Mapping[str, Any],
-        in_channels: int,
-        out_channels: int,
-        **kwargs: Any,
+        self, config: PerceiverConfig | None, in_channels: int, out_channels: int, **kwargs: Any
     ) -> None:
-        super().__init__(config, arguments, **kwargs)
-        self.in_channels = in_channels
-        self.classifier = Linear(
-            out_channels,
-            kernel_initializer=initializer(config or PerceiverConfig()),
-            name="classifier",
-        )
+        super().__init__(config, **kwargs)
+        self.classifier = self.linear(in_channels, out_channels, "classifier")
 
-    def build_layers(self) -> None:
-        """Create the weights."""
-        self.classifier.build((None, None, self.in_channels))
-
-    def call(self, inputs: Any, pos: Any = None, modality_sizes: Any = None) -> Any:
-        """(B, N, in channels) -> (B, N, out channels)."""
+    def call(self, inputs: Tensor, pos: Tensor | None = None, modality_sizes: Any = None) -> Tensor:
         return self.classifier(inputs)
 
 
 class TFPerceiverProjectionPostprocessor(_LinearPostprocessor):
-    """Projects channels.
-
-    Args:
-        in_channels: Channels that the decoder gives.
-        out_channels: Channels wanted.
-
-    Source: the reference's PerceiverProjectionPostprocessor.
+    """Projects channels: (B, N, in_channels) -> (B, N, out_channels).
 
     Example:
-        >>> from tfzoo import TFPerceiverProjectionPostprocessor
         >>> post = TFPerceiverProjectionPostprocessor(in_channels=8, out_channels=3)
         >>> tuple(post(np.zeros((1, 5, 8), "float32")).shape)
         (1, 5, 3)
     """
 
     def __init__(self, in_channels: int, out_channels: int, **kwargs: Any) -> None:
-        arguments = {"in_channels": in_channels, "out_channels": out_channels}
-        super().__init__(None, arguments, in_channels, out_channels, **kwargs)
+        super().__init__(None, in_channels, out_channels, **kwargs)
 
 
 class TFPerceiverAudioPostprocessor(_LinearPostprocessor):
-    """Makes samples of patches.
+    """Makes samples of patches: (B, patches, in_channels) -> (B, samples).
 
     Args:
-        config: Gives `samples_per_patch`.
-        in_channels: Channels that the decoder gives.
-        postproc_type: `"patches"`, the only one there is.
-
-    Raises:
-        ValueError: Another `postproc_type`.
-
-    Source: the reference's PerceiverAudioPostprocessor.
-
-    Example:
-        >>> from tfzoo import PerceiverConfig, TFPerceiverAudioPostprocessor
-        >>> post = TFPerceiverAudioPostprocessor(PerceiverConfig(), in_channels=8)
-        >>> tuple(post(np.zeros((1, 5, 8), "float32")).shape)
-        (1, 80)
+        postproc_type: `"patches"`, the only one there is, see the config's `samples_per_patch`.
     """
 
     def __init__(
@@ -99,56 +66,44 @@ class TFPerceiverAudioPostprocessor(_LinearPostprocessor):
         postproc_type: str = "patches",
         **kwargs: Any,
     ) -> None:
-        if postproc_type != "patches":
-            raise ValueError(f"postproc_type must be 'patches', got {postproc_type!r}.")
-        arguments = {"in_channels": in_channels, "postproc_type": postproc_type}
-        super().__init__(config, arguments, in_channels, config.samples_per_patch, **kwargs)
+        check_choice("postproc_type", postproc_type, "patches")
+        super().__init__(config, in_channels, config.samples_per_patch, **kwargs)
 
-    def call(self, inputs: Any, pos: Any = None, modality_sizes: Any = None) -> Any:
-        """(B, patches, channels) -> (B, samples)."""
-        samples = super().call(inputs)
-        return ops.reshape(samples, (ops.shape(samples)[0], -1))
+    def call(self, inputs: Tensor, pos: Tensor | None = None, modality_sizes: Any = None) -> Tensor:
+        outputs = super().call(inputs)
+        return ops.reshape(outputs, (ops.shape(outputs)[0], -1))
 
 
 class TFPerceiverClassificationPostprocessor(_LinearPostprocessor):
-    """Makes scores of the first output.
-
-    Args:
-        config: Gives `num_labels`.
-        in_channels: Channels that the decoder gives.
-
-    Source: the reference's PerceiverClassificationPostprocessor.
-
-    Example:
-        >>> from tfzoo import PerceiverConfig, TFPerceiverClassificationPostprocessor
-        >>> post = TFPerceiverClassificationPostprocessor(PerceiverConfig(num_labels=3), 8)
-        >>> tuple(post(np.zeros((1, 1, 8), "float32")).shape)
-        (1, 3)
-    """
+    """Makes scores of the first output: (B, N, in_channels) -> (B, labels)."""
 
     def __init__(self, config: PerceiverConfig, in_channels: int, **kwargs: Any) -> None:
-        arguments = {"in_channels": in_channels}
-        super().__init__(config, arguments, in_channels, config.num_labels, **kwargs)
+        super().__init__(config, in_channels, config.num_labels, **kwargs)
 
-    def call(self, inputs: Any, pos: Any = None, modality_sizes: Any = None) -> Any:
-        """(B, N, channels) -> (B, labels)."""
+    def call(self, inputs: Tensor, pos: Tensor | None = None, modality_sizes: Any = None) -> Tensor:
         return super().call(inputs)[:, 0, :]
 
 
+def split_modalities(x: Tensor, sizes: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Cut tokens (B, N, C) into those of each modality, which stand in alphabetical order."""
+    parts, start = {}, 0
+    for modality in sorted(sizes):
+        parts[modality] = x[:, start : start + sizes[modality]]
+        start = start + sizes[modality]
+    return parts
+
+
 class TFPerceiverMultimodalPostprocessor(Part):
-    """Cuts outputs into modalities and gives each to its own postprocessor.
+    """Splits outputs (B, N, C) into modalities and gives each to its own postprocessor.
 
     Args:
         modalities: Postprocessor of each modality.
-        input_is_dict: Whether the outputs come as a dict already.
-
-    Source: the reference's PerceiverMultimodalPostprocessor.
+        input_is_dict: Whether the outputs come as a dict already; a call needs `modality_sizes`,
+            the number of outputs of each modality, if not.
 
     Example:
-        >>> from tfzoo import (PerceiverConfig, TFPerceiverMultimodalPostprocessor,
-        ...     TFPerceiverProjectionPostprocessor)
-        >>> post = TFPerceiverMultimodalPostprocessor(
-        ...     {"image": TFPerceiverProjectionPostprocessor(8, 3)})
+        >>> parts = {"image": TFPerceiverProjectionPostprocessor(8, 3)}
+        >>> post = TFPerceiverMultimodalPostprocessor(parts)
         >>> outputs = post(np.zeros((1, 5, 8), "float32"), modality_sizes={"image": 5})
         >>> tuple(outputs["image"].shape)
         (1, 5, 3)
@@ -157,23 +112,13 @@ class TFPerceiverMultimodalPostprocessor(Part):
     def __init__(
         self, modalities: Mapping[str, Part], input_is_dict: bool = False, **kwargs: Any
     ) -> None:
-        arguments = {"modalities": dict(modalities), "input_is_dict": input_is_dict}
-        super().__init__(None, arguments, **kwargs)
-        self.modalities, self.input_is_dict = dict(modalities), input_is_dict
-
-    def build_layers(self) -> None:
-        """Create the weights."""
-        for part in self.modalities.values():
-            part.build()
+        super().__init__(**kwargs)
+        self.modalities = {name: self.sublayer(part) for name, part in modalities.items()}
+        self.input_is_dict = input_is_dict
 
     def call(
-        self, inputs: Any, pos: Any = None, modality_sizes: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Outputs of all modalities (B, N, C) -> the outputs of each.
-
-        Raises:
-            ValueError: The sizes of the modalities are missing.
-        """
+        self, inputs: Tensor, pos: Tensor | None = None, modality_sizes: Mapping | None = None
+    ) -> dict[str, Tensor]:
         if not self.input_is_dict:
             if modality_sizes is None:
                 raise ValueError(

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 from tokenizers import AddedToken
 
-from tfzoo.hub import resolve
+from tfzoo.hub import HubOptions, resolve
 from tfzoo.text import files
 from tfzoo.text.batch_encoding import columns_of
 from tfzoo.text.byte_level import ByteEncoding, ByteVocabulary, truncate
-from tfzoo.text.cls_sep import ClsSepForm
 from tfzoo.text.lengths import Lengths
-from tfzoo.text.tokenizers import BaseTokenizer, BatchEncoding, TokenizerError
+from tfzoo.text.tokenizer import BaseTokenizer, BatchEncoding, TokenizerError
+from tfzoo.text.vocabulary import ClsSepForm
 
 __all__ = ["PerceiverTokenizer"]
 
@@ -47,13 +47,8 @@ class PerceiverTokenizer(ClsSepForm, BaseTokenizer):
 
     Example:
         >>> tokenizer = PerceiverTokenizer()
-        >>> tokenizer("hello [MASK]").input_ids
-        [4, 110, 107, 114, 114, 117, 38, 3, 5]
-        >>> tokenizer.decode([4, 110, 107, 114, 114, 117, 38, 3, 5])
-        '[CLS]hello [MASK][SEP]'
-        >>> tokenizer(["hi", "hello"], padding=True, return_tensors="np").attention_mask
-        array([[1, 1, 1, 1, 0, 0, 0],
-               [1, 1, 1, 1, 1, 1, 1]])
+        >>> tokenizer("hello [MASK]").input_ids, tokenizer.decode([4, 110, 111, 5])
+        ([4, 110, 107, 114, 114, 117, 38, 3, 5], '[CLS]hi[SEP]')
     """
 
     default_input_names: ClassVar[tuple[str, ...]] = ("input_ids", "attention_mask")
@@ -86,8 +81,6 @@ class PerceiverTokenizer(ClsSepForm, BaseTokenizer):
         """False: the work is not done by the `tokenizers` library."""
         return False
 
-    # -- calls ------------------------------------------------------------------------------------
-
     def __call__(
         self,
         text: str | Sequence[Any] | None = None,
@@ -114,43 +107,25 @@ class PerceiverTokenizer(ClsSepForm, BaseTokenizer):
     ) -> BatchEncoding:
         """Turn texts into ids of N tokens each.
 
+        The arguments that are not named here are those of a call of `BaseTokenizer`.
+
         Args:
-            text: A text; a list of B texts or of B pairs (text, text).
-            text_pair: The second text of each pair, in the form of `text`.
             text_target: Texts whose ids become the `labels`; without `text`, the result is theirs.
             text_pair_target: Their second texts.
-            add_special_tokens: Whether `[CLS]` and `[SEP]` are added.
-            padding: As in `BaseTokenizer`; "max_length" alone pads to `model_max_length`.
-            truncation: As in `BaseTokenizer`. "longest_first" takes the tokens one by one from the
-                longer text of a pair, from the second if both are equally long.
-            max_length: As in `BaseTokenizer`.
             stride: Tokens before the cut that `overflowing_tokens` repeats.
             is_split_into_words: Whether each text is a list of words; they are joined without
                 spaces.
-            pad_to_multiple_of: Pad on to a multiple of this.
-            return_tensors: None for lists, "np" for int64 arrays (B, N), "tf" for tensors.
-            return_token_type_ids: Whether there are `token_type_ids` (0: first text, 1: second).
-            return_attention_mask: Whether there is an `attention_mask` (0: padding).
             return_overflowing_tokens: Whether there are `overflowing_tokens`, what was cut off one
                 text (nothing where both of a pair were cut), and `num_truncated_tokens`.
-            return_special_tokens_mask: Whether there is a `special_tokens_mask`.
             return_offsets_mapping: False: bytes have no place among the characters of a text.
-            return_length: Whether there is the `length` of each sequence.
             verbose: Accepted and of no effect; use the filters of `warnings`.
-            padding_side: "right" or "left", by default the tokenizer's.
-            split_special_tokens: Whether `[MASK]` and so on in the text are bytes like other text.
 
         Returns:
             The lists or arrays by name. For a single text without `return_tensors`, the batch's
             axis is left out.
 
         Raises:
-            ValueError: No text, texts of another form, contradicting or impossible lengths,
-                sequences of unequal lengths with `return_tensors`, or `return_offsets_mapping`.
-
-        Example:
-            >>> PerceiverTokenizer()("ab", text_target="b").labels
-            [4, 104, 5]
+            ValueError: As for any tokenizer, or `return_offsets_mapping`.
         """
         options = {k: v for k, v in locals().items() if k in _OPTIONS}
         if return_offsets_mapping:
@@ -176,11 +151,7 @@ class PerceiverTokenizer(ClsSepForm, BaseTokenizer):
             with self._lock:
                 parts = [self._ids_of(text, split) for text in words]
             encodings.append(self._sequence(parts, lengths, special))
-        target = (lengths.max_length or 0) if lengths.padding == "max_length" else 0
-        if lengths.padding == "longest":
-            target = max(map(len, encodings))
-        if lengths.multiple and lengths.pads:
-            target = -(-target // lengths.multiple) * lengths.multiple
+        target = lengths.padded(max(map(len, encodings))) if lengths.pads else 0
         pad = self.pad_token_id, self.pad_token, lengths.side
         return [e.padded(max(target - len(e), 0), *pad) for e in encodings]
 
@@ -195,7 +166,7 @@ class PerceiverTokenizer(ClsSepForm, BaseTokenizer):
             lengths.check_room(added)
             surplus = max(sum(map(len, parts)) + added - lengths.max_length, 0)
         if surplus:
-            parts, overflow = truncate(parts, surplus, lengths, self.truncation_side)
+            parts, overflow = truncate(parts, lengths, added, self.truncation_side)
         if special:
             ids = self.build_inputs_with_special_tokens(*parts)
             mask = self.get_special_tokens_mask(*parts)
@@ -220,16 +191,11 @@ class PerceiverTokenizer(ClsSepForm, BaseTokenizer):
     def _without_batch(self, data: dict[str, Any], overflow: bool) -> dict[str, Any]:
         return {name: values[0] for name, values in data.items()}
 
-    # -- text -------------------------------------------------------------------------------------
-
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
         """The text of tokens: bytes in UTF-8, special tokens as they are written.
 
-        Bytes that are no UTF-8 become U+FFFD, also those of one character that a special token
-        tears apart.
-
-        Raises:
-            ValueError: A token that is not in the vocabulary.
+        Invalid UTF-8 becomes U+FFFD, also in a character that a special token tears apart. A token
+        that is not in the vocabulary is a `ValueError`.
         """
         return self.backend_tokenizer.bytes_of(tokens).decode("utf-8", errors="replace")
 
@@ -245,30 +211,24 @@ class PerceiverTokenizer(ClsSepForm, BaseTokenizer):
                 parts[-1].append(token)
         return " ".join(filter(None, map(self.convert_tokens_to_string, parts)))
 
-    # -- files ------------------------------------------------------------------------------------
-
     @classmethod
     def _locate(
-        cls, name_or_path: str | os.PathLike[str], **where: Any
+        cls, name_or_path: str | os.PathLike[str], options: HubOptions
     ) -> tuple[Path, dict[str, Path]]:
         others = (files.SPECIAL_FILE, files.ADDED_FILE)
-        return resolve(name_or_path, files.CONFIG_FILE, optional=others, **where), {}
+        return resolve(name_or_path, files.CONFIG_FILE, options, optional=others), {}
 
     def save_vocabulary(
         self, folder: str | os.PathLike[str], filename_prefix: str | None = None
     ) -> tuple[str, ...]:
-        """Nothing: bytes need no vocabulary file."""
-        return ()
+        return ()  # bytes need no vocabulary file
 
     def _save_backend(self, folder: Path) -> tuple[str, ...]:
         return ()
 
 
-_OPTIONS = frozenset(inspect.signature(BaseTokenizer.__call__).parameters) - {
-    "self",
-    "text",
-    "text_pair",
-}
+_TEXTS = {"self", "text", "text_pair"}
+_OPTIONS = frozenset(inspect.signature(BaseTokenizer.__call__).parameters) - _TEXTS
 
 
 def _special(token: str | AddedToken) -> AddedToken:

@@ -1,0 +1,1 @@
+"""Perceiver's ready-made models: the engine with the parts of each task."""
