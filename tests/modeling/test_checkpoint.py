@@ -129,9 +129,9 @@ def test_exports_replace_exports_only(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "mine").write_text("in the way")
     for name in ("file", "folder"):
-        with pytest.raises(FileExistsError, match="is no SavedModel"):
+        with pytest.raises(FileExistsError, match="is not a SavedModel"):
             model.export(tmp_path / name)
-    with pytest.raises(OSError, match="is no folder to write to"):
+    with pytest.raises(OSError, match="cannot be written to"):
         model.export(tmp_path / "file" / "inside", verbose=False)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "file", "folder"]
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["1"]
@@ -275,7 +275,7 @@ def test_auto_image_processor(folder: Path) -> None:
 def test_keras_files_of_others_are_refused(tmp_path: Path) -> None:
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     other.save(tmp_path / "other.keras")
-    with pytest.raises(ConfigError, match="holds a Sequential, which is no class of tfzoo"):
+    with pytest.raises(ConfigError, match="holds a Sequential, which is not a class of tfzoo"):
         tfzoo.load_model(tmp_path / "other.keras")
     (tmp_path / "text.keras").write_text("text")
     with pytest.raises(ConfigError, match="is not a .keras file"):

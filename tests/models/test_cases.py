@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfzoo.core.config import Field
+from tfzoo.core.fields import Field
 from tfzoo.core.variables import slots
 from tfzoo.registry import families
 

@@ -1,6 +1,7 @@
 """Fine-tuning with less: frozen layers, low-rank adapters (LoRA), int8 weights.
 
-What a model was changed into by these calls goes into its `.keras` file and comes back from it.
+What these calls changed in a model goes into its `.keras` file and comes back from it. Adapters can
+also be saved apart, in the names and layouts of PyTorch's library PEFT.
 """
 
 from __future__ import annotations
@@ -8,35 +9,100 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
+import numpy as np
+from keras import ops
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
+from tfzoo.core.files import read_json, replacing, write_json
 from tfzoo.core.keras_compat import collected_once, own_variables, set_trainable
+from tfzoo.core.types import ModelMixin
 from tfzoo.core.variables import named_layers, slots
 from tfzoo.layers.linear import Linear
-from tfzoo.modeling.adapter_files import Adapters, read_adapters, write_adapters
+from weights_convert.plan import Entry, save_plan
+from weights_convert.rules import family_map
 
 __all__ = ["ATTENTION", "AdapterMixin"]
 
 ATTENTION = r"(^|\.)(query|key|value|qkv|out)$"  # the projections of every attention in tfzoo
+_WEIGHTS_NAME, _CONFIG_NAME = "adapter_model.safetensors", "adapter_config.json"
+_PREFIX = "base_model.model."
+_SIDES = {"A": "lora_kernel_a", "B": "lora_kernel_b"}
 
 
-class AdapterMixin:
-    """Freezing, LoRA and int8 of every model. Call them before `compile`."""
+@dataclass(frozen=True)
+class _Adapters:
+    """The adapters of a model.
 
-    _adapters: Adapters | None = None
+    Attributes:
+        rank: Width between the two matrices.
+        alpha: Their product counts alpha / rank.
+        layers: Paths of the layers that have one.
+        train: Paths of the layers that train as a whole beside them.
+    """
+
+    rank: int
+    alpha: float
+    layers: tuple[str, ...]
+    train: tuple[str, ...] = ()
+
+
+class AdapterMixin(ModelMixin):
+    """Freezing, LoRA and int8 of every model. Call them before `compile`.
+
+    Attributes:
+        parts: Names that `freeze` takes, each with a pattern of the layers that it means.
+    """
+
+    parts: ClassVar[Mapping[str, str]] = {}
+    _adapters: _Adapters | None = None
     _is_int8: bool = False
 
     # ---- freezing
+    def freeze(self, part: str | None) -> list[str]:
+        """Leave a part of the model as it is in training, see `freeze_layers`.
+
+        Args:
+            part: The name of one of the model's `parts`, which lets the layers of the other parts
+                train; None, which lets those of all parts train; or a pattern of layers, which
+                leaves the others as they are.
+
+        Returns:
+            As `freeze_layers`.
+
+        Raises:
+            ValueError: Neither the name of a part nor a pattern that some layer's path matches.
+        """
+        if part is None or part in self.parts:
+            for pattern in self.parts.values():
+                self._set_trainable(pattern, True)
+            return [] if part is None else self._set_trainable(self.parts[part], False)
+        if not self.parts:
+            return self._set_trainable(part, False)
+        try:
+            return self._set_trainable(part, False)
+        except ValueError as error:
+            known = ", ".join(map(repr, self.parts))
+            raise ValueError(f"freeze takes {known} or None, got {part!r}: {error}") from error
+
+    def unfreeze(self, part: str | None = None) -> list[str]:
+        """Let a part train again: one of `parts`, or a pattern of layers; everything by default.
+
+        Weights that have adapters stay as they are.
+        """
+        return self._set_trainable(self.parts.get(part, part) if part else "", True)
+
     def freeze_layers(self, pattern: str) -> list[str]:
         """Leave some layers as they are in training, their batch norms' statistics included.
 
         Args:
             pattern: Regular expression, searched for in each layer's path of attributes, e.g.
-                `r"embeddings|encoder\\.layer\\.[0-5]$"`. All that is inside a layer freezes, too.
+                `r"embeddings|encoder\\.layer\\.[0-5]$"`. What is inside a layer freezes with it.
 
         Returns:
             The paths of the layers that were found, without those inside them.
@@ -76,7 +142,7 @@ class AdapterMixin:
         try:
             found = {path: layer for path, layer in layers.items() if re.search(pattern, path)}
         except re.error as error:
-            raise ValueError(f"{pattern!r} is no regular expression: {error}.") from error
+            raise ValueError(f"{pattern!r} is not a regular expression: {error}.") from error
         if not found:
             near = difflib.get_close_matches(pattern, layers, 3, 0.3) or list(layers)[:3]
             raise ValueError(
@@ -96,8 +162,8 @@ class AdapterMixin:
     ) -> list[str]:
         """Give layers adapters: x (W + alpha / rank A B), of which A and B alone are trained.
 
-        All other weights are frozen, biases too, and batch norms keep their statistics. At first B
-        is zero, so that the model computes what it did before.
+        All other weights are frozen, biases as well, and batch norms keep their statistics. At
+        first B is zero, so that the model computes what it did before.
 
         Args:
             rank: Width between A and B.
@@ -110,7 +176,8 @@ class AdapterMixin:
             The paths of the layers that have adapters.
 
         Raises:
-            ValueError: No linear layer has such a path, a rank below 1, or there are adapters.
+            ValueError: No linear layer has such a path, the rank is below 1, or the model has
+                adapters already.
 
         Source: Hu et al. 2021, arXiv:2106.09685.
 
@@ -121,19 +188,17 @@ class AdapterMixin:
             'timesformer.encoder.layer.0.attention.qkv'
             >>> model.compile("adam")
         """
-        if self._adapters is not None:
-            raise ValueError(f"{type(self).__name__} has adapters already: merge_lora() first.")
+        self._refuse_adapters()
         if not isinstance(rank, int) or rank < 1:
             raise ValueError(f"rank: expected a whole number above 0, got {rank!r}.")
         linear = [path for path, x in self._matching(pattern).items() if isinstance(x, Linear)]
         if not linear:
             raise ValueError(f"{type(self).__name__}: no linear layer's path matches {pattern!r}.")
         whole = _outermost(self._matching(train)) if train is not None else []
-        chosen = Adapters(rank, rank if alpha is None else alpha, tuple(linear), tuple(whole))
-        self._adapt(chosen)
+        self._adapt(_Adapters(rank, rank if alpha is None else alpha, tuple(linear), tuple(whole)))
         return linear
 
-    def _adapt(self, adapters: Adapters) -> None:
+    def _adapt(self, adapters: _Adapters) -> None:
         layers = named_layers(self)
         set_trainable(False, *self.layers)
         for variable in own_variables(self):
@@ -143,11 +208,11 @@ class AdapterMixin:
         for layer in adapted:
             layer.enable_lora(adapters.rank, lora_alpha=adapters.alpha)
         _train_adapters_alone(adapted)
-        vars(self)["_adapters"] = adapters  # past Keras's tracking, which is closed by now
+        self.__dict__["_adapters"] = adapters  # past Keras's tracking, which is closed by now
         self._forget_functions()
 
     def merge_lora(self) -> None:
-        """Add what the adapters have learnt to the weights; then there are none any more.
+        """Add what the adapters have learnt to the weights, and take the adapters away.
 
         The model computes the same, and `save_pretrained` writes it. What was frozen stays so,
         see `unfreeze_layers`.
@@ -162,7 +227,7 @@ class AdapterMixin:
         with collected_once():
             for path in adapters.layers:
                 layers[path].merge_lora()
-        vars(self)["_adapters"] = None
+        self.__dict__["_adapters"] = None
         self._forget_functions()
 
     def save_adapters(self, folder: str | Path) -> None:
@@ -187,30 +252,34 @@ class AdapterMixin:
             >>> again = tfzoo.TFTimesformerForVideoClassification.from_pretrained("checkpoint")
             >>> again.load_adapters(folder)
         """
-        write_adapters(self, self._need_adapters(), Path(folder))
+        _write_adapters(self, self._need_adapters(), Path(folder))
 
     def load_adapters(self, folder: str | Path) -> None:
-        """Give a model the adapters that `save_adapters` wrote; it may be merged or trained on.
+        """Give the model the adapters that `save_adapters` wrote; it may be merged or trained on.
 
         Args:
             folder: With `adapter_model.safetensors` and `adapter_config.json`.
 
         Raises:
-            FileNotFoundError: There are no such files.
-            ValueError: The model has adapters, or these are not of a model like this one.
+            FileNotFoundError: A file is missing.
+            ValueError: The model has adapters already, or the files are damaged or belong to
+                another model.
         """
-        if self._adapters is not None:
-            raise ValueError(f"{type(self).__name__} has adapters already: merge_lora() first.")
-        adapters, values = read_adapters(self, Path(folder))
+        self._refuse_adapters()
+        adapters, values = _read_adapters(self, Path(folder))
         self._adapt(adapters)
         places = slots(self)
         for path, value in values.items():
             places[path].variable.assign(value)
 
-    def _need_adapters(self) -> Adapters:
+    def _need_adapters(self) -> _Adapters:
         if self._adapters is None:
             raise ValueError(f"{type(self).__name__} has no adapters: enable_lora() first.")
         return self._adapters
+
+    def _refuse_adapters(self) -> None:
+        if self._adapters is not None:
+            raise ValueError(f"{type(self).__name__} has adapters already: merge_lora() first.")
 
     # ---- int8
     def quantize(self, mode: str = "int8", config: Any = None, **kwargs: Any) -> None:
@@ -222,11 +291,11 @@ class AdapterMixin:
 
         Args:
             mode: `"int8"`.
-            config: Keras's settings; only its default ones.
+            config: Keras's settings, which must be the default ones.
 
         Raises:
-            ValueError: Another mode, other settings, a model that is quantized, that computes in
-                float16, or that has adapters.
+            ValueError: Another mode, other settings, or a model that is quantized, computes in
+                float16 or has adapters.
 
         Example:
             >>> import tfzoo
@@ -245,7 +314,7 @@ class AdapterMixin:
             for layer in named_layers(self).values():
                 if isinstance(layer, Linear):
                     layer.quantize("int8", type_check=False)
-        vars(self)["_is_int8"] = True
+        self.__dict__["_is_int8"] = True
         self._forget_functions()
 
     # ---- what goes into a .keras file
@@ -267,11 +336,10 @@ class AdapterMixin:
         if "lora" in changes:
             lora = changes["lora"]
             places = {name: tuple(lora[name]) for name in ("layers", "train")}
-            self._adapt(Adapters(lora["rank"], lora["alpha"], **places))
-        if "trainable" in changes:
-            layers = named_layers(self)
-            for path, value in changes["trainable"].items():
-                set_trainable(value, layers[path])
+            self._adapt(_Adapters(lora["rank"], lora["alpha"], **places))
+        layers = named_layers(self)
+        for path, value in changes.get("trainable", {}).items():
+            set_trainable(value, layers[path])
 
     def refuse_changes(self) -> None:
         """Refuse to write a PyTorch checkpoint of what PyTorch has no form for.
@@ -303,7 +371,7 @@ def _train_adapters_alone(layers: Iterable[Linear]) -> None:
 
 
 def _outermost(paths: Iterable[str]) -> list[str]:
-    """Those of the paths that lie inside no other one."""
+    """Those of the paths that do not lie inside another one."""
     paths = list(paths)
     return [p for p in paths if not any(p.startswith(f"{other}.") for other in paths)]
 
@@ -311,17 +379,104 @@ def _outermost(paths: Iterable[str]) -> list[str]:
 def _trainable_states(model: keras.Model) -> dict[str, bool]:
     """The layers that train or not other than the layer that they are in."""
     states: dict[str, bool] = {}
-    flags: dict[str, bool] = {}
+    flags = {"": model.trainable}
     for path, layer in named_layers(model).items():
-        parents = [flags[p] for p in _above(path) if p in flags]
-        if layer.trainable != (parents[0] if parents else model.trainable):
+        above = path
+        while above not in flags:  # lists of layers lie between, and have no flag
+            above = above.rpartition(".")[0]
+        if layer.trainable != flags[above]:
             states[path] = layer.trainable
         flags[path] = layer.trainable
     return states
 
 
-def _above(path: str) -> Iterable[str]:
-    """The paths that a path lies in, the nearest first."""
-    while "." in path:
-        path = path.rpartition(".")[0]
-        yield path
+# ---- the files of adapters
+def _entries(model: keras.Model) -> list[Entry]:
+    """The weights of the model itself, and what its checkpoint calls them."""
+    more = {*_SIDES.values(), "kernel_scale"}  # the latter beside int8 weights
+    places = {
+        path: slot for path, slot in slots(model).items() if path.rpartition(".")[2] not in more
+    }
+    return list(save_plan(places, family_map(model.base_model_type)))
+
+
+def _write_adapters(model: keras.Model, adapters: _Adapters, folder: Path) -> None:
+    """Write a model's adapters, and the layers that train beside them."""
+    places, tensors, modules, whole = slots(model), {}, [], set()
+    for entry in _entries(model):
+        body, module = entry.path.rpartition(".")[0], entry.name.rpartition(".")[0]
+        if body in adapters.layers and entry.leaf == "kernel":
+            modules.append(module)
+            for side, name in _SIDES.items():
+                value = ops.convert_to_numpy(places[f"{body}.{name}"].variable)
+                tensors[f"{_PREFIX}{module}.lora_{side}.weight"] = _plain(value.T)
+        elif any(f"{body}.".startswith(f"{path}.") for path in adapters.train):
+            whole.add(module)
+            value = ops.convert_to_numpy(places[entry.path].variable)
+            tensors[_PREFIX + entry.name] = _plain(entry.to_checkpoint(value))
+    with replacing(folder / _WEIGHTS_NAME, force=True) as path:
+        save_file(tensors, path, metadata={"format": "pt"})
+    config = {
+        "peft_type": "LORA",
+        "r": adapters.rank,
+        "lora_alpha": adapters.alpha,
+        "target_modules": sorted(modules),
+        "modules_to_save": sorted(whole) or None,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "base_model_name_or_path": None,
+        "task_type": None,
+    }
+    write_json(folder / _CONFIG_NAME, config)
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """Row after row in memory, as the file has it; bfloat16, which NumPy lacks, as float32."""
+    return np.ascontiguousarray(array if array.dtype.kind != "V" else array.astype("float32"))
+
+
+def _read_adapters(model: keras.Model, folder: Path) -> tuple[_Adapters, dict[str, np.ndarray]]:
+    """Read adapters for a model, and check them, before the model is changed.
+
+    Returns:
+        The adapters, and the values of their variables by path, in Keras's layout.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: The files are damaged, or belong to another model.
+    """
+    for name in (_WEIGHTS_NAME, _CONFIG_NAME):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} has no {name}: save_adapters writes it.")
+    config = read_json(folder / _CONFIG_NAME)
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if config.get("peft_type") != "LORA" or not isinstance(rank, int) or not alpha:
+        raise ValueError(f"{folder / _CONFIG_NAME}: expected peft_type LORA with r and lora_alpha.")
+    try:
+        tensors = load_file(folder / _WEIGHTS_NAME)
+    except SafetensorError as error:
+        raise ValueError(f"{folder / _WEIGHTS_NAME} is damaged: {error}.") from error
+    tensors = {key.removeprefix(_PREFIX): value for key, value in tensors.items()}
+    layers, values = [], {}
+    for entry in _entries(model):
+        body, module = entry.path.rpartition(".")[0], entry.name.rpartition(".")[0]
+        names = {f"{module}.lora_{side}.weight": f"{body}.{_SIDES[side]}" for side in _SIDES}
+        if entry.leaf == "kernel" and all(name in tensors for name in names):
+            layers.append(body)
+            shapes = ((entry.shape[0], rank), (rank, entry.shape[-1]))
+            for (name, path), shape in zip(names.items(), shapes, strict=True):
+                values[path] = _of_shape(name, tensors.pop(name).T, shape)
+        if entry.name in tensors:
+            values[entry.path] = entry.from_checkpoint(tensors.pop(entry.name))
+    if tensors or not layers:
+        strange = ", ".join(sorted(tensors)[:3]) or "no adapters"
+        raise ValueError(f"{folder} does not fit a {type(model).__name__}: it holds {strange}.")
+    bodies = {path.rpartition(".")[0] for path in values} - set(layers)
+    return _Adapters(rank, alpha, tuple(layers), tuple(sorted(bodies))), values
+
+
+def _of_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected {shape[::-1]} in the file, got {array.shape[::-1]}.")
+    return array

@@ -1,8 +1,9 @@
 """TFPreTrainedModel: the base class of all models.
 
-A family's model class declares its `config_class`, its input table `inputs` and two methods:
-`setup(config)` makes the sublayers, `build_layers()` builds them with real shapes. It then can
-be constructed, loaded, called, trained, saved, saved back and exported.
+A family's model class declares its `config_class` and its `inputs_table`, and defines two methods:
+`setup(config)` makes the sublayers, `build_layers()` builds them with real shapes. It can then be
+constructed, loaded, called, trained, saved, saved back and exported. What else a family may say:
+`base_model_prefix`, `input_aliases`, `check_inputs`, `prepare_inputs`, `unused_weights`, `parts`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from tfzoo.core.files import replacing
 from tfzoo.core.inputs import Input, InputTable
 from tfzoo.core.keras_compat import as_written, default_policy
 from tfzoo.core.outputs import ModelOutput
+from tfzoo.core.types import Tensor
+from tfzoo.hub import HubOptions
 from tfzoo.modeling.adapters import AdapterMixin
 from tfzoo.modeling.checkpoint import check_weights_file, load_model_from, locate, write_weights
 from tfzoo.modeling.training import TrainingMixin
@@ -42,6 +45,9 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
     Attributes:
         config_class: The configuration class that the constructor takes.
         inputs_table: Rows of the head's input table.
+        input_aliases: Other names of inputs, each with the name that the table has.
+        base_model_prefix: The attribute of a head that holds the model without the head.
+        constructor_arguments: Names beside `config` that `from_pretrained` passes on.
         torch_class: Name of the PyTorch class whose checkpoints this class reads and writes.
 
     Raises:
@@ -51,6 +57,9 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
 
     config_class: ClassVar[type[PretrainedConfig]] = PretrainedConfig
     inputs_table: ClassVar[tuple[Input, ...]] = ()
+    input_aliases: ClassVar[Mapping[str, str]] = {}
+    base_model_prefix: ClassVar[str] = ""
+    constructor_arguments: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -66,7 +75,8 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         config.validate()
         self.config = config
         order = [n for n in inspect.signature(self.call).parameters if n != "training"]
-        self._table = InputTable(self.inputs_table, order, type(self).__name__)
+        owner = type(self).__name__
+        self._table = InputTable(self.inputs_table, order, owner, self.input_aliases)
         with default_policy(self.dtype_policy):
             self.setup(config)
             self.build()
@@ -82,6 +92,17 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         """Create all weights; sizes come from the config, so no input shape is needed."""
         if not self.built:
             self.build_layers()
+
+    @property
+    def base_model(self) -> TFPreTrainedModel:
+        """The model without its head; the model itself where it has none."""
+        base: Any = getattr(self, self.base_model_prefix, self) if self.base_model_prefix else self
+        return base
+
+    def __dir__(self) -> list[str]:
+        # Keras saves what `dir` lists, each layer under the first name that leads to it:
+        # `base_model` would take the place of the attribute itself in `.keras` files.
+        return [name for name in super().__dir__() if name != "base_model"]
 
     @property
     def torch_class(self) -> str:
@@ -122,17 +143,29 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         for flag in _FLAGS:  # None means: as the config says
             if flag in self._table.order and inputs.get(flag) is None:
                 inputs[flag] = getattr(self.config, flag)
+        inputs = self.prepare_inputs(inputs)
         return self.config.return_dict if return_dict is None else return_dict, inputs
 
     def check_inputs(self, inputs: Mapping[str, Any]) -> None:
-        """Refuse wrong inputs before anything is computed; families add what is their own.
+        """Refuse wrong inputs before anything is computed; families add their own checks.
 
-        Here rather than in `call`: Keras wraps errors from there in pages of its own.
+        Here rather than in `call`, since Keras wraps errors from there in pages of its own.
 
         Raises:
             ValueError: Missing inputs, or a wrong dtype or shape.
         """
         self._table.check(inputs, self.config)
+
+    def prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Bring inputs that `check_inputs` has let through into the form that `call` takes.
+
+        Args:
+            inputs: The inputs by name, without `return_dict`.
+
+        Raises:
+            ValueError: Inputs whose contents do not fit, e.g. labels.
+        """
+        return inputs
 
     # ---- checkpoints
     @classmethod
@@ -152,7 +185,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         """Load a PyTorch checkpoint (Hugging Face layout).
 
         Weights come from `model.safetensors`, else from `pytorch_model.bin` (read without executing
-        anything), else from the `tf_model.h5` that LXMERT has; the first two sharded or not.
+        anything), else from LXMERT's `tf_model.h5`; the first two sharded or not.
 
         Args:
             pretrained_model_name_or_path: Folder, file in it, or repository name.
@@ -161,14 +194,14 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
                 (float32 by default) where None, whatever the file's dtype.
             ignore_mismatched_sizes: Leave tensors of another shape out, e.g. for a new head.
             revision: Branch, tag or commit of the repository.
-            cache_dir: Where downloads are kept.
+            cache_dir: Folder of the download cache.
             local_files_only: Never use the network.
             token: Access token of the hub.
             **config_overrides: Fields that win over the config's, e.g. `num_labels=10`.
 
         Raises:
             HubError: Files are missing, or the hub cannot be reached.
-            ConfigError: The config is another family's or invalid.
+            ConfigError: The config is invalid or of another family.
             CheckpointError: The weights file is damaged.
             WeightMismatchError: Weights and model do not match; lists both sides.
 
@@ -179,25 +212,20 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
             >>> model.config.num_labels
             7
         """
+        more = {name: config_overrides.pop(name, None) for name in cls.constructor_arguments}
         cls._refuse_unknown(config_overrides)
-        where = {
-            "revision": revision,
-            "cache_dir": cache_dir,
-            "local_files_only": local_files_only,
-            "token": token,
-        }
+        options = HubOptions(revision, cache_dir, local_files_only, token)
         if config is None:
             config = cls.config_class.from_pretrained(
-                pretrained_model_name_or_path, **where, **config_overrides
+                pretrained_model_name_or_path, **options.keywords(), **config_overrides
             )
         elif config_overrides:
             raise TypeError(
                 f"Pass either config= or fields to override, not both: {sorted(config_overrides)}."
             )
-        path = locate(pretrained_model_name_or_path, **where)
         return load_model_from(
-            path,
-            lambda: cls(config, dtype=dtype),
+            locate(pretrained_model_name_or_path, options),
+            lambda: cls(config, dtype=dtype, **more),
             ignore_mismatched_sizes=ignore_mismatched_sizes,
         )
 
@@ -240,7 +268,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
     def load_weights(
         self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
     ) -> None:
-        """Load a `.weights.h5` file into this model, see `keras.Model.load_weights`.
+        """Load a `.weights.h5` file, see `keras.Model.load_weights`, if it fits the model.
 
         Args:
             filepath: The file.
@@ -255,7 +283,6 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """What a `.keras` file needs to construct the model again."""
         changes = self.changes()
         return {
             "name": self.name,
@@ -267,7 +294,6 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TFPreTrainedModel:
-        """Construct the model that `get_config` described."""
         values = dict(config)
         changes = values.pop("changes", {})
         model = cls(cls.config_class.from_dict(values.pop("config")), **values)
@@ -275,18 +301,13 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         return model
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
-        """Compile as the model in a `.keras` file was: Keras leaves that to classes like this."""
+        """Compile as the model in a `.keras` file was; Keras leaves that to classes like this."""
         self.compile(**keras.saving.deserialize_keras_object(dict(config)))
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
 
     # ---- export
-    @property
-    def _default_save_signature(self) -> None:
-        """Keras would trace a float32 guess here, which fits none of our inputs."""
-        return
-
-    def serving_outputs(self, **inputs: Any) -> dict[str, Any]:
+    def serving_outputs(self, **inputs: Tensor) -> dict[str, Tensor]:
         """The outputs as a flat dict of tensors, the form that signatures need.
 
         Args:
@@ -296,7 +317,8 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
             Field -> tensor; the items of a tuple become `field_0`, `field_1`, ..., the fields of
             an output inside become `field_inner`.
         """
-        return _flat(self(**inputs, training=False, return_dict=True))
+        outputs: Any = self(**inputs, training=False, return_dict=True)
+        return _flat(outputs)
 
     def export(
         self,
@@ -316,9 +338,9 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
             **kwargs: Further arguments of `keras.Model.export`, for other formats.
 
         Raises:
-            TypeError: Arguments that a SavedModel has no use for.
+            TypeError: Arguments that do not apply to a SavedModel.
             FileExistsError: The folder holds something else than an earlier export.
-            OSError: The target cannot be written. Nothing half-written stays behind.
+            OSError: The target cannot be written; nothing half-written stays behind.
 
         Example:
             >>> import tempfile, tfzoo
@@ -335,7 +357,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         folder = Path(filepath)
         is_export = (folder / "saved_model.pb").is_file() or not any(_items(folder))
         if folder.exists() and not is_export:
-            raise FileExistsError(f"{folder} exists and is no SavedModel: choose another name.")
+            raise FileExistsError(f"{folder} exists and is not a SavedModel: choose another name.")
         archive = keras.export.ExportArchive()
         archive.add_endpoint(
             "serving_default",

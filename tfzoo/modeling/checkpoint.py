@@ -11,6 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from keras import ops
 
 from tfzoo.core.keras_compat import adopt, build_filled
 from tfzoo.core.variables import slots
-from tfzoo.hub import HubError, HubFileNotFoundError, resolve
+from tfzoo.hub import DEFAULTS, HubError, HubFileNotFoundError, HubOptions, resolve
 from tfzoo.hub.conversion import converted_revision
 from weights_convert.checkpoint import (
     WEIGHT_FILES,
@@ -46,30 +47,34 @@ __all__ = [
 ]
 
 SAFETENSORS_NAME = "model.safetensors"
-_THREADS = min(os.cpu_count() or 1, 4)  # more would wait for the memory
+_THREADS = min(os.cpu_count() or 1, 4)  # more would wait for memory
 
 
-def locate(name_or_path: str | Path, **where: Any) -> Path:
+def locate(name_or_path: str | Path, options: HubOptions = DEFAULTS) -> Path:
     """The local file, index file or folder that holds the weights.
 
     Safetensors are preferred to PyTorch's `pytorch_model.bin`, and that to TensorFlow's h5 file.
-    Of a repository that has pickles alone, those safetensors are taken that the hub's own converter
-    has made of them, where it has: a pickle is fetched only where there is nothing else.
+    Of a repository that has pickles alone, the safetensors are taken that the hub's own converter
+    has made of them, if it has: a pickle is only fetched where there is nothing else.
+
+    Args:
+        name_or_path: Folder, file in it, or repository name.
+        options: Where to look.
 
     Raises:
-        HubError: There are none.
+        HubError: No such file, or the hub cannot be reached.
     """
     if Path(name_or_path).is_file():
         return Path(name_or_path)
     errors: list[HubError] = []
     path = (
-        _first_of(WEIGHT_FILES[:2], name_or_path, where, errors)
-        or _converted(name_or_path, where, errors)
-        or _first_of(WEIGHT_FILES[2:], name_or_path, where, errors)
+        _first_of(WEIGHT_FILES[:2], name_or_path, options, errors)
+        or _converted(name_or_path, options, errors)
+        or _first_of(WEIGHT_FILES[2:], name_or_path, options, errors)
     )
     if path is not None:
         return path
-    for error in errors:  # the hub out of reach, or no access: that is it
+    for error in errors:  # the hub out of reach or access denied explains all the others
         if not isinstance(error, HubFileNotFoundError):
             raise error
     others = ", ".join(WEIGHT_FILES[1:])
@@ -77,42 +82,42 @@ def locate(name_or_path: str | Path, **where: Any) -> Path:
 
 
 def _first_of(
-    names: tuple[str, ...], name_or_path: str | Path, where: dict[str, Any], errors: list[HubError]
+    names: tuple[str, ...], name_or_path: str | Path, options: HubOptions, errors: list[HubError]
 ) -> Path | None:
-    """The first of these files that there is, with its shards; what was wrong with the others.
+    """The first of these files that exists, with its shards; adds what was wrong with the others.
 
-    Once the hub has failed only the cache is looked at: a pickle that a network which comes and
-    goes lets through must not stand for the safetensors that it did not.
+    Once the hub has failed, only the cache is looked at: a pickle that an unsteady network lets
+    through must not stand in for the safetensors that it did not.
     """
     for name in names:
         if any(not isinstance(error, HubFileNotFoundError) for error in errors):
-            where = {**where, "local_files_only": True}
+            options = replace(options, local_files_only=True)
         try:
-            folder = resolve(name_or_path, name, **where)
+            folder = resolve(name_or_path, name, options)
         except HubError as error:
             errors.append(error)
             continue
         if name.endswith(".json"):
-            resolve(name_or_path, shard_names(folder / name), **where)
+            resolve(name_or_path, shard_names(folder / name), options)
         return folder / name
     return None
 
 
 def _converted(
-    name_or_path: str | Path, where: dict[str, Any], errors: list[HubError]
+    name_or_path: str | Path, options: HubOptions, errors: list[HubError]
 ) -> Path | None:
     """The safetensors that the hub has made of a repository's pickles."""
     pickle, index = WEIGHT_FILES[2:4]
-    found = converted_revision(name_or_path, [pickle], **where)
+    found = converted_revision(name_or_path, [pickle], options)
     if found is None and not isinstance(name_or_path, Path):
         try:
-            folder = resolve(name_or_path, index, **where)
+            folder = resolve(name_or_path, index, options)
         except HubError:  # the usual case; the caller looks for both again
             return None
-        found = converted_revision(name_or_path, [index, *shard_names(folder / index)], **where)
+        found = converted_revision(name_or_path, [index, *shard_names(folder / index)], options)
     if found is None:
         return None
-    return _first_of(WEIGHT_FILES[:2], name_or_path, {**where, "revision": found}, errors)
+    return _first_of(WEIGHT_FILES[:2], name_or_path, replace(options, revision=found), errors)
 
 
 def load_model_from(
@@ -121,7 +126,7 @@ def load_model_from(
     *,
     ignore_mismatched_sizes: bool = False,
 ) -> keras.Model:
-    """Construct a model with the weights of a checkpoint, a few tensors in memory beside them.
+    """Construct a model with the weights of a checkpoint, only a few tensors of it in memory.
 
     Args:
         path: File or folder of the checkpoint.
@@ -158,14 +163,14 @@ def load_model_from(
 
 
 class _OfThread(threading.local):
-    """What each thread has for itself: memory for what is turned, one tensor after the other."""
+    """Each thread's memory for tensors that are transposed, one after the other."""
 
     def __init__(self) -> None:
         self.scratch = Scratch()
 
 
 def _read_all(tensors: Checkpoint, entries: Sequence[Entry], variables: Sequence[Any]) -> list[Any]:
-    """The values of variables, read, turned and converted by as many threads as help."""
+    """The values of variables, read, transposed and converted by several threads."""
     arena, own = Arena(), _OfThread()
 
     def value(entry: Entry, variable: Any) -> Any:
@@ -189,17 +194,17 @@ _DTYPES = {
     "bfloat16": "BF16",
     "float64": "F64",
     "int64": "I64",
-    "int32": "I64",  # all integers of JAX, whose checkpoints are everybody's
+    "int32": "I64",  # JAX has no int64 by default, and checkpoints do not depend on the backend
 }
 
 
 def check_weights_file(model: keras.Model, path: str | Path) -> None:
     """Refuse a `.weights.h5` file whose arrays are not those of the model.
 
-    Keras reads the weights of a deeper model into a shallower one without a word.
+    Keras silently reads the weights of a deeper model into a shallower one.
 
     Raises:
-        WeightMismatchError: Other arrays than the model has.
+        WeightMismatchError: The arrays' shapes differ from the model's.
     """
     stored: Counter[tuple[int, ...]] = Counter()
 
@@ -217,7 +222,7 @@ def check_weights_file(model: keras.Model, path: str | Path) -> None:
             [f"{n} x {shape}" for shape, n in (stored - wanted).items()],
             [],
             f"{path} is not of a {type(model).__name__} with this config; load a model from a "
-            "checkpoint or a .keras file, which bring theirs along.",
+            "checkpoint or a .keras file, which hold their config.",
         )
 
 

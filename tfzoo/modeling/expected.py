@@ -1,15 +1,17 @@
-"""What a row of known answers is, and how it is compared with what tfzoo computes."""
+"""Known answers: numbers published for a checkpoint, and their comparison with tfzoo's."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tfzoo.hub import DEFAULTS, HubOptions
 from tfzoo.modeling.expected_inputs import fetch
 from tfzoo.registry import import_name
 
@@ -25,9 +27,9 @@ class Number:
     Attributes:
         output: Name of the output among those that the row computes.
         values: The numbers.
-        place: Where in the output they stand, as an index (`numpy.s_`); everywhere where empty.
-        shape: The whole output's shape, where it was published.
-        tolerance: Largest difference, absolute and once more in parts of the published number.
+        place: Where in the output they are, as an index (`numpy.s_`); the whole output if empty.
+        shape: The whole output's shape, if it was published.
+        tolerance: Largest difference: absolute, plus relative to the published number.
     """
 
     output: str
@@ -49,7 +51,7 @@ class Answer:
         checkpoint: The repository; empty where none is needed.
         title: What is computed.
         compute: (`Sources.load` of the checkpoint, the inputs by name) -> outputs by name.
-        numbers: What is known of the outputs.
+        numbers: The published numbers.
         inputs: Names of the files that it needs, see `tfzoo.modeling.expected_inputs.INPUTS`.
         revision: Branch, tag or commit of the repository.
     """
@@ -74,12 +76,12 @@ class Sources:
     Attributes:
         folders: Local folders of checkpoints, by the repository that they stand for.
         files: Local files of inputs, by the input's name.
-        where: Keywords of `from_pretrained` for what is not local.
+        options: Where to look the others up.
     """
 
     folders: Mapping[str, Path] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
-    where: Mapping[str, Any] = field(default_factory=dict)
+    options: HubOptions = DEFAULTS
 
     def load(self, answer: Answer, name: str, **settings: Any) -> Any:
         """An object of the class `name`, made from the row's checkpoint.
@@ -91,29 +93,22 @@ class Sources:
 
         Raises:
             HubError: The checkpoint cannot be found or fetched.
-            ValueError: It is no checkpoint of this class.
+            ValueError: It is not a checkpoint of this class.
         """
-        folder = self.folders.get(answer.checkpoint)
-        if folder is not None:
-            return import_name(name).from_pretrained(folder, **settings)
-        return import_name(name).from_pretrained(
-            answer.checkpoint, revision=answer.revision, **self.where, **settings
-        )
+        options = replace(self.options, revision=answer.revision)
+        source = self.folders.get(answer.checkpoint, answer.checkpoint)
+        return import_name(name).from_pretrained(source, **options.keywords(), **settings)
 
     def outputs(self, answer: Answer) -> Outputs:
-        """What tfzoo computes for a row.
+        """Compute a row.
 
         Raises:
             InputMissingError: An input has to be given by the user.
-            HubError: Something cannot be found or fetched.
+            HubError: A file cannot be found or fetched.
             ValueError: A file is not what the row needs.
         """
-        inputs = {name: fetch(name, self.files.get(name), self.where) for name in answer.inputs}
-
-        def load(name: str, **settings: Any) -> Any:
-            return self.load(answer, name, **settings)
-
-        return answer.compute(load, inputs)
+        inputs = {name: fetch(name, self.files.get(name), self.options) for name in answer.inputs}
+        return answer.compute(partial(self.load, answer), inputs)
 
 
 @dataclass(frozen=True)
@@ -122,7 +117,7 @@ class Comparison:
 
     Attributes:
         number: What was expected.
-        got: The same place of the computed output; None where it has another shape.
+        got: The same place of the computed output; None if it has another shape.
         shape: The computed output's shape.
         difference: Largest difference; infinite where the shapes differ.
         agrees: Whether shape and numbers are the published ones.
@@ -136,7 +131,7 @@ class Comparison:
 
 
 def compare(number: Number, outputs: Outputs) -> Comparison:
-    """Hold an output against its published numbers.
+    """Compare an output with its published numbers.
 
     Args:
         number: The published numbers.

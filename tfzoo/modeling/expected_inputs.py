@@ -1,19 +1,19 @@
-"""The photos and videos that the numbers were published for.
+"""The images and videos that the numbers were published for.
 
-They are other people's, so none ships with tfzoo: they are fetched from the hub, or the user says
-where they lie.
+They do not ship with tfzoo, since they are other people's: they are fetched from the hub, or the
+user gives their files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfzoo.hub import resolve
+from tfzoo.hub import DEFAULTS, HubOptions, resolve
 from tfzoo.io.image_reader import read_image
 
 __all__ = ["INPUTS", "Input", "InputMissingError", "fetch"]
@@ -29,8 +29,8 @@ class Input:
 
     Attributes:
         meaning: What it is.
-        read: Makes of the file what rows compute with.
-        repository: Repository of data on the hub that has it; empty where none is known.
+        read: Reads the file.
+        repository: Data set on the hub that has it; empty if none is known.
         filename: Its name there.
     """
 
@@ -53,7 +53,7 @@ def _frames(path: Path) -> np.ndarray:
 _SPAGHETTI = "hf-internal-testing/spaghetti-video"
 INPUTS: dict[str, Input] = {
     "cats": Input(
-        "photo 39769 of COCO's val2017, two cats on a couch",
+        "image 39769 of COCO's val2017, two cats on a couch",
         read_image,
         "hf-internal-testing/fixtures-coco",
         "val2017/000000039769.jpg",
@@ -70,22 +70,22 @@ INPUTS: dict[str, Input] = {
 }
 
 
-def fetch(name: str, given: Path | None, where: Mapping[str, Any]) -> Any:
+def fetch(name: str, given: Path | None, options: HubOptions = DEFAULTS) -> Any:
     """Read an input.
 
     Args:
         name: Its name in `INPUTS`.
         given: The user's file; None to fetch it from the hub.
-        where: `cache_dir`, `local_files_only`, `token` for the hub.
+        options: Where to look it up.
 
     Raises:
-        InputMissingError: No file was given and no repository has it.
+        InputMissingError: No file was given, and no data set has it.
         HubError: It cannot be fetched.
         ValueError: The file holds something else.
 
     Example:
         >>> from pathlib import Path
-        >>> fetch("cats", Path("photo.jpg"), {}).shape
+        >>> fetch("cats", Path("photo.jpg")).shape
         (213, 320, 3)
     """
     wanted = INPUTS[name]
@@ -96,5 +96,5 @@ def fetch(name: str, given: Path | None, where: Mapping[str, Any]) -> Any:
             f"needs {wanted.meaning}, which is not fetched automatically: give it with "
             f"--input {name}=FILE"
         )
-    folder = resolve(wanted.repository, wanted.filename, kind="dataset", **where)
+    folder = resolve(wanted.repository, wanted.filename, options, kind="dataset")
     return wanted.read(folder / wanted.filename)

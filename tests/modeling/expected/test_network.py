@@ -36,13 +36,13 @@ def test_published_weights_give_the_published_numbers(answer: Answer) -> None:
 
 
 def test_a_published_checkpoint_comes_back_bit_equal(tmp_path: Path) -> None:
-    from tfzoo.hub import resolve
+    from tfzoo.hub import HubOptions, resolve
     from weights_convert.checkpoint import open_checkpoint
 
     name, revision = "Jiqing/tiny-random-tvp", "refs/pr/1"
     model = tfzoo.TFTvpForVideoGrounding.from_pretrained(name, revision=revision)
     model.save_pretrained(tmp_path)
-    folder = resolve(name, "model.safetensors", revision=revision)
+    folder = resolve(name, "model.safetensors", HubOptions(revision))
     with open_checkpoint(folder) as before, open_checkpoint(tmp_path) as after:
         for tensor in after:
             assert np.array_equal(before.read(tensor), after.read(tensor)), tensor

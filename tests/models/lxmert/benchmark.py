@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.benchmarks.harness.benchmark import Arrays, Benchmark, Targets
 
-__all__ = ["BENCHMARKS"]
+__all__ = ["BENCHMARKS", "SIZES"]
 
 
 def _inputs(rng: np.random.Generator, batch: int = 8) -> Arrays:
@@ -50,4 +50,11 @@ BENCHMARKS = (
         labels=lambda rng: {"labels": rng.integers(0, 3129, 8)},
         targets=_TARGETS,
     ),
+)
+
+#: Every public model class in the size of a published checkpoint.
+SIZES = (
+    Benchmark("lxmert-base-uncased", "TFLxmertModel", {}, _inputs),
+    Benchmark("lxmert-base-uncased", "TFLxmertForPreTraining", {}, _inputs),
+    Benchmark("lxmert-vqa-uncased", "TFLxmertForQuestionAnswering", BENCHMARKS[1].config, _inputs),
 )

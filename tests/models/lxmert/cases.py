@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.support.cases import Case
+from tests.support.tiny import Tiny
 
 # Every size differs, so that none can stand in for another.
 SIZES: dict[str, Any] = {
@@ -35,7 +36,7 @@ def config(**changed: Any) -> dict[str, Any]:
 
 
 def texts(rng: np.random.Generator, count: int = 3, length: int = 9) -> dict[str, np.ndarray]:
-    """Random texts of different lengths, padded with 0; the id 0 stands inside of them, too."""
+    """Random texts of different lengths, padded with 0; the id 0 also stands inside of them."""
     lengths = rng.integers(2, length, size=count)
     lengths[0] = length
     places = np.arange(length)[None]
@@ -146,6 +147,9 @@ CASES = (
     ),
 )
 
+#: What the features of Keras are tested on, see `tests/features`.
+FEATURES = Tiny(CASES[-1])  # answers
+
 # Which cases give an option a value other than its default. `tests/models/test_cases.py` holds it
 # to the configs: a new option needs a case, or a test of its own if no output depends on it.
 COVERED = {
@@ -167,7 +171,7 @@ _VISUAL = "test_training.py::test_each_visual_loss_equals_the_reference"
 ELSEWHERE = {
     "hidden_dropout_prob": _TRAINING,
     "attention_probs_dropout_prob": _TRAINING,
-    "initializer_range": "test_model.py::test_fresh_weights_differ_and_have_the_spread",
+    "initializer_range": "test_model.py::test_fresh_weights_differ_and_have_the_std",
     "layer_norm_eps": "test_model.py::test_epsilon_is_the_configs",
     "visual_loss_normalizer": "test_training.py::test_the_normalizer_weighs_the_visual_loss",
     "task_matched": _TASKS,

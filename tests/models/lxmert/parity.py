@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tfzoo.core.variables import slots
 from weights_convert.plan import save_plan
 from weights_convert.rules import family_map
 
+torch = reference.torch
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The `masked_lm_labels` argument is deprecated"),
     pytest.mark.filterwarnings("ignore:Gradients do not exist"),
@@ -123,7 +125,7 @@ def test_lengths(pair: tuple[Any, Any], length: int, number: int) -> None:
 
 def test_tuples_agree(pair: tuple[Any, Any]) -> None:
     oracle, model = pair
-    with reference.torch.no_grad():
+    with torch.no_grad():
         plain = oracle(**reference.torch_inputs(ALL), **FLAGS, return_dict=False)
     assert_same(
         dict(enumerate(model(ALL, **FLAGS, return_dict=False))),
@@ -182,3 +184,17 @@ def test_resized_models_go_back(pair: tuple[Any, Any], tmp_path: Path) -> None:
         assert np.array_equal(
             changed.cls.predictions.bias.detach().numpy(), model.get_bias()["bias"]
         )
+
+
+def _question(folder: Path, files: Mapping[str, Path]) -> dict[str, Any]:
+    np.random.seed(0)
+    feats = torch.tensor(np.random.rand(1, 10, 2048), dtype=torch.float32)
+    np.random.seed(0)
+    boxes = torch.tensor(np.random.rand(1, 10, 4), dtype=torch.float32)
+    ids = torch.tensor([[101, 345, 232, 328, 740, 140, 1695, 69, 6078, 1588, 102]])
+    model = reference.load_part("LxmertModel", folder)
+    return {"language_output": model(ids, visual_feats=feats, visual_pos=boxes)[0]}
+
+
+#: What the reference's tests of published numbers do, in the order of `expected.py`'s rows.
+PUBLISHED = (_question,)

@@ -88,7 +88,7 @@ def test_similarities_of_sentences_make_sense(language: tuple[Any, Any]) -> None
     mask = text["attention_mask"][..., None]
     vectors = (states * mask).sum(1) / mask.sum(1)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    likeness = vectors @ vectors.T
-    assert likeness[0, 1] > 0.5
-    others = [likeness[i, j] for i, j in ((0, 2), (1, 2), (2, 3), (0, 3))]
+    similarity = vectors @ vectors.T
+    assert similarity[0, 1] > 0.5
+    others = [similarity[i, j] for i, j in ((0, 2), (1, 2), (2, 3), (0, 3))]
     assert max(others) < 0.3

@@ -178,7 +178,7 @@ def test_each_rate_has_its_places(rate: str) -> None:
     assert len(found) == (results if rate == "hidden_dropout_prob" else maps)
 
 
-# ---- output_attentions, output_hidden_states, return_dict: in graphs, too
+# ---- output_attentions, output_hidden_states, return_dict, also in graphs
 def test_flags_count_in_graphs(model: Any, inputs: dict[str, np.ndarray]) -> None:
     tensors = {name: tf.constant(value) for name, value in inputs.items()}
     outputs = tf.function(lambda x: model(x, output_attentions=True))(tensors)

@@ -55,10 +55,10 @@ def test_answers_equal_the_hosts(objects: int, loaded: tuple[Any, Any], run: Cal
     model, tokenizer = loaded
     inputs = request(tokenizer, objects)
     answer = run(**inputs)
-    odds = tf.nn.softmax(model(**inputs).question_answering_score).numpy()
-    order = np.argsort(-odds, axis=1)[:, :2]
+    probabilities = tf.nn.softmax(model(**inputs).question_answering_score).numpy()
+    order = np.argsort(-probabilities, axis=1)[:, :2]
     assert answer["answers"].tolist() == [[ANSWERS[i].encode() for i in row] for row in order]
-    expected = np.take_along_axis(odds, order, axis=1)
+    expected = np.take_along_axis(probabilities, order, axis=1)
     np.testing.assert_allclose(answer["scores"], expected, rtol=1e-4)
 
 
@@ -98,13 +98,13 @@ def test_what_does_not_fit_is_refused(loaded: tuple[Any, Any]) -> None:
     options = ServingOptions()
     with pytest.raises(ServingError, match="TFLxmertModel has no signature"):
         endpoints(tfzoo.TFLxmertModel(tfzoo.LxmertConfig(**TINY, **DEPTH)), tokenizer, options)
-    with pytest.raises(ServingError, match="with an LxmertTokenizerFast, got a PerceiverTokenizer"):
+    with pytest.raises(ServingError, match="with a LxmertTokenizerFast, got a PerceiverTokenizer"):
         endpoints(model, tfzoo.PerceiverTokenizer(), options)
     with pytest.raises(ServingError, match="each of the 3 classes .* got 1"):
         endpoints(model, tokenizer, ServingOptions(labels=["yes"]))
     nameless = tfzoo.LxmertConfig(**TINY, **DEPTH, num_qa_labels=5)
     nameless = tfzoo.TFLxmertForQuestionAnswering(nameless)
-    with pytest.raises(ServingError, match="tells 5 classes apart, and its config names 2: pass"):
+    with pytest.raises(ServingError, match="has 5 classes, and its config names 2: pass"):
         endpoints(nameless, tokenizer, options)
     small = tfzoo.LxmertConfig(**TINY, **DEPTH, vocab_size=99)
     with pytest.raises(ServingError, match=r"ids, the model takes 99 \(vocab_size\)"):

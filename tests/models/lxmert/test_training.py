@@ -14,7 +14,7 @@ from tests.models.lxmert.cases import CASES, IGNORED, all_labels, config, pairs
 from tests.support.family_checks import LEARNING_RATE
 from tests.support.paths import FIXTURES
 from tfzoo.core.variables import slots
-from tfzoo.models.lxmert.losses import object_loss
+from tfzoo.models.lxmert.pretraining import object_loss
 from weights_convert.plan import save_plan
 from weights_convert.rules import family_map
 
@@ -101,8 +101,8 @@ def test_confidences_weigh_objects() -> None:
     """The divisor is the number of objects, not the sum of the confidences."""
     rng = np.random.default_rng(0)
     scores, label = rng.normal(size=(2, 4, 5)), rng.integers(0, 5, (2, 4))
-    odds = np.exp(scores)
-    each = -np.log(np.take_along_axis(odds, label[..., None], -1)[..., 0] / odds.sum(-1))
+    exp = np.exp(scores)
+    each = -np.log(np.take_along_axis(exp, label[..., None], -1)[..., 0] / exp.sum(-1))
     confidence = rng.random((2, 4)).astype("float32")
     loss = float(object_loss("obj", (label, confidence), scores))
     assert loss == pytest.approx((each * confidence).sum() / 8, rel=1e-5)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tests.support.cases import Case
+from tests.support.tiny import Tiny
 
 TEXT: dict[str, Any] = {
     "vocab_size": 49,
@@ -108,6 +110,21 @@ CASES = (
         config={**VISION, "layer_norm_eps": 1e-2, "patch_size": 8},
         inputs=lambda rng: images(rng, 2, 3, 16, 16),
     ),
+)
+
+
+def _boxes(rng: np.random.Generator) -> dict[str, Any]:
+    boxes = np.array([[[0.3, 0.3, 0.2, 0.2], [0.7, 0.6, 0.3, 0.3]]] * 2, "float32")
+    return {"labels": {"boxes": boxes, "class_labels": np.array([[0, 2], [2, -1]])}}
+
+
+#: What the features of Keras are tested on, see `tests/features`.
+FEATURES = Tiny(
+    replace(
+        CASES[0],
+        inputs=lambda rng: {**queries(rng, 6), **images(rng, 2, 3, 16, 16)},
+        labels=_boxes,
+    )
 )
 
 # Which cases give an option a value other than its default. `tests/models/test_cases.py` holds it

@@ -213,8 +213,8 @@ def test_bad_images(cls, tmp_path):
 
 
 @BOTH
-def test_fractions_that_are_rescaled_are_told(cls):
-    with pytest.warns(UserWarning, match="do_rescale=False if it is scaled"):
+def test_fractions_that_are_rescaled_warn(cls):
+    with pytest.warns(UserWarning, match="do_rescale=False if they are scaled"):
         cls(**SMALL)(unit(cat()))
 
 

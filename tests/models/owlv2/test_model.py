@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -140,7 +141,7 @@ def test_ids_of_special_tokens_are_placeholders() -> None:
     assert_same(model(DETECTOR.make_inputs()).logits, {"": DETECTOR.recorded("outputs")["logits"]})
 
 
-def test_only_padding_is_masked() -> None:
+def test_only_padding_is_hidden() -> None:
     """A query that starts with id 0 scores nowhere; one that is empty but for its ends does."""
     model, inputs = DETECTOR.load(), DETECTOR.make_inputs()
     inputs["input_ids"][1] = [BEGIN, END, 0, 0, 0, 0, 0]
@@ -272,7 +273,7 @@ def test_detector_checkpoint_loads_into_its_parts(kind: str, part: str, tmp_path
     model, detector = cls.from_pretrained(case.folder), case.load()
     inside = {path: slot.variable for path, slot in slots(detector).items()}
     for path, slot in slots(model).items():
-        name = f"{detector.base_name}.{path}"
+        name = f"{detector.base_model_prefix}.{path}"
         assert np.array_equal(slot.variable, inside[name]), path
     model.save_pretrained(tmp_path)
     again = cls.from_pretrained(tmp_path)
@@ -285,6 +286,13 @@ def test_bare_checkpoint_leaves_the_heads_fresh(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="no weights for class_head.dense0.kernel"):
         detector = tfzoo.TFOwlv2ForObjectDetection.from_pretrained(tmp_path)
     assert np.array_equal(detector.base.logit_scale, bare.logit_scale)
+
+
+def test_files_of_keras_hold_the_towers_under_their_old_name(tmp_path: Path) -> None:
+    DETECTOR.load().save_weights(tmp_path / "m.weights.h5")
+    with h5py.File(tmp_path / "m.weights.h5") as file:
+        assert "base" in file
+        assert "base_model" not in file
 
 
 def test_families_do_not_mix() -> None:
@@ -326,16 +334,16 @@ def test_fit_on_pairs() -> None:
 
 
 def test_vision_tower_in_blocks_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Long sequences are attended to some queries at a time; the maps come from the whole."""
+    """Long sequences are attended to in blocks of queries, unless attention weights are wanted."""
     from tfzoo.layers import attention
 
     case = BY_NAME["vision"]
     model, inputs = case.load(), case.make_inputs()
     expected = model(**inputs).last_hidden_state.numpy()
-    monkeypatch.setattr(attention, "_BLOCK", 300)
+    monkeypatch.setattr(attention, "SCORES_AT_ONCE", 300)
     assert_same(model(**inputs).last_hidden_state, {"": expected}, bound=1e-6)
     text = BY_NAME["text"]
-    monkeypatch.setattr(attention, "_BLOCK", 60)
+    monkeypatch.setattr(attention, "SCORES_AT_ONCE", 60)
     assert_same(text.load()(**text.make_inputs()).pooler_output, _pooled(text))
 
 

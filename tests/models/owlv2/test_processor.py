@@ -16,7 +16,7 @@ from tfzoo.models.owlv2.processor import (
     OwlViTImageProcessor,
     OwlViTProcessor,
 )
-from tfzoo.text.clip_tokenizer import CLIPTokenizerFast
+from tfzoo.text.clip import CLIPTokenizerFast
 
 TEXT = {"pad_token": "!", "model_max_length": 16}
 TEXTS = ["a cat", "a dog"]

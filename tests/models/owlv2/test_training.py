@@ -1,4 +1,4 @@
-"""OWLv2 learns: a small detector overfits eight pictures of named shapes."""
+"""OWLv2 learns: a small detector overfits eight images of named shapes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DETECTOR, OWLVIT = CASES[0], CASES[4]
 
 
 def draw(rng: np.random.Generator) -> tuple[np.ndarray, list[list[float]], list[int]]:
-    """A picture (3, SIDE, SIDE) with two shapes, their boxes in pixels, and their names."""
-    picture = np.full((SIDE, SIDE, 3), 0.5, "float32")
+    """An image (3, SIDE, SIDE) with two shapes, their boxes in pixels, and their names."""
+    image = np.full((SIDE, SIDE, 3), 0.5, "float32")
     boxes, names = [], rng.permutation(len(NAMES))[:2].tolist()
     y, x = np.mgrid[:SIDE, :SIDE] + 0.5
     for half, name in enumerate(names):  # one in the upper half, one in the lower
@@ -32,14 +32,14 @@ def draw(rng: np.random.Generator) -> tuple[np.ndarray, list[list[float]], list[
             centre = left + size / 2, top + size / 2
             inside = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 < (size / 2) ** 2
         colour = ["red", "green", "blue"].index(NAMES[name].split()[0])
-        picture[inside] = np.eye(3, dtype="float32")[colour]
+        image[inside] = np.eye(3, dtype="float32")[colour]
         boxes.append([left, top, left + size, top + size])
-    return picture.transpose(2, 0, 1) * 2 - 1, boxes, names
+    return image.transpose(2, 0, 1) * 2 - 1, boxes, names
 
 
 @pytest.fixture(scope="module")
 def shapes() -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
-    """Eight pictures as inputs with labels, and what they show, in pixels."""
+    """Eight images as inputs with labels, and what they show, in pixels."""
     rng = np.random.default_rng(0)
     drawn = [draw(rng) for _ in range(8)]
     corners = np.array([boxes for _, boxes, _ in drawn], "float32")
@@ -49,7 +49,7 @@ def shapes() -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
     ids = np.array([[47, 1 + i, 48, 0, 0, 0, 0] for i in range(len(NAMES))])
     inputs = {
         "input_ids": np.concatenate([ids] * 8),
-        "pixel_values": np.stack([picture for picture, _, _ in drawn]),
+        "pixel_values": np.stack([image for image, _, _ in drawn]),
         "labels": {"boxes": np.concatenate([centres, sizes], -1), "class_labels": names},
     }
     truth = [{"boxes": b, "labels": n} for b, n in zip(corners, names, strict=True)]

@@ -1,4 +1,4 @@
-"""OWLv2 as its users meet it: the documented examples in their TF form, on a real photo."""
+"""OWLv2 as its users meet it: the documented examples in their TF form, on a real image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPENAI_CLIP_STD = np.array([0.26862954, 0.26130258, 0.27577711])
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole checkpoint for photos of 32 x 32 pixels."""
+    """A whole checkpoint for images of 32 x 32 pixels."""
     return write_owlv2_checkpoint(tmp_path_factory.mktemp("owlv2"))
 
 
@@ -32,7 +32,7 @@ def image() -> Image.Image:
 
 
 def preprocessed_image(pixel_values: tf.Tensor) -> Image.Image:
-    """The padded photo that the model sees, as the documents make it."""
+    """The padded image that the model sees, made as in the documentation."""
     pixels = np.squeeze(pixel_values.numpy())
     pixels = pixels * OPENAI_CLIP_STD[:, None, None] + OPENAI_CLIP_MEAN[:, None, None]
     return Image.fromarray(np.moveaxis((pixels * 255).astype(np.uint8), 0, -1))
@@ -106,7 +106,7 @@ def test_example_of_the_vision_model(folder: Path, image: Image.Image) -> None:
     assert outputs.pooler_output.shape == (1, model.config.hidden_size)
 
 
-def test_example_of_detection_on_the_padded_photo(folder: Path, image: Image.Image) -> None:
+def test_example_of_detection_on_the_padded_image(folder: Path, image: Image.Image) -> None:
     processor = tfzoo.AutoProcessor.from_pretrained(folder)
     model = tfzoo.TFOwlv2ForObjectDetection.from_pretrained(folder)
     inputs = processor(text=TEXTS, images=image, return_tensors="tf")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.benchmarks.harness.benchmark import Benchmark, Targets
 
-__all__ = ["BENCHMARKS"]
+__all__ = ["BENCHMARKS", "SIZES"]
 
 BENCHMARKS = (
     Benchmark(
@@ -17,4 +19,10 @@ BENCHMARKS = (
         labels=lambda rng: {"labels": rng.integers(0, 400, (1,))},
         targets={"float32": Targets(speed=0.95, load=1.0, memory=1.0)},
     ),
+)
+
+#: Every public model class in the size of a published checkpoint.
+SIZES = (
+    Benchmark("timesformer-base-finetuned-k400", "TFTimesformerModel", {}, BENCHMARKS[0].inputs),
+    replace(BENCHMARKS[0], title="timesformer-base-finetuned-k400"),
 )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.support.cases import Case
+from tests.support.tiny import Tiny
 
 TINY: dict[str, Any] = {
     "image_size": 12,
@@ -60,6 +61,9 @@ CASES = (
     ),
     _case("bare", model="TFTimesformerModel"),
 )
+
+#: What the features of Keras are tested on, see `tests/features`.
+FEATURES = Tiny(CASES[0])
 
 # Which cases give an option a value other than its default. `tests/models/test_cases.py` holds it
 # to the configs: a new option needs a case, or a test of its own if no output depends on it.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,3 +61,14 @@ def test_one_column_of_patches_works() -> None:
     model = tfzoo.TFTimesformerForVideoClassification(config)
     out = model(clips(np.random.default_rng(0), 1, 2, 3, 24, 4), output_attentions=True)
     assert tuple(out.attentions[0].shape) == (2, 4, 7, 7)
+
+
+def _logits(folder: Path, files: Mapping[str, Path]) -> Mapping[str, Any]:
+    half = [0.5, 0.5, 0.5]
+    processor = reference.transformers.VideoMAEImageProcessor(image_mean=half, image_std=half)
+    pixels = processor(list(np.load(files["spaghetti"]))[:8], return_tensors="pt").pixel_values
+    return reference.load_strictly("TimesformerForVideoClassification", folder)(pixels)
+
+
+#: What the reference's tests of published numbers do, in the order of `expected.py`'s rows.
+PUBLISHED = (_logits,)

@@ -298,7 +298,7 @@ def test_stochastic_depth_and_dropout_act_in_training_only() -> None:
 
 
 def test_stochastic_depth_drops_every_branch() -> None:
-    """That over time, too: what is left of a block without biases are its inputs."""
+    """Also the one over time; without biases a block then returns its inputs."""
     keras.utils.set_random_seed(0)
     layer = DividedTimesformerLayer(tfzoo.TimesformerConfig(**TINY), drop_path_rate=1 - 1e-6)
     tokens = np.random.default_rng(0).normal(size=(2, 1 + 9 * 4, 16)).astype("float32")

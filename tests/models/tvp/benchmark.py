@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.benchmarks.harness.benchmark import Arrays, Benchmark, Targets
 
-__all__ = ["BENCHMARKS"]
+__all__ = ["BENCHMARKS", "SIZES"]
 
 TOKENS = 12
 
@@ -20,7 +20,7 @@ def _inputs(rng: np.random.Generator, frames: int = 48) -> Arrays:
 
 
 def _labels(rng: np.random.Generator) -> Arrays:
-    """A span in the reference's form, which is ours, too."""
+    """A span in the reference's form, which is also ours."""
     return {"labels": np.array([30.0, 4.0, 11.0], "float32")}
 
 
@@ -37,4 +37,10 @@ BENCHMARKS = (
         labels=_labels,
         targets={"float32": Targets(speed=0.5, memory=0.7)},
     ),
+)
+
+#: Every public model class in the size of a published checkpoint.
+SIZES = (
+    Benchmark("tvp-base", "TFTvpModel", BENCHMARKS[0].config, _inputs),
+    Benchmark("tvp-base", "TFTvpForVideoGrounding", BENCHMARKS[0].config, _inputs),
 )

@@ -9,6 +9,7 @@ import numpy as np
 
 import tfzoo
 from tests.support.cases import Case
+from tests.support.tiny import Tiny
 
 # Every width and every number of heads differs, so that none can stand in for another.
 BACKBONE: dict[str, Any] = {
@@ -71,7 +72,7 @@ CASES = (
         inputs=lambda rng: {**queries(rng, 2), **videos(rng, 2, 3, 3, 32, 32)},
         labels=lambda rng: spans(rng, 2),
     ),
-    Case(  # basic blocks, odd sides, one picture that broadcasts, weights of the losses
+    Case(  # basic blocks, odd sides, one image that broadcasts, weights of the losses
         name="tvp/basic_add",
         model="TFTvpForVideoGrounding",
         config=config(
@@ -163,6 +164,8 @@ ELSEWHERE = {
 
 BY_NAME = {case.name.split("/")[1]: case for case in CASES}
 GROUNDING, BARE = BY_NAME["grounding"], BY_NAME["bare"]
+#: What the features of Keras are tested on, see `tests/features`.
+FEATURES = Tiny(GROUNDING, tells_classes=False)
 
 
 def tiny(backbone: Mapping[str, Any] = {}, **fields: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import tfzoo
 from tests.models.tvp.cases import CASES, config, queries, spans, videos
@@ -92,7 +95,7 @@ def test_resnet(fields: dict[str, Any], size: tuple[int, int], training: bool) -
     with torch.no_grad():
         expected = oracle.train(training)(torch.as_tensor(x)).feature_maps
     ours = resnet(x.transpose(0, 2, 3, 1), training=training)
-    bound = 1e-4 if training else 1e-5  # last maps of few pixels: their spread divides
+    bound = 1e-4 if training else 1e-5  # the last feature maps have few pixels, whose std divides
     for have, want in zip(ours, expected, strict=True):
         assert_same(np.transpose(have, (0, 3, 1, 2)), {"": want.numpy()}, bound=bound)
     after = {name: value.numpy() for name, value in oracle.state_dict().items()}
@@ -228,3 +231,17 @@ def test_one_step_with_live_statistics(tmp_path: Path) -> None:
         if slot.kind in ("dense", "conv2d") and want.ndim > 1:
             want = want.transpose((1, 0) if slot.kind == "dense" else (2, 3, 1, 0))
         assert np.abs(change - want).max() <= 1e-4 * largest, name
+
+
+def _two_tokens(name: str, folder: Path, files: Mapping[str, Path]) -> Mapping[str, Any]:
+    processor = transformers.TvpImageProcessor.from_pretrained(folder)
+    image = Image.open(files["cats"]).convert("RGB")
+    return reference.load_part(name, folder)(
+        input_ids=torch.tensor([[1, 2]]),
+        pixel_values=processor(images=image, return_tensors="pt").pixel_values,
+        attention_mask=torch.tensor([[1, 1]]),
+    )
+
+
+#: What the reference's tests of published numbers do, in the order of `expected.py`'s rows.
+PUBLISHED = (partial(_two_tokens, "TvpModel"), partial(_two_tokens, "TvpForVideoGrounding"))

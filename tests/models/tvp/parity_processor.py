@@ -20,7 +20,7 @@ from tests.support.reference import torch, transformers
 from tests.text.clip_files import read_json
 from tfzoo.models.tvp.image_processor import TvpImageProcessor
 from tfzoo.models.tvp.processor import TvpProcessor
-from tfzoo.text.bert_tokenizer import BertTokenizer, BertTokenizerFast
+from tfzoo.text.bert import BertTokenizer, BertTokenizerFast
 
 VIDEOS = sorted((PHOTOS.parent / "videos").glob("*.mp4"))
 FILES = sorted(PHOTOS.glob("*.jpg"))

@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.benchmarks.harness.benchmark import Arrays, Benchmark, Targets
 
-__all__ = ["BENCHMARKS"]
+__all__ = ["BENCHMARKS", "SIZES"]
 
 END = 49407
 
@@ -21,6 +21,15 @@ def _inputs(rng: np.random.Generator, videos: int = 1) -> Arrays:
         "attention_mask": (places < lengths).astype("int64"),
         "pixel_values": rng.standard_normal((videos, 8, 3, 224, 224), dtype="float32"),
     }
+
+
+def _texts(rng: np.random.Generator) -> Arrays:
+    inputs = _inputs(rng)
+    return {name: inputs[name] for name in ("input_ids", "attention_mask")}
+
+
+def _frames(rng: np.random.Generator) -> Arrays:
+    return {"pixel_values": rng.standard_normal((8, 3, 224, 224), dtype="float32")}
 
 
 _TITLE = "X-CLIP base-patch32, 8 x 224 x 224, 3 texts, batch 1"
@@ -43,4 +52,11 @@ BENCHMARKS = (
         text_bank=True,
         targets={"float32": Targets(speed=0.95)},
     ),
+)
+
+#: Every public model class in the size of a published checkpoint.
+SIZES = (
+    Benchmark("xclip-base-patch32", "TFXCLIPTextModel", {}, _texts),
+    Benchmark("xclip-base-patch32", "TFXCLIPVisionModel", {}, _frames),
+    Benchmark("xclip-base-patch32", "TFXCLIPModel", {}, _inputs),
 )

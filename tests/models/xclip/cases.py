@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.support.cases import Case
+from tests.support.tiny import Tiny
 
 # Every width and every number of heads differs, so that none can stand in for another.
 TEXT: dict[str, Any] = {
@@ -30,7 +31,7 @@ VISION: dict[str, Any] = {
     "patch_size": 8,
 }
 JOINT: dict[str, Any] = {"projection_dim": 10, "prompt_num_attention_heads": 2}
-END = 48  # the largest id, with which texts are padded, too
+END = 48  # the largest id; texts are padded with it
 
 
 def texts(rng: np.random.Generator, count: int, length: int = 9) -> dict[str, np.ndarray]:
@@ -107,6 +108,9 @@ CASES = (
         inputs=lambda rng: clips(rng, 8, 3, 16, 16),
     ),
 )
+
+#: What the features of Keras are tested on, see `tests/features`.
+FEATURES = Tiny(CASES[0])
 
 # Which cases give an option a value other than its default. `tests/models/test_cases.py` holds it
 # to the configs: a new option needs a case, or a test of its own if no output depends on it.

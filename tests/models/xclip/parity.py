@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from tests.support import reference
 from tests.support.cases import FLAGS, Case
 from tests.support.compare import assert_same
 from tests.support.parity_checks import ParityChecks
+
+transformers = reference.transformers
 
 
 class TestXCLIP(ParityChecks):
@@ -122,3 +125,30 @@ def test_towers_of_a_whole_checkpoint(pair: tuple[Any, Any], part: str, tmp_path
     rng = np.random.default_rng(8)
     inputs = texts(rng, 3) if part == "text" else clips(rng, 4, 3, 24, 24)
     assert_same(tower(inputs, **FLAGS), reference.run(oracle, inputs, **FLAGS))
+
+
+def _similarities(folder: Path, files: Mapping[str, Path]) -> Mapping[str, Any]:
+    frames = list(np.load(files["spaghetti8"]))
+    processor = transformers.VideoMAEImageProcessor.from_pretrained(folder)
+    tokenizer = transformers.CLIPTokenizerFast.from_pretrained(folder)
+    sentences = ["playing sports", "eating spaghetti", "go shopping"]
+    encoded = tokenizer(sentences, padding=True, return_tensors="pt")
+    pixels = processor(frames, return_tensors="pt")
+    return reference.load_strictly("XCLIPModel", folder)(**encoded, **pixels)
+
+
+def _small_frames(folder: Path, files: Mapping[str, Path]) -> dict[str, Any]:
+    frames = list(np.load(files["spaghetti8"]))
+    size = {"size": 180, "crop_size": {"height": 180, "width": 180}}
+    processor = transformers.VideoMAEImageProcessor.from_pretrained(folder, **size)
+    tokenizer = transformers.CLIPTokenizerFast.from_pretrained(folder)
+    encoded = tokenizer("what's in the video", return_tensors="pt")
+    pixels = processor(frames, return_tensors="pt")
+    model = reference.load_strictly("XCLIPModel", folder)
+    output = model(**encoded, **pixels, interpolate_pos_encoding=True)
+    states = output.vision_model_output.last_hidden_state
+    return {"vision_model_output.last_hidden_state": states}
+
+
+#: What the reference's tests of published numbers do, in the order of `expected.py`'s rows.
+PUBLISHED = (_similarities, _small_frames)

@@ -164,7 +164,7 @@ def test_videos_do_not_mix() -> None:
 def test_interpolated_positions(size: tuple[int, int]) -> None:
     model, inputs = PAIRS.load(), texts(np.random.default_rng(0), 2)
     pixels = clips(np.random.default_rng(1), 1, 8, 3, *size)["pixel_values"]
-    with pytest.raises(ValueError, match=r"frames must have 16 x 16 pixels, got .*interpolate_pos"):
+    with pytest.raises(ValueError, match=r"must have 16 x 16 pixels, got .*interpolate_pos"):
         model(**inputs, pixel_values=pixels)
     out = model(**inputs, pixel_values=pixels, interpolate_pos_encoding=True)
     tokens = 1 + (size[0] // 8) * (size[1] // 8)
@@ -255,7 +255,7 @@ def test_wrong_configs_are_refused() -> None:
     for joint in ({"projection_dim": 12}, {"vision": {"mit_hidden_size": 15}}):
         with pytest.raises(ConfigError, match="must equal vision_config.mit_hidden_size"):
             tiny(**joint)
-    with pytest.raises(ValueError, match="no multiple of the 3 heads"):
+    with pytest.raises(ValueError, match="not a multiple of the 3 heads"):
         tiny(prompt_num_attention_heads=3)
     with pytest.raises(TypeError, match="takes a XCLIPTextConfig, got XCLIPConfig"):
         tfzoo.TFXCLIPTextModel(tfzoo.XCLIPConfig())
@@ -305,7 +305,7 @@ def test_names_without_the_tower_and_old_buffers_load(name: str, tmp_path: Path)
     assert_same(model(**case.make_inputs(), **case.flags), case.recorded("outputs"))
 
 
-def test_a_tower_alone_is_no_whole_model() -> None:
+def test_a_tower_alone_is_not_a_whole_model() -> None:
     folder = BY_NAME["text"].folder
     with pytest.raises(ConfigError, match="XCLIPConfig needs model_type 'xclip', got 'xclip_text_"):
         tfzoo.TFXCLIPModel.from_pretrained(folder)
@@ -352,8 +352,8 @@ def test_each_dropout_of_the_prompts_has_its_place(kind: str) -> None:
     inside = kind == "attention"
     still, moved = layer.mlp(text), layer.mlp(text, training=True)
     assert np.array_equal(still, moved) != inside
-    attended, maps = layer.cross_attn(text, video, training=True)
-    assert (np.asarray(maps) == 0).any() == inside
+    attended, weights = layer.cross_attn(text, video, training=True)
+    assert (np.asarray(weights) == 0).any() == inside
     assert (np.asarray(attended) == 0).any() != inside
 
 

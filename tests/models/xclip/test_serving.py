@@ -147,7 +147,7 @@ def test_without_labels_there_is_no_bank(loaded: tuple[Any, Any]) -> None:
 def test_what_does_not_fit_is_refused(loaded: tuple[Any, Any]) -> None:
     model, processor = loaded
     options = ServingOptions(labels=TEXTS)
-    with pytest.raises(ServingError, match="pass an XCLIPProcessor, got a VideoMAE"):
+    with pytest.raises(ServingError, match="pass the model's whole processor, got a VideoMAE"):
         endpoints(model, processor.image_processor, options)
     with pytest.raises(ServingError, match="VideoMAEImageProcessor, got a PerceiverImageProcessor"):
         endpoints(model, tfzoo.PerceiverImageProcessor(), options)

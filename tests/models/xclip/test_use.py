@@ -113,10 +113,10 @@ def test_classifier_gives_the_scores_of_the_whole_model(folder: Path, video: np.
     assert_same(classifier.predict(pixels, batch_size=1, verbose=0), expected)
     assert classifier.labels == tuple(LABELS)
     for row, logits in zip(classifier.rank(pixels, top_k=2), expected[""], strict=True):
-        odds = np.exp(logits - logits.max())
+        wanted = np.exp(logits - logits.max())
         best = np.argsort(-logits)[:2]
         assert [name for name, _ in row] == [LABELS[i] for i in best]
-        assert [score for _, score in row] == pytest.approx((odds / odds.sum())[best], rel=1e-4)
+        assert [score for _, score in row] == pytest.approx((wanted / wanted.sum())[best], rel=1e-4)
 
 
 def test_classifier_encodes_its_texts_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ Paper: Tan, Bansal, "LXMERT: Learning Cross-Modality Encoder Representations fro
 2019 (arXiv:1908.07490).
 """
 
-from tfzoo.registry import Family, lazy_getattr
+from tfzoo.registry import Family
 
 FAMILY = Family(
     package=__name__,
@@ -12,15 +12,16 @@ FAMILY = Family(
     paper="arXiv:1908.07490",
     modules={
         "config": ("LxmertConfig",),
-        "model": ("TFLxmertPreTrainedModel", "TFLxmertModel", "TFLxmertMainLayer"),
-        "pretraining": ("TFLxmertForPreTraining",),
-        "question_answering": ("TFLxmertForQuestionAnswering",),
-        "layers": ("TFLxmertEncoder", "TFLxmertVisualFeatureEncoder", "TFLxmertXLayer"),
-        "outputs": (
+        "model": (
+            "TFLxmertPreTrainedModel",
+            "TFLxmertModel",
+            "TFLxmertMainLayer",
+            "TFLxmertForQuestionAnswering",
             "TFLxmertModelOutput",
-            "TFLxmertForPreTrainingOutput",
             "TFLxmertForQuestionAnsweringOutput",
         ),
+        "pretraining": ("TFLxmertForPreTraining", "TFLxmertForPreTrainingOutput"),
+        "layers": ("TFLxmertEncoder", "TFLxmertVisualFeatureEncoder", "TFLxmertXLayer"),
         "tokenizer": ("LxmertTokenizer", "LxmertTokenizerFast"),
     },
     configs={"lxmert": "LxmertConfig"},
@@ -38,4 +39,4 @@ FAMILY = Family(
 )
 
 __all__ = list(FAMILY.classes)
-__getattr__ = lazy_getattr(FAMILY)
+__getattr__ = FAMILY.load

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfzoo.core.config import (
-    ConfigError,
-    PretrainedConfig,
+from tfzoo.core.config import ConfigError, PretrainedConfig
+from tfzoo.core.fields import (
     boolean,
     count,
     field,
@@ -22,9 +21,9 @@ __all__ = ["LxmertConfig"]
 class LxmertConfig(PretrainedConfig):
     """Configuration of the LXMERT models.
 
-    The defaults are those of `unc-nlp/lxmert-base-uncased`. The attribute `num_hidden_layers` is a
-    dict of the three encoders' numbers of layers, for the file; where one is given it is kept as
-    it is, and the models go by `l_layers`, `x_layers` and `r_layers` alone.
+    The defaults are those of `unc-nlp/lxmert-base-uncased`. The attribute `num_hidden_layers`, a
+    dict of the encoders' numbers of layers, is there for the file; one that is given is kept as it
+    is, and the models only read `l_layers`, `x_layers` and `r_layers`.
 
     Source: Tan and Bansal 2019, arXiv:1908.07490.
 
@@ -40,9 +39,9 @@ class LxmertConfig(PretrainedConfig):
     vocab_size: int = field(30522, "Entries of the vocabulary.", positive)
     hidden_size: int = field(768, "Width D of all encoders and of the pooler.", positive)
     num_attention_heads: int = field(12, "Attention heads H of each layer.", positive)
-    num_qa_labels: int = field(9500, "Answers that are told apart.", positive)
-    num_object_labels: int = field(1600, "Kinds of objects that are told apart.", positive)
-    num_attr_labels: int = field(400, "Attributes that are told apart.", positive)
+    num_qa_labels: int = field(9500, "Number of answers.", positive)
+    num_object_labels: int = field(1600, "Number of object classes.", positive)
+    num_attr_labels: int = field(400, "Number of attributes.", positive)
     intermediate_size: int = field(3072, "Width of the hidden layer of each MLP.", positive)
     hidden_act: str = field(
         "gelu",
@@ -52,10 +51,10 @@ class LxmertConfig(PretrainedConfig):
     hidden_dropout_prob: float = field(
         0.1, "Dropout of embeddings and of the results of attention and MLPs.", probability
     )
-    attention_probs_dropout_prob: float = field(0.1, "Dropout of attention maps.", probability)
+    attention_probs_dropout_prob: float = field(0.1, "Dropout of attention weights.", probability)
     max_position_embeddings: int = field(512, "Longest text, in tokens.", positive)
     type_vocab_size: int = field(2, "Values that `token_type_ids` can take.", positive)
-    initializer_range: float = field(0.02, "Spread of fresh weights.", non_negative)
+    initializer_range: float = field(0.02, "Standard deviation of initial weights.", non_negative)
     layer_norm_eps: float = field(
         1e-12, "Epsilon of the layer norms; the PyTorch classes always use 1e-12.", non_negative
     )
@@ -63,17 +62,19 @@ class LxmertConfig(PretrainedConfig):
     x_layers: int = field(5, "Layers of the cross-modality encoder.", count)
     r_layers: int = field(5, "Layers of the vision encoder.", count)
     visual_feat_dim: int = field(2048, "Width F of an object's features.", positive)
-    visual_pos_dim: int = field(4, "Numbers that say where an object is.", positive)
+    visual_pos_dim: int = field(4, "Numbers that give an object's position.", positive)
     visual_loss_normalizer: float = field(
         6.67, "Factor of each loss of the visual tasks.", non_negative
     )
-    task_matched: bool = field(True, "Pretrain: does the sentence match the image?", boolean)
-    task_mask_lm: bool = field(True, "Pretrain: which words are masked?", boolean)
-    task_obj_predict: bool = field(True, "Pretrain: what are the objects like?", boolean)
-    task_qa: bool = field(True, "Pretrain: what is the answer?", boolean)
-    visual_obj_loss: bool = field(True, "Of the visual tasks: kinds of objects.", boolean)
-    visual_attr_loss: bool = field(True, "Of the visual tasks: attributes.", boolean)
-    visual_feat_loss: bool = field(True, "Of the visual tasks: features.", boolean)
+    task_matched: bool = field(
+        True, "Pretraining: predict whether the sentence fits the image.", boolean
+    )
+    task_mask_lm: bool = field(True, "Pretraining: predict the masked words.", boolean)
+    task_obj_predict: bool = field(True, "Pretraining: predict the masked objects.", boolean)
+    task_qa: bool = field(True, "Pretraining: answer the question.", boolean)
+    visual_obj_loss: bool = field(True, "Predict the objects' classes.", boolean)
+    visual_attr_loss: bool = field(True, "Predict the objects' attributes.", boolean)
+    visual_feat_loss: bool = field(True, "Predict the objects' features.", boolean)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -86,7 +87,7 @@ class LxmertConfig(PretrainedConfig):
 
     @property
     def visual_losses(self) -> dict[str, int]:
-        """Width of the predictions of each visual task that is on: `obj`, `attr`, `feat`."""
+        """Width of the predictions of each visual task in use: `obj`, `attr`, `feat`."""
         tasks = {
             "obj": (self.visual_obj_loss, self.num_object_labels),
             "attr": (self.visual_attr_loss, self.num_attr_labels),
@@ -95,11 +96,6 @@ class LxmertConfig(PretrainedConfig):
         return {name: width for name, (is_on, width) in tasks.items() if is_on}
 
     def validate(self) -> None:
-        """Check every field, see the base class.
-
-        Raises:
-            ConfigError: An invalid field, or a modality without any layer.
-        """
         super().validate()
         for name in ("l_layers", "r_layers"):
             if getattr(self, name) + self.x_layers == 0:

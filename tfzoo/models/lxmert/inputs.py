@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tfzoo.core.inputs import Input
+from tfzoo.core.inputs import Input, check_ids
 from tfzoo.core.keras_compat import concrete
+from tfzoo.core.types import Shape, Tensor
 from tfzoo.losses.classification import IGNORE_INDEX
 from tfzoo.models.lxmert.config import LxmertConfig
 
@@ -22,15 +23,13 @@ __all__ = [
 
 _TEXT, _OBJECTS = ("batch", "sequence"), ("batch", "objects")
 
+
+def _optional(name: str, dtype: str, axes: tuple[str, ...], description: str) -> Input:
+    return Input(name, dtype, axes, description, optional=True, exported=axes)
+
+
 INPUTS = (
-    Input(
-        "input_ids",
-        "int64",
-        _TEXT,
-        "Ids as the tokenizer gives them; or give inputs_embeds.",
-        optional=True,
-        exported=_TEXT,
-    ),
+    _optional("input_ids", "int64", _TEXT, "Token ids; or give inputs_embeds."),
     Input(
         "visual_feats",
         "float32",
@@ -41,32 +40,11 @@ INPUTS = (
         "visual_pos",
         "float32",
         (*_OBJECTS, "visual_pos_dim"),
-        "Boxes of the objects, in parts of the image (0 to 1).",
+        "Boxes of the objects, as fractions of the image (0 to 1).",
     ),
-    Input(
-        "attention_mask",
-        "mask",
-        _TEXT,
-        "1 for tokens, 0 for padding.",
-        optional=True,
-        exported=_TEXT,
-    ),
-    Input(
-        "visual_attention_mask",
-        "mask",
-        _OBJECTS,
-        "1 for objects, 0 for padding.",
-        optional=True,
-        exported=_OBJECTS,
-    ),
-    Input(
-        "token_type_ids",
-        "int64",
-        _TEXT,
-        "0 for the first text, 1 for the second.",
-        optional=True,
-        exported=_TEXT,
-    ),
+    _optional("attention_mask", "mask", _TEXT, "1 for tokens, 0 for padding."),
+    _optional("visual_attention_mask", "mask", _OBJECTS, "1 for objects, 0 for padding."),
+    _optional("token_type_ids", "int64", _TEXT, "0 for the first text, 1 for the second."),
     Input(
         "inputs_embeds",
         "float32",
@@ -83,7 +61,7 @@ def class_labels(name: str, description: str) -> Input:
 
 
 def check_pairs(owner: str, inputs: Mapping[str, Any], config: LxmertConfig) -> None:
-    """Refuse texts and objects that the model cannot take, or that are no pairs.
+    """Refuse texts and objects that the model cannot take, or that do not belong together.
 
     Raises:
         ValueError: Both or neither of `input_ids` and `inputs_embeds`, more text than positions,
@@ -103,12 +81,7 @@ def check_pairs(owner: str, inputs: Mapping[str, Any], config: LxmertConfig) -> 
             "(max_position_embeddings): pass truncation=True to the tokenizer."
         )
     for name, field in (("input_ids", "vocab_size"), ("token_type_ids", "type_vocab_size")):
-        values, size = concrete(inputs.get(name)), getattr(config, field)
-        if values is not None and values.size and not 0 <= values.min() <= values.max() < size:
-            raise ValueError(
-                f"{owner}: {name} must lie in [0, {size}) ({field}), got {values.min()} to "
-                f"{values.max()}: does the tokenizer belong to this checkpoint?"
-            )
+        check_ids(owner, name, inputs.get(name), getattr(config, field), field)
 
 
 def _check_sizes(owner: str, inputs: Mapping[str, Any]) -> None:
@@ -129,14 +102,14 @@ def _check_sizes(owner: str, inputs: Mapping[str, Any]) -> None:
                 )
 
 
-def check_classes(owner: str, name: str, labels: Any, classes: int, shape: Any = None) -> None:
-    """Refuse labels that are no class indices.
+def check_classes(owner: str, name: str, labels: Tensor, classes: int, shape: Shape = None) -> None:
+    """Refuse labels other than class indices.
 
     Args:
         owner: Name of the model, for the error.
         name: Name of the labels.
         labels: Indices in [0, classes), or -100, which is ignored.
-        classes: How many there are.
+        classes: Number of classes.
         shape: The shape that the labels must have, None for an unknown size; where it is None,
             (batch,) or (batch, 1).
 
@@ -162,8 +135,11 @@ def check_classes(owner: str, name: str, labels: Any, classes: int, shape: Any =
 
 
 def read_object_labels(
-    owner: str, labels: Any, config: LxmertConfig, boxes: tuple[int | None, int | None]
-) -> dict[str, tuple[Any, Any]]:
+    owner: str,
+    labels: Mapping[str, Sequence[Tensor]],
+    config: LxmertConfig,
+    boxes: tuple[int | None, int | None],
+) -> dict[str, tuple[Tensor, Tensor]]:
     """The labels of the visual tasks that are on, checked.
 
     Args:
@@ -173,7 +149,8 @@ def read_object_labels(
         boxes: Number of samples and of objects, None where unknown.
 
     Raises:
-        ValueError: An unknown task, a missing one, no pairs, or labels that do not fit.
+        ValueError: An unknown or missing task, something else than a pair, or labels that do not
+            fit.
     """
     tasks = ("obj", "attr", "feat")
     if not isinstance(labels, Mapping) or set(labels) - set(tasks):
@@ -192,7 +169,9 @@ def read_object_labels(
     return {task: _read_pair(owner, task, labels[task], width, boxes) for task, width in on.items()}
 
 
-def _read_pair(owner: str, task: str, pair: Any, width: int, boxes: Any) -> tuple[Any, Any]:
+def _read_pair(
+    owner: str, task: str, pair: Sequence[Tensor], width: int, boxes: Shape
+) -> tuple[Tensor, Tensor]:
     if not isinstance(pair, Sequence) or len(pair) != 2:
         raise ValueError(
             f"{owner}: obj_labels[{task!r}] must be a pair of label and confidence, got "

@@ -1,39 +1,88 @@
-"""LXMERT without heads (Tan and Bansal 2019, arXiv:1908.07490)."""
+"""LXMERT, without a head and with the one that answers questions.
+
+Tan and Bansal 2019, arXiv:1908.07490.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
+from tfzoo.core.keras_compat import replace_tracked
+from tfzoo.core.outputs import ModelOutput
+from tfzoo.core.types import Tensor
 from tfzoo.layers.bert import BertEmbeddings
 from tfzoo.layers.masks import padding_mask
+from tfzoo.losses.classification import classification_loss
 from tfzoo.modeling.base import TFPreTrainedModel
 from tfzoo.models.lxmert.config import LxmertConfig
-from tfzoo.models.lxmert.heads import linear
-from tfzoo.models.lxmert.inputs import INPUTS, check_pairs
-from tfzoo.models.lxmert.layers import TFLxmertEncoder, lxmert_sizes
-from tfzoo.models.lxmert.outputs import TFLxmertModelOutput
-from tfzoo.models.lxmert.vocabulary import VocabularyMixin
+from tfzoo.models.lxmert.inputs import INPUTS, check_classes, check_pairs, class_labels
+from tfzoo.models.lxmert.layers import AnswerHead, TFLxmertEncoder, linear, lxmert_sizes
 
-__all__ = ["TFLxmertMainLayer", "TFLxmertModel", "TFLxmertPreTrainedModel"]
+__all__ = [
+    "AnswersMixin",
+    "TFLxmertForQuestionAnswering",
+    "TFLxmertForQuestionAnsweringOutput",
+    "TFLxmertMainLayer",
+    "TFLxmertModel",
+    "TFLxmertModelOutput",
+    "TFLxmertPreTrainedModel",
+    "encoder_outputs",
+    "index_loss",
+]
 
 
-class TFLxmertPreTrainedModel(VocabularyMixin, TFPreTrainedModel):
-    """Base class of the LXMERT models."""
+class TFLxmertModelOutput(ModelOutput):
+    """Output of `TFLxmertModel`, for B pairs of a text of T tokens and an image of N objects.
+
+    The embeddings are not among the hidden states. Of the cross-modality layers only the attention
+    of words to objects is returned, neither that of objects to words nor that of each modality to
+    itself.
+
+    Attributes:
+        language_output: (B, T, D), the last hidden state of the words.
+        vision_output: (B, N, D), the last hidden state of the objects.
+        pooled_output: (B, D), the first token after a linear layer and tanh.
+        language_hidden_states: `l_layers + x_layers` tensors (B, T, D), each layer's output.
+        vision_hidden_states: `r_layers + x_layers` tensors (B, N, D), each layer's output.
+        language_attentions: `l_layers` tensors (B, H, T, T).
+        vision_attentions: `r_layers` tensors (B, H, N, N).
+        cross_encoder_attentions: `x_layers` tensors (B, H, T, N).
+    """
+
+    language_output: Tensor
+    vision_output: Tensor
+    pooled_output: Tensor
+    language_hidden_states: tuple[Tensor, ...] | None
+    vision_hidden_states: tuple[Tensor, ...] | None
+    language_attentions: tuple[Tensor, ...] | None
+    vision_attentions: tuple[Tensor, ...] | None
+    cross_encoder_attentions: tuple[Tensor, ...] | None
+
+
+class TFLxmertPreTrainedModel(TFPreTrainedModel):
+    """Base class of the LXMERT models, with their word embeddings, readable and replaceable.
+
+    After a change of size compile the model again, and make functions again that `tf.function` has
+    traced.
+    """
 
     config_class = LxmertConfig
+    config: LxmertConfig
     inputs_table = INPUTS
+    base_model_prefix = "lxmert"
 
     def check_inputs(self, inputs: Mapping[str, Any]) -> None:
         """Refuse wrong inputs.
 
         Raises:
             ValueError: Missing or wrong features or boxes, both or neither of `input_ids` and
-                `inputs_embeds`, more text than positions, ids outside the vocabulary, or inputs
-                that are no pairs.
+                `inputs_embeds`, more text than positions, ids outside the vocabulary, or texts and
+                objects that do not belong together.
         """
         try:
             super().check_inputs(inputs)
@@ -46,18 +95,13 @@ class TFLxmertPreTrainedModel(VocabularyMixin, TFPreTrainedModel):
             raise
         check_pairs(type(self).__name__, inputs, self.config)
 
-    # ---- training
-    def idle_layers(self) -> list[keras.layers.Layer]:
-        """The layers that none of the head's losses depends on; they stay as they are."""
-        return []
-
     def last_layers(self, modality: str) -> list[keras.layers.Layer]:
         """The layers that only the last hidden state of one modality depends on.
 
         Args:
             modality: `"lang"` for words, `"visn"` for objects.
         """
-        base = self.base_model()
+        base = self.base_model
         if base.encoder.x_layers:
             last = base.encoder.x_layers[-1]
             return [getattr(last, f"{modality}_{part}") for part in ("self_att", "mlp")]
@@ -65,23 +109,114 @@ class TFLxmertPreTrainedModel(VocabularyMixin, TFPreTrainedModel):
             return [base.embeddings, *base.encoder.layer]
         return [base.encoder.visn_fc, *base.encoder.r_layers]
 
-    @property
-    def trainable_weights(self) -> list[Any]:
-        """The weights that the head's losses train: Keras warns of others in each `fit`."""
-        idle = {id(weight) for layer in self.idle_layers() for weight in layer.weights}
-        return [weight for weight in super().trainable_weights if id(weight) not in idle]
+    # ---- the vocabulary
+    def get_input_embeddings(self) -> keras.layers.Embedding:
+        """The layer that embeds the words."""
+        return self.base_model.embeddings.word_embeddings
 
-    @property
-    def trainable_variables(self) -> list[Any]:
-        """The same as `trainable_weights`; Keras asks for either."""
-        return self.trainable_weights
+    def set_input_embeddings(self, value: keras.layers.Embedding | Tensor) -> None:
+        """Use other word embeddings; a head that scores words uses them as well.
+
+        `config.vocab_size` follows, and so does the bias of a head that scores words.
+
+        Args:
+            value: An embedding layer, or a table (vocabulary, D).
+
+        Raises:
+            ValueError: Vectors of another width than the model's.
+        """
+        is_layer = isinstance(value, keras.layers.Embedding)
+        if is_layer and not value.built:
+            value.build(None)
+        table = ops.convert_to_numpy(value.embeddings if is_layer else value)
+        width = self.config.hidden_size
+        if table.ndim != 2 or table.shape[1] != width:
+            raise ValueError(
+                f"{type(self).__name__}: word embeddings must have shape (vocabulary, "
+                f"hidden_size={width}), got {table.shape}."
+            )
+        self._replace_words(value if is_layer else self._word_layer(table))
+
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> keras.layers.Embedding:
+        """Change the size of the vocabulary; words that stay keep their vectors.
+
+        Args:
+            new_num_tokens: New size; the present one where None.
+            pad_to_multiple_of: Round the size up to a multiple of this.
+            mean_resizing: Let new words start next to the mean of the old ones, so that they
+                hardly change the scores of those; otherwise as any fresh weight.
+
+        Returns:
+            The layer that embeds the words.
+
+        Raises:
+            ValueError: A size below 1.
+        """
+        for name, size in (
+            ("new_num_tokens", new_num_tokens),
+            ("pad_to_multiple_of", pad_to_multiple_of),
+        ):
+            if size is not None and (not isinstance(size, int | np.integer) or size < 1):
+                raise ValueError(f"{name} must be a positive integer or None, got {size!r}.")
+        layer = self.get_input_embeddings()
+        old = ops.convert_to_numpy(layer.embeddings)
+        count = len(old) if new_num_tokens is None else int(new_num_tokens)
+        if pad_to_multiple_of is not None:
+            count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
+        if count == len(old):
+            return layer
+        fresh = self._fresh_rows(old, max(count - len(old), 0), mean_resizing)
+        self._replace_words(self._word_layer(np.concatenate([old[:count], fresh])))
+        return self.get_input_embeddings()
+
+    def _fresh_rows(self, old: np.ndarray, count: int, near_mean: bool) -> np.ndarray:
+        """Vectors of new words; near the mean they keep a trace of the old ones' covariance."""
+        if not near_mean:
+            std = self.config.initializer_range
+            fresh = keras.random.normal((count, old.shape[1]), stddev=std, dtype="float32")
+            return ops.convert_to_numpy(fresh)
+        mean = old.mean(0, dtype="float64")
+        noise = ops.convert_to_numpy(keras.random.normal((count, len(old)), dtype="float32"))
+        around = noise @ (old - mean).astype("float32") * (1e-9 / len(old)) ** 0.5
+        return (mean + around).astype(old.dtype)
+
+    def _word_layer(self, table: np.ndarray) -> keras.layers.Embedding:
+        """A layer like the present one, with another table."""
+        old = self.get_input_embeddings()
+        layer = type(old)(
+            *table.shape,
+            getattr(old, "padding_row", None),
+            dtype=old.dtype_policy,
+            name=old.name,
+        )
+        layer.build(None)
+        layer.embeddings.assign(table)
+        return layer
+
+    def _replace_words(self, layer: keras.layers.Embedding) -> None:
+        replace_tracked(self.base_model.embeddings, "word_embeddings", layer)
+        self.config.vocab_size = int(layer.embeddings.shape[0])
+        self._resize_scores(self.config.vocab_size)
+        self._forget_traces()
+
+    def _resize_scores(self, count: int) -> None:
+        """Fit a head that scores words to the vocabulary; there is none here."""
+
+    def _forget_traces(self) -> None:
+        """Let Keras trace its functions anew: the old ones hold weights that are gone."""
+        self._forget_functions()
+        self.compiled = False  # the optimizer holds the old weights as well
 
 
 class TFLxmertModel(TFLxmertPreTrainedModel):
     """LXMERT: a text and the objects of an image, encoded apart and then together.
 
-    The features of the objects come from an external detector, see
-    `tfzoo.data.regions`.
+    The features of the objects come from an external detector, see `tfzoo.data.regions`.
 
     Row 0 of the tables of words, places and types is the padding's, as in PyTorch: it starts at
     zero and lookups do not train it (`transformers`' TensorFlow classes trained it). A head that
@@ -93,7 +228,7 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
 
     Raises:
         ConfigError: The configuration is invalid.
-        ValueError: `hidden_size` is no multiple of `num_attention_heads`.
+        ValueError: `hidden_size` is not a multiple of `num_attention_heads`.
 
     Source: the reference's LxmertModel.
 
@@ -112,7 +247,6 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
     main_output = "language_output"
 
     def setup(self, config: LxmertConfig) -> None:
-        """Make the sublayers."""
         sizes = lxmert_sizes(config)
         self.embeddings = BertEmbeddings(
             sizes,
@@ -126,20 +260,19 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
         self.pooler = linear(sizes, sizes.width, "pooler", ops.tanh)
 
     def build_layers(self) -> None:
-        """Create the weights."""
         self.embeddings.build()
         self.encoder.build()
         self.pooler.build((None, self.config.hidden_size))
 
     def call(
         self,
-        input_ids: Any = None,
-        visual_feats: Any = None,
-        visual_pos: Any = None,
-        attention_mask: Any = None,
-        visual_attention_mask: Any = None,
-        token_type_ids: Any = None,
-        inputs_embeds: Any = None,
+        input_ids: Tensor | None = None,
+        visual_feats: Tensor | None = None,
+        visual_pos: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
@@ -150,12 +283,12 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
         Args:
             input_ids: (B, T), token ids; or give `inputs_embeds`.
             visual_feats: (B, N, F), features of the objects.
-            visual_pos: (B, N, 4) with default sizes, their boxes in parts of the image.
+            visual_pos: (B, N, 4) with default sizes, their boxes as fractions of the image.
             attention_mask: (B, T), 1 for tokens and 0 for padding; no padding where None.
             visual_attention_mask: (B, N), 1 for objects and 0 for padding; no padding where None.
             token_type_ids: (B, T), 0 for the first text and 1 for the second; 0 where None.
             inputs_embeds: (B, T, D), vectors of the words.
-            output_attentions: Return the attention maps; the config's choice where None.
+            output_attentions: Return the attention weights; the config's choice where None.
             output_hidden_states: Return all hidden states; the config's choice where None.
             return_dict: Return an output object rather than a tuple; the config's where None.
             training: Whether dropout acts.
@@ -166,7 +299,7 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
         Raises:
             ValueError: Wrong inputs, see `check_inputs`.
         """
-        states = self.encoder(
+        words, objects, *weights = self.encoder(
             self.embeddings(input_ids, token_type_ids, inputs_embeds),
             visual_feats,
             visual_pos,
@@ -174,17 +307,16 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
             None if visual_attention_mask is None else padding_mask(visual_attention_mask),
             output_attentions=bool(output_attentions),
         )
-        words, objects, *maps = states
-        maps = maps if output_attentions else (None, None, None)
+        weights = weights if output_attentions else (None, None, None)
         return TFLxmertModelOutput(
             language_output=words[-1],
             vision_output=objects[-1],
             pooled_output=self.pooler(words[-1][:, 0]),
             language_hidden_states=words if output_hidden_states else None,
             vision_hidden_states=objects if output_hidden_states else None,
-            language_attentions=maps[0],
-            vision_attentions=maps[1],
-            cross_encoder_attentions=maps[2],
+            language_attentions=weights[0],
+            vision_attentions=weights[1],
+            cross_encoder_attentions=weights[2],
         )
 
 
@@ -198,5 +330,241 @@ class TFLxmertMainLayer(TFLxmertModel):
 
     @property
     def torch_class(self) -> str:
-        """Name of the PyTorch class with the same weights."""
         return "LxmertModel"
+
+
+# ---- answers
+def encoder_outputs(outputs: TFLxmertModelOutput) -> dict[str, Tensor]:
+    """The fields that the heads pass on: hidden states and attention weights."""
+    names = TFLxmertModelOutput.field_names()[3:]
+    return {name: outputs[name] for name in names if name in outputs}
+
+
+def index_loss(labels: Tensor, logits: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy over the places that count.
+
+    Args:
+        labels: (...), class indices; -100 is ignored. Where nothing counts the loss is 0.
+        logits: (..., classes).
+        sample_weight: Weight of each label, optional.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        ValueError: Indices outside [0, classes), or shapes that do not fit.
+
+    Example:
+        >>> round(float(index_loss(np.array([1, -100]), np.zeros((2, 4)))), 5)  # ln 4
+        1.38629
+    """
+    return classification_loss(
+        labels, logits, logits.shape[-1], "single_label_classification", sample_weight
+    )
+
+
+class AnswersMixin:
+    """The last layer of the head of answers, readable and replaceable.
+
+    After a change of size compile the model again, and make functions again that `tf.function` has
+    traced.
+    """
+
+    @property
+    def num_qa_labels(self) -> int:
+        """Number of answers."""
+        return self.config.num_qa_labels
+
+    def get_qa_logit_layer(self) -> keras.layers.Dense | None:
+        """The linear layer that scores the answers, None for a model without one."""
+        head = getattr(self, "answer_head", None)
+        return None if head is None else head.out
+
+    def set_qa_logit_layer(self, qa_logit_layer: keras.layers.Dense) -> None:
+        """Score the answers with another linear layer; `config.num_qa_labels` follows.
+
+        Args:
+            qa_logit_layer: From (B, 2 D) to (B, answers), built or not.
+
+        Raises:
+            ValueError: The model scores no answers, or the layer does not fit.
+        """
+        if self.get_qa_logit_layer() is None:
+            raise ValueError(f"{type(self).__name__} without task_qa has no head of answers.")
+        width = 2 * self.config.hidden_size
+        if not isinstance(qa_logit_layer, keras.layers.Dense):
+            raise ValueError(f"Expected a Dense layer, got {type(qa_logit_layer).__name__}.")
+        if not qa_logit_layer.built:
+            qa_logit_layer.build((None, width))
+        if qa_logit_layer.kernel.shape[0] != width:
+            raise ValueError(
+                f"The layer must take (batch, 2 * hidden_size={width}), it takes "
+                f"(batch, {qa_logit_layer.kernel.shape[0]})."
+            )
+        replace_tracked(self.answer_head, "out", qa_logit_layer)
+        self.config.num_qa_labels = int(qa_logit_layer.units)
+        self._forget_traces()
+
+    def resize_num_qa_labels(self, num_labels: int | None) -> keras.layers.Dense | None:
+        """Change the number of answers; those that stay keep their weights.
+
+        New answers start as any fresh weight, with a bias of 0.
+
+        Args:
+            num_labels: New number; nothing happens where it is None, or where the model has no
+                head of answers.
+
+        Returns:
+            The linear layer that scores the answers, or None where nothing happened.
+
+        Raises:
+            ValueError: A number below 1.
+        """
+        old = self.get_qa_logit_layer()
+        if num_labels is None or old is None:
+            return None
+        if num_labels != old.units:
+            self.set_qa_logit_layer(self._resized(old, num_labels))
+        return self.get_qa_logit_layer()
+
+    def _resized(self, old: keras.layers.Dense, num_labels: int) -> keras.layers.Dense:
+        """A layer of another size with the same weights for the answers that both have."""
+        if not isinstance(num_labels, int | np.integer) or num_labels < 1:
+            raise ValueError(f"num_labels must be a positive integer, got {num_labels!r}.")
+        width, kept = int(old.kernel.shape[0]), min(old.units, num_labels)
+        new = type(old)(
+            int(num_labels), use_bias=old.use_bias, dtype=old.dtype_policy, name=old.name
+        )
+        new.build((None, width))
+        std = self.config.initializer_range
+        fresh = keras.random.normal((width, num_labels - kept), stddev=std)
+        new.kernel.assign(ops.concatenate([old.kernel[:, :kept], fresh], axis=1))
+        if old.use_bias:
+            new.bias.assign(ops.pad(old.bias[:kept], (0, num_labels - kept)))
+        return new
+
+
+class TFLxmertForQuestionAnsweringOutput(ModelOutput):
+    """Output of `TFLxmertForQuestionAnswering`; hidden states and attentions are those of the base.
+
+    Attributes:
+        loss: Scalar, present when labels were given.
+        question_answering_score: (B, answers), scores before the softmax.
+    """
+
+    loss: Tensor | None
+    question_answering_score: Tensor
+    language_hidden_states: tuple[Tensor, ...] | None
+    vision_hidden_states: tuple[Tensor, ...] | None
+    language_attentions: tuple[Tensor, ...] | None
+    vision_attentions: tuple[Tensor, ...] | None
+    cross_encoder_attentions: tuple[Tensor, ...] | None
+
+
+class TFLxmertForQuestionAnswering(AnswersMixin, TFLxmertPreTrainedModel):
+    """LXMERT that chooses the answer to a question about an image.
+
+    Args:
+        config: The configuration; `num_qa_labels` is the number of answers.
+        **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
+
+    Raises:
+        ConfigError: The configuration is invalid.
+
+    Source: the reference's LxmertForQuestionAnswering.
+
+    Example:
+        >>> from tfzoo import LxmertConfig, TFLxmertForQuestionAnswering
+        >>> sizes = {"hidden_size": 24, "l_layers": 1, "x_layers": 1, "r_layers": 1}
+        >>> config = LxmertConfig(vocab_size=120, num_qa_labels=5, **sizes)
+        >>> model = TFLxmertForQuestionAnswering(config)
+        >>> outputs = model(
+        ...     input_ids=np.array([[101, 7, 9, 102]]),
+        ...     visual_feats=np.zeros((1, 36, 2048), "float32"),
+        ...     visual_pos=np.zeros((1, 36, 4), "float32"))
+        >>> int(np.argmax(outputs.question_answering_score)) in range(5)  # index of the answer
+        True
+    """
+
+    inputs_table = (*INPUTS, class_labels("labels", "(batch,) index of the right answer."))
+    main_output = "question_answering_score"
+
+    def setup(self, config: LxmertConfig) -> None:
+        self.lxmert = TFLxmertModel(config, name="lxmert")
+        self.answer_head = AnswerHead(config, name="answer_head")
+
+    def build_layers(self) -> None:
+        self.answer_head.build()
+
+    def check_inputs(self, inputs: Mapping[str, Any]) -> None:
+        super().check_inputs(inputs)
+        labels = inputs.get("labels")
+        if labels is not None:
+            check_classes(type(self).__name__, "labels", labels, self.num_qa_labels)
+
+    def call(
+        self,
+        input_ids: Tensor | None = None,
+        visual_feats: Tensor | None = None,
+        visual_pos: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        training: bool = False,
+    ) -> TFLxmertForQuestionAnsweringOutput:
+        """Score the answers.
+
+        Args:
+            input_ids: (B, T), token ids; or give `inputs_embeds`.
+            visual_feats: (B, N, F), features of the objects.
+            visual_pos: (B, N, 4) with default sizes, their boxes as fractions of the image.
+            attention_mask: (B, T), 1 for tokens and 0 for padding; no padding where None.
+            visual_attention_mask: (B, N), 1 for objects and 0 for padding; no padding where None.
+            token_type_ids: (B, T), 0 for the first text and 1 for the second; 0 where None.
+            inputs_embeds: (B, T, D), vectors of the words.
+            labels: (B,), index of the right answer; -100 is ignored.
+            output_attentions: Return the attention weights; the config's choice where None.
+            output_hidden_states: Return all hidden states; the config's choice where None.
+            return_dict: Return an output object rather than a tuple; the config's where None.
+            training: Whether dropout acts.
+
+        Returns:
+            See `TFLxmertForQuestionAnsweringOutput`.
+
+        Raises:
+            ValueError: Wrong inputs, see `check_inputs`, or labels that are not answers' indices.
+        """
+        base = self.lxmert(
+            input_ids,
+            visual_feats,
+            visual_pos,
+            attention_mask,
+            visual_attention_mask,
+            token_type_ids,
+            inputs_embeds,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        outputs = TFLxmertForQuestionAnsweringOutput(
+            question_answering_score=self.answer_head(base.pooled_output), **encoder_outputs(base)
+        )
+        if labels is None:
+            return outputs
+        loss = self.compute_output_loss(labels, outputs, None)
+        return TFLxmertForQuestionAnsweringOutput(loss=loss, **outputs)
+
+    def unused_weights(self) -> Iterable[Tensor]:
+        """Those of the objects' last layers: the answer is read off the words."""
+        return [weight for layer in self.last_layers("visn") for weight in layer.weights]
+
+    def compute_output_loss(
+        self, labels: Tensor, outputs: ModelOutput, sample_weight: Tensor | None
+    ) -> Tensor:
+        """The cross-entropy of the answers."""
+        return index_loss(labels, outputs["question_answering_score"], sample_weight)

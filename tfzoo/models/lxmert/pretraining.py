@@ -1,9 +1,9 @@
-"""LXMERT with the heads of its pretraining."""
+"""LXMERT with the heads of its pretraining: words, matching, objects, answers."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -11,16 +11,22 @@ import numpy as np
 from keras import ops
 
 from tfzoo.core.inputs import Input
-from tfzoo.models.lxmert.answers import AnswersMixin
+from tfzoo.core.keras_compat import has_compiled_loss
+from tfzoo.core.outputs import ModelOutput
+from tfzoo.core.types import Tensor
+from tfzoo.losses.classification import IGNORE_INDEX
 from tfzoo.models.lxmert.config import LxmertConfig
-from tfzoo.models.lxmert.heads import AnswerHead, LanguageModelHead, ObjectHead, PreTrainingHeads
 from tfzoo.models.lxmert.inputs import INPUTS, check_classes, class_labels, read_object_labels
-from tfzoo.models.lxmert.losses import index_loss, object_loss, total
-from tfzoo.models.lxmert.model import TFLxmertModel, TFLxmertPreTrainedModel
-from tfzoo.models.lxmert.outputs import TFLxmertForPreTrainingOutput
-from tfzoo.models.lxmert.question_answering import encoder_outputs
+from tfzoo.models.lxmert.layers import AnswerHead, LanguageModelHead, ObjectHead, PreTrainingHeads
+from tfzoo.models.lxmert.model import (
+    AnswersMixin,
+    TFLxmertModel,
+    TFLxmertPreTrainedModel,
+    encoder_outputs,
+    index_loss,
+)
 
-__all__ = ["TFLxmertForPreTraining"]
+__all__ = ["TFLxmertForPreTraining", "TFLxmertForPreTrainingOutput", "object_loss"]
 
 _WORDS = Input(
     "masked_lm_labels",
@@ -36,6 +42,58 @@ _OBJECTS = Input(
     "Labels of the objects, see `TFLxmertForPreTraining.call`.",
     optional=True,
 )
+
+
+class TFLxmertForPreTrainingOutput(ModelOutput):
+    """Output of `TFLxmertForPreTraining`; hidden states and attentions are those of the base.
+
+    Attributes:
+        loss: Scalar, the sum of the losses of the labels that were given.
+        prediction_logits: (B, T, vocabulary), scores of each place's word.
+        cross_relationship_score: (B, 2), scores of "does not match" and "matches".
+        question_answering_score: (B, answers); without `task_qa` a scalar without meaning, the
+            first number of the pooled output, as in the reference.
+    """
+
+    loss: Tensor | None
+    prediction_logits: Tensor
+    cross_relationship_score: Tensor
+    question_answering_score: Tensor
+    language_hidden_states: tuple[Tensor, ...] | None
+    vision_hidden_states: tuple[Tensor, ...] | None
+    language_attentions: tuple[Tensor, ...] | None
+    vision_attentions: tuple[Tensor, ...] | None
+    cross_encoder_attentions: tuple[Tensor, ...] | None
+
+
+def object_loss(task: str, pair: tuple[Tensor, Tensor], scores: Tensor) -> Tensor:
+    """Loss of one visual task: the mean over all objects of loss times confidence.
+
+    The mean is over all B N objects, not over the sum of the confidences.
+
+    Args:
+        task: `obj` or `attr` for classes, whose loss is the cross-entropy; `feat` for features,
+            whose loss is the mean of the smooth L1 distances, quadratic below 1.
+        pair: The label, (B, N) class indices or (B, N, F) features, and the confidence, (B, N).
+            The class -100 has no loss, but counts as an object.
+        scores: (B, N, classes or F).
+
+    Returns:
+        Scalar.
+
+    Example:
+        >>> pair = np.array([[0, -100]]), np.array([[1.0, 1.0]])
+        >>> round(float(object_loss("obj", pair, np.zeros((1, 2, 4)))), 5)  # ln 4 / 2
+        0.69315
+    """
+    label, confidence = map(ops.convert_to_tensor, pair)
+    confidence, scores = ops.cast(confidence, "float32"), ops.cast(scores, "float32")
+    if task == "feat":
+        return keras.losses.Huber(delta=1.0)(ops.cast(label, "float32"), scores, confidence)
+    counts = ops.not_equal(label, IGNORE_INDEX)
+    confidence = ops.where(counts, confidence, 0.0)
+    label = ops.where(counts, label, ops.zeros_like(label))
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)(label, scores, confidence)
 
 
 class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
@@ -74,11 +132,11 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
         class_labels("matched_label", "(batch,) 1 where text and image match, else 0."),
         class_labels("ans", "(batch,) index of the right answer."),
     )
+    input_aliases = {"labels": "masked_lm_labels"}  # PyTorch's name
     main_output = "prediction_logits"
     labels_input = "masked_lm_labels"
 
     def setup(self, config: LxmertConfig) -> None:
-        """Make the sublayers."""
         self.lxmert = TFLxmertModel(config, name="lxmert")
         self.cls = PreTrainingHeads(config, self.lxmert.embeddings, name="cls")
         if config.task_obj_predict:
@@ -87,7 +145,6 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
             self.answer_head = AnswerHead(config, name="answer_head")
 
     def build_layers(self) -> None:
-        """Create the weights of the heads; the base has its own already."""
         self.cls.build()
         if self.config.task_obj_predict:
             self.obj_predict_head.build()
@@ -95,23 +152,16 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
             self.answer_head.build()
 
     # ---- inputs
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
-        args = tuple(_renamed(a) if hasattr(a, "keys") else a for a in args)
-        return_dict, inputs = super()._bind(args, _renamed(kwargs))
+    def prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         labels = inputs.get("obj_labels")
         if labels is not None:
             boxes = tuple(inputs["visual_feats"].shape[:2])
             inputs["obj_labels"] = read_object_labels(
                 type(self).__name__, labels, self.config, boxes
             )
-        return return_dict, inputs
+        return inputs
 
     def check_inputs(self, inputs: Mapping[str, Any]) -> None:
-        """Refuse wrong inputs, see the base class, and labels that do not fit.
-
-        Raises:
-            ValueError: Wrong inputs or labels.
-        """
         super().check_inputs(inputs)
         config, owner = self.config, type(self).__name__
         given = inputs.get("input_ids")
@@ -126,17 +176,17 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
 
     def call(
         self,
-        input_ids: Any = None,
-        visual_feats: Any = None,
-        visual_pos: Any = None,
-        attention_mask: Any = None,
-        visual_attention_mask: Any = None,
-        token_type_ids: Any = None,
-        inputs_embeds: Any = None,
-        masked_lm_labels: Any = None,
-        obj_labels: Any = None,
-        matched_label: Any = None,
-        ans: Any = None,
+        input_ids: Tensor | None = None,
+        visual_feats: Tensor | None = None,
+        visual_pos: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        masked_lm_labels: Tensor | None = None,
+        obj_labels: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+        matched_label: Tensor | None = None,
+        ans: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
@@ -149,7 +199,7 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
         Args:
             input_ids: (B, T), token ids; or give `inputs_embeds`.
             visual_feats: (B, N, F), features of the objects.
-            visual_pos: (B, N, 4) with default sizes, their boxes in parts of the image.
+            visual_pos: (B, N, 4) with default sizes, their boxes as fractions of the image.
             attention_mask: (B, T), 1 for tokens and 0 for padding; no padding where None.
             visual_attention_mask: (B, N), 1 for objects and 0 for padding; no padding where None.
             token_type_ids: (B, T), 0 for the first text and 1 for the second; 0 where None.
@@ -161,7 +211,7 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
                 `feat` (B, N, F), the features; confidence (B, N), the weight of each object.
             matched_label: (B,), 1 where text and image match, else 0.
             ans: (B,), index of the right answer; -100 is ignored.
-            output_attentions: Return the attention maps; the config's choice where None.
+            output_attentions: Return the attention weights; the config's choice where None.
             output_hidden_states: Return all hidden states; the config's choice where None.
             return_dict: Return an output object rather than a tuple; the config's where None.
             training: Whether dropout acts.
@@ -209,26 +259,28 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
                 parts[f"loss_{task}"] = factor * object_loss(task, pair, scores[task])
         # The parts are for the log of `fit` alone: the reference's output does not have them.
         shown = {"loss_dict": parts} if self._in_step else {}
-        return TFLxmertForPreTrainingOutput(loss=total(parts), **outputs, **shown)
+        return TFLxmertForPreTrainingOutput(
+            loss=sum(parts.values(), start=ops.zeros((), "float32")), **outputs, **shown
+        )
 
     # ---- training
-    def idle_layers(self) -> list[keras.layers.Layer]:
-        """The layers of the tasks that the config switches off."""
+    def unused_weights(self) -> Iterable[Tensor]:
+        """The weights of the layers that only tasks use which the config switches off."""
         config = self.config
         sees_objects = config.task_obj_predict and config.visual_losses
         reads_pooled = config.task_matched or config.task_qa
-        idle = [] if sees_objects else self.last_layers("visn")
+        unused = [] if sees_objects else self.last_layers("visn")
         if not (config.task_mask_lm or reads_pooled):
-            idle += self.last_layers("lang")
+            unused += self.last_layers("lang")
         if config.task_obj_predict and not sees_objects:
-            idle.append(self.obj_predict_head)
+            unused.append(self.obj_predict_head)
         if not config.task_mask_lm:
-            idle.append(self.cls.predictions)
+            unused.append(self.cls.predictions)
         if not config.task_matched:
-            idle.append(self.cls.seq_relationship)
+            unused.append(self.cls.seq_relationship)
         if not reads_pooled:
-            idle.append(self.base_model().pooler)
-        return idle
+            unused.append(self.lxmert.pooler)
+        return [weight for layer in unused for weight in layer.weights]
 
     @property
     def component_losses(self) -> tuple[str, ...]:
@@ -243,8 +295,8 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
         return tuple(f"loss_{task}" for task, is_on in tasks.items() if is_on)
 
     def _losses_of(
-        self, labels: Mapping[str, Any], outputs: Any, sample_weight: Any = None
-    ) -> dict[str, Any]:
+        self, labels: Mapping[str, Tensor | None], outputs: ModelOutput
+    ) -> dict[str, Tensor]:
         """The losses of words, match and answers, of the tasks that are on."""
         logits = {
             "loss_masked_lm": outputs["prediction_logits"],
@@ -252,13 +304,15 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
             "loss_ans": outputs["question_answering_score"],
         }
         return {
-            name: index_loss(labels[name], logits[name], sample_weight)
+            name: index_loss(labels[name], logits[name])
             for name in logits
             if name in self.component_losses and labels[name] is not None
         }
 
-    def compute_output_loss(self, labels: Any, outputs: Any, sample_weight: Any) -> Any:
-        """The loss under sample weights, which are defined for a single label for each sample.
+    def compute_output_loss(
+        self, labels: Tensor, outputs: ModelOutput, sample_weight: Tensor | None
+    ) -> Tensor:
+        """Refuse sample weights, which are defined for a single label of each sample.
 
         Raises:
             ValueError: Always: the parts of the loss count words, samples and objects.
@@ -269,27 +323,25 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
         )
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
-        """One training step, see `keras.Model.train_step`."""
         return super().train_step(*args[:-1], self._joined(args[-1]), **kwargs)
 
     def test_step(self, *args: Any, **kwargs: Any) -> Any:
-        """One evaluation step, see `keras.Model.test_step`."""
         return super().test_step(*args[:-1], self._joined(args[-1]), **kwargs)
 
     def _joined(self, data: Any) -> Any:
         """A batch whose labels have moved from `y` into the inputs, where all losses need them."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if y is None or self._compile_loss is not None:
+        if y is None or has_compiled_loss(self):
             return data
-        x = self._table.bind((_renamed(x) if hasattr(x, "keys") else x,), {})
-        y = _renamed(y) if isinstance(y, Mapping) else {self.labels_input: y}
+        x = self._table.bind((x,), {})
+        y = self._table.renamed(y) if isinstance(y, Mapping) else {self.labels_input: y}
         joined = {**x, **y}
         return joined if sample_weight is None else (joined, None, sample_weight)
 
-    def _pair(self, x: Any, y: Any, outputs: Any) -> tuple[Any, Any]:
-        x = _renamed(x) if isinstance(x, Mapping) else x
+    def _pair(self, x: Any, y: Any, outputs: ModelOutput) -> tuple[Any, Any]:
         if isinstance(y, Mapping) and not any(name in outputs for name in y):
-            x, y = None, _renamed(y).get(self.labels_input)  # labels that are yet to be joined
+            # labels that are yet to be joined
+            x, y = None, self._table.renamed(y).get(self.labels_input)
         return super()._pair(x, y, outputs)
 
     def _without_loss(self, outputs: Any) -> Any:
@@ -321,29 +373,14 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
         """The layer whose table scores the words: the word embeddings."""
         return self.get_lm_head().get_output_embeddings()
 
-    def set_output_embeddings(self, value: Any) -> None:
-        """Use another table; it is that of the words that come in, too, see `get_lm_head`."""
+    def set_output_embeddings(self, value: keras.layers.Embedding | Tensor) -> None:
+        """Use another table, which also embeds the words that come in."""
         self.set_input_embeddings(value)
 
-    def get_bias(self) -> dict[str, Any]:
+    def get_bias(self) -> dict[str, Tensor]:
         """The bias of the words' scores, `{"bias": (vocabulary,)}`."""
         return self.get_lm_head().get_bias()
 
-    def set_bias(self, value: Mapping[str, Any]) -> None:
+    def set_bias(self, value: Mapping[str, Tensor]) -> None:
         """Set what `get_bias` gives."""
         self.get_lm_head().set_bias(value)
-
-
-def _renamed(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs with PyTorch's name of the masked words replaced by TensorFlow's.
-
-    Raises:
-        ValueError: Both are given.
-    """
-    values = {name: inputs[name] for name in inputs.keys()}  # noqa: SIM118 - not only dicts
-    labels = values.pop("labels", None)
-    if labels is not None:
-        if values.get("masked_lm_labels") is not None:
-            raise ValueError("masked_lm_labels and labels are two names of one: give one of them.")
-        values["masked_lm_labels"] = labels
-    return values

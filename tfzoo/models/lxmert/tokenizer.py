@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfzoo.text.bert_tokenizer import BertTokenizer, BertTokenizerFast
+from tfzoo.text.bert import BertTokenizer, BertTokenizerFast
 
 __all__ = ["LxmertTokenizer", "LxmertTokenizerFast"]
 

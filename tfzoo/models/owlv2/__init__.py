@@ -5,7 +5,7 @@ Papers: Minderer, Gritsenko, Houlsby, "Scaling Open-Vocabulary Object Detection"
 Transformers", 2022 (arXiv:2205.06230).
 """
 
-from tfzoo.registry import Family, lazy_getattr
+from tfzoo.registry import Family
 
 
 def _kinds(pattern: str) -> dict[str, str]:
@@ -18,16 +18,17 @@ FAMILY = Family(
     paper="arXiv:2306.09683",
     modules={
         "config": ("Owlv2Config", "Owlv2TextConfig", "Owlv2VisionConfig"),
-        "model": ("TFOwlv2PreTrainedModel", "TFOwlv2Model"),
-        "towers": ("TFOwlv2TextModel", "TFOwlv2VisionModel"),
-        "detection": ("TFOwlv2ForObjectDetection",),
-        "outputs": (
+        "model": (
+            "TFOwlv2PreTrainedModel",
+            "TFOwlv2Model",
             "TFOwlv2Output",
+            "TFOwlv2TextModel",
+            "TFOwlv2VisionModel",
+        ),
+        "detection": (
+            "TFOwlv2ForObjectDetection",
             "TFOwlv2ObjectDetectionOutput",
             "TFOwlv2ImageGuidedObjectDetectionOutput",
-            "TFOwlViTOutput",
-            "TFOwlViTObjectDetectionOutput",
-            "TFOwlViTImageGuidedObjectDetectionOutput",
         ),
         "owlvit": (
             "OwlViTConfig",
@@ -38,6 +39,9 @@ FAMILY = Family(
             "TFOwlViTTextModel",
             "TFOwlViTVisionModel",
             "TFOwlViTForObjectDetection",
+            "TFOwlViTOutput",
+            "TFOwlViTObjectDetectionOutput",
+            "TFOwlViTImageGuidedObjectDetectionOutput",
         ),
         "image_processor": ("Owlv2ImageProcessor", "OwlViTImageProcessor"),
         "processor": ("Owlv2Processor", "OwlViTProcessor"),
@@ -80,4 +84,4 @@ FAMILY = Family(
 )
 
 __all__ = list(FAMILY.classes)
-__getattr__ = lazy_getattr(FAMILY)
+__getattr__ = FAMILY.load

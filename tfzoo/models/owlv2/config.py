@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfzoo.core.config import (
-    PretrainedConfig,
-    boolean,
-    field,
-    name_or_function,
-    non_negative,
-    positive,
-    probability,
-)
-from tfzoo.core.nested_config import TextVisionConfig
+from tfzoo.core.config import PretrainedConfig, TextVisionConfig
+from tfzoo.core.fields import boolean, field, name_or_function, non_negative, positive, probability
 
 __all__ = [
     "OwlConfig",
@@ -40,11 +32,11 @@ class OwlTextConfig(PretrainedConfig):
     max_position_embeddings: int = field(16, "Longest text, in tokens.", positive)
     hidden_act: str = field("quick_gelu", _ACTIVATION, name_or_function)
     layer_norm_eps: float = field(1e-5, "Epsilon of the layer norms.", non_negative)
-    attention_dropout: float = field(0.0, "Dropout of attention maps.", probability)
+    attention_dropout: float = field(0.0, "Dropout of attention weights.", probability)
     initializer_range: float = field(
-        0.02, "Kept for the file; CLIP's own rules set the spread of fresh weights.", non_negative
+        0.02, "Kept for the file; CLIP's own rules initialise the weights.", non_negative
     )
-    initializer_factor: float = field(1.0, "Factor of the spread of fresh weights.", non_negative)
+    initializer_factor: float = field(1.0, "Scale of the initial weights.", non_negative)
     pad_token_id: int = field(0, "Id of padding; a query that starts with it does not count.")
     bos_token_id: int = field(49406, "Id that begins a text.")
     eos_token_id: int = field(49407, "Id that ends a text.")
@@ -64,9 +56,9 @@ class OwlVisionConfig(PretrainedConfig):
     patch_size: int = field(16, "Height and width of a patch, in pixels.", positive)
     hidden_act: str = field("quick_gelu", _ACTIVATION, name_or_function)
     layer_norm_eps: float = field(1e-5, "Epsilon of the layer norms.", non_negative)
-    attention_dropout: float = field(0.0, "Dropout of attention maps.", probability)
-    initializer_range: float = field(0.02, "Spread of fresh patch embeddings.", non_negative)
-    initializer_factor: float = field(1.0, "Factor of the spread of fresh weights.", non_negative)
+    attention_dropout: float = field(0.0, "Dropout of attention weights.", probability)
+    initializer_range: float = field(0.02, "Std of the initial patch embeddings.", non_negative)
+    initializer_factor: float = field(1.0, "Scale of the initial weights.", non_negative)
 
 
 class OwlConfig(TextVisionConfig):
@@ -74,7 +66,7 @@ class OwlConfig(TextVisionConfig):
 
     text_config: Any = field(None, "Configuration of the text tower, its fields, or None.")
     vision_config: Any = field(None, "Configuration of the vision tower, its fields, or None.")
-    projection_dim: int = field(512, "Width P of the space of texts and images.", positive)
+    projection_dim: int = field(512, "Width P of the space that texts and images share.", positive)
     logit_scale_init_value: float = field(2.6592, "Initial logarithm of the scale of the logits.")
     return_dict: bool = field(True, "Return an output object rather than a tuple.", boolean)
 

@@ -1,4 +1,4 @@
-"""OWLv2's detector: what a text names, or an image shows (Minderer et al. 2023)."""
+"""OWLv2's detector: of what a text names, or an image shows (Minderer et al. 2023)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from keras import ops
 
 from tfzoo.core.config import ConfigError
 from tfzoo.core.inputs import Input
-from tfzoo.core.keras_compat import set_trainable
-from tfzoo.core.outputs import ModelOutput
+from tfzoo.core.outputs import ModelOutput, TFBaseModelOutputWithPooling
+from tfzoo.core.types import Tensor
+from tfzoo.layers.clip import first_maximum, unit
 from tfzoo.layers.norm import LayerNorm
 from tfzoo.losses.detection.loss import detection_loss, prepare_targets
-from tfzoo.modeling.clip_inputs import check_text, pooled_output
+from tfzoo.losses.detection.targets import same_shape
+from tfzoo.modeling.clip import images_input, pooled_output
 from tfzoo.models.owlv2.config import OwlConfig
-from tfzoo.models.owlv2.guided import GuidedDetectionMixin
-from tfzoo.models.owlv2.layers import BoxHead, ClassHead, box_bias, unit
-from tfzoo.models.owlv2.model import IMAGES, TFOwlv2Model, bind, check_images
-from tfzoo.models.owlv2.outputs import (
-    TFOwlv2ImageGuidedObjectDetectionOutput,
-    TFOwlv2ObjectDetectionOutput,
-)
-from tfzoo.models.owlv2.towers import QUERIES, TFOwlv2PreTrainedModel, flat_queries
+from tfzoo.models.owlv2.guided import check_boxes, choose_queries, to_corners
+from tfzoo.models.owlv2.layers import BoxHead, ClassHead, box_bias
+from tfzoo.models.owlv2.model import IMAGES, QUERIES, TFOwlv2Model, TFOwlv2PreTrainedModel
 
-__all__ = ["QueryBank", "TFOwlv2ForObjectDetection"]
-
+__all__ = [
+    "QueryBank",
+    "TFOwlv2ForObjectDetection",
+    "TFOwlv2ImageGuidedObjectDetectionOutput",
+    "TFOwlv2ObjectDetectionOutput",
+]
 
 _LABELS = Input(
     "labels",
@@ -34,6 +35,64 @@ _LABELS = Input(
     "Boxes and the queries that they show, see `TFOwlv2ForObjectDetection.call`.",
     optional=True,
 )
+_GUIDED_INPUTS = (IMAGES, images_input("query_pixel_values", "vision_config."))
+_STRATEGIES = ("iou", "objectness")
+
+
+class TFOwlv2ObjectDetectionOutput(ModelOutput):
+    """Output of `TFOwlv2ForObjectDetection`, of B images with Q queries and N patches each.
+
+    Each patch predicts one box.
+
+    Attributes:
+        loss: Scalar, present when labels were given.
+        loss_dict: The parts of the loss by name, present when labels were given.
+        logits: (B, N, Q), float32; the sigmoid is the score of a box for a query.
+        objectness_logits: (B, N), whether a box holds any object; absent in OWL-ViT.
+        pred_boxes: (B, N, 4), centre x, centre y, width, height as fractions of the model's image.
+        text_embeds: (B, Q, P), of length 1.
+        image_embeds: (B, rows, columns, D), the features of the patches.
+        class_embeds: (B, N, D of the text tower), of length 1.
+        text_model_output: Output of the text tower; absent where a bank of queries was given.
+        vision_model_output: Output of the vision tower.
+    """
+
+    loss: Tensor | None
+    loss_dict: dict[str, Tensor] | None
+    logits: Tensor
+    objectness_logits: Tensor | None
+    pred_boxes: Tensor
+    text_embeds: Tensor
+    image_embeds: Tensor
+    class_embeds: Tensor
+    text_model_output: TFBaseModelOutputWithPooling | None
+    vision_model_output: TFBaseModelOutputWithPooling
+
+
+class TFOwlv2ImageGuidedObjectDetectionOutput(ModelOutput):
+    """Output of `image_guided_detection`.
+
+    Attributes:
+        logits: (B, N, 1), the sigmoid is the similarity of a box to the query.
+        image_embeds: (B, rows, columns, D), the features of the patches.
+        query_image_embeds: The same of the query images.
+        target_pred_boxes: (B, N, 4), centre x, centre y, width, height as fractions of the image.
+        query_pred_boxes: The same of the query images.
+        class_embeds: (B, N, D of the text tower), of length 1.
+        text_model_output: Always absent.
+        vision_model_output: Output of the vision tower on the target images.
+        query_indices: (B,), the box of each query image that became the query.
+    """
+
+    logits: Tensor
+    image_embeds: Tensor
+    query_image_embeds: Tensor
+    target_pred_boxes: Tensor
+    query_pred_boxes: Tensor
+    class_embeds: Tensor
+    text_model_output: TFBaseModelOutputWithPooling | None
+    vision_model_output: TFBaseModelOutputWithPooling
+    query_indices: Tensor
 
 
 class QueryBank(NamedTuple):
@@ -44,19 +103,22 @@ class QueryBank(NamedTuple):
         valid: (Q,), booleans; False for queries that are padding.
     """
 
-    embeds: Any
-    valid: Any
+    embeds: Tensor
+    valid: Tensor
 
 
-class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
-    """OWLv2's detector: every patch predicts one box, its likeness to each query, and objectness.
+class TFOwlv2ForObjectDetection(TFOwlv2PreTrainedModel):
+    """OWLv2's detector: every patch predicts a box, its similarity to each query, and objectness.
+
+    `freeze("text")` before `compile` leaves the text tower as it is in training,
+    `freeze("backbone")` both towers, and `freeze(None)` nothing.
 
     Args:
         config: The configuration; `projection_dim` must be the text tower's width.
         **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
 
     Raises:
-        ConfigError: `projection_dim` is another than `text_config.hidden_size`.
+        ConfigError: `projection_dim` is not `text_config.hidden_size`.
 
     Source: the reference's Owlv2ForObjectDetection.
 
@@ -75,14 +137,17 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
     inputs_table = (QUERIES[0], IMAGES, QUERIES[1], _LABELS)
     main_output = "logits"
     component_losses = ("loss_class", "loss_bbox", "loss_giou", "loss_objectness")
-    base_class: ClassVar[type] = TFOwlv2Model
-    base_name: ClassVar[str] = "owlv2"
+    base_class: ClassVar[type[TFOwlv2Model]] = TFOwlv2Model
+    base_model_prefix = "owlv2"
     has_objectness: ClassVar[bool] = True
+    parts = {
+        "text": r"^owl\w+\.(text_model|text_projection)$",
+        "backbone": r"^owl\w+\.(text_model|text_projection|vision_model)$",
+    }
     output_class: ClassVar[type[ModelOutput]] = TFOwlv2ObjectDetectionOutput
     guided_output_class: ClassVar[type[ModelOutput]] = TFOwlv2ImageGuidedObjectDetectionOutput
 
     def setup(self, config: OwlConfig) -> None:
-        """Make the sublayers."""
         vision, text = config.vision_config, config.text_config
         if config.projection_dim != text.hidden_size:
             raise ConfigError(
@@ -90,7 +155,8 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
                 f"detection, got {config.projection_dim} and {text.hidden_size}."
             )
         width, factor = vision.hidden_size, config.initializer_factor
-        setattr(self, self.base_name, self.base_class(config, name=self.base_name))
+        base = self.base_class(config, name=self.base_model_prefix)
+        setattr(self, self.base_model_prefix, base)
         self.class_head = ClassHead(width, text.hidden_size, factor, name="class_head")
         self.box_head = BoxHead(width, 4, factor, name="box_head")
         if self.has_objectness:
@@ -98,7 +164,6 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         self.layer_norm = LayerNorm(epsilon=vision.layer_norm_eps, name="layer_norm")
 
     def build_layers(self) -> None:
-        """Create the weights of the heads; the towers have theirs already."""
         self.class_head.build()
         self.box_head.build()
         if self.has_objectness:
@@ -107,38 +172,57 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
 
     @property
     def base(self) -> TFOwlv2Model:
-        """The two towers."""
-        return getattr(self, self.base_name)
+        """The two towers. Keras's own files hold their weights under this name."""
+        return self.base_model
+
+    def unused_weights(self) -> list[Any]:
+        # those that compare whole images with texts
+        return [*self.base_model.visual_projection.weights, self.base_model.logit_scale]
 
     def check_inputs(self, inputs: Mapping[str, Any]) -> None:
-        """Refuse wrong inputs.
-
-        Raises:
-            ValueError: Images of another size, queries too long, ids outside the vocabulary, or a
-                number of queries that the images do not divide.
-        """
+        inputs = self._flat_queries(inputs)
         super().check_inputs(inputs)
-        owner, interpolate = type(self).__name__, inputs.get("interpolate_pos_encoding")
-        check_text(owner, inputs, self.config.text_config)
-        check_images(owner, inputs["pixel_values"].shape, self.config, interpolate)
         queries, images = inputs["input_ids"].shape[0], inputs["pixel_values"].shape[0]
         if None not in (queries, images) and (queries < images or queries % images):
             raise ValueError(
-                f"{owner}: input_ids hold {queries} queries for {images} images; each image needs "
-                "as many queries as the others, the first image's first. The processor pads nested "
-                "lists of texts."
+                f"{type(self).__name__}: input_ids hold {queries} queries for {images} images; "
+                "each image needs as many queries as the others, the first image's first. The "
+                "processor pads nested lists of texts."
             )
+
+    def prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        inputs = self._flat_queries(inputs)
+        if inputs.get("labels") is not None:
+            count = inputs["input_ids"].shape[0], inputs["pixel_values"].shape[0]
+            queries = None if None in count else count[0] // count[1]
+            inputs["labels"] = prepare_targets(inputs["labels"], queries)
+        return inputs
+
+    def _flat_queries(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs, with the queries of each image, (B, Q, N), in one row, (B Q, N)."""
+        flat, images = dict(inputs), getattr(inputs.get("pixel_values"), "shape", (None,))
+        for name in (row.name for row in QUERIES):
+            shape = getattr(inputs.get(name), "shape", ())
+            if len(shape) != 3:
+                continue
+            if not same_shape(shape[:1], images[:1]):
+                raise ValueError(
+                    f"{type(self).__name__}: {name} (B, Q, N) must have one row for each image, "
+                    f"got {tuple(shape)} and pixel_values {tuple(images)}."
+                )
+            flat[name] = ops.reshape(inputs[name], (-1, ops.shape(inputs[name])[-1]))
+        return flat
 
     def call(
         self,
-        input_ids: Any,
-        pixel_values: Any,
-        attention_mask: Any = None,
+        input_ids: Tensor,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         interpolate_pos_encoding: bool = False,
-        labels: Any = None,
+        labels: Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]] | None = None,
         training: bool = False,
     ) -> TFOwlv2ObjectDetectionOutput:
         """Find what the queries name.
@@ -149,12 +233,12 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
                 is padding and scores nowhere.
             pixel_values: (B, C, height, width), floats.
             attention_mask: Like `input_ids`, 1 for tokens and 0 for padding; no padding where None.
-            output_attentions: Return the attention maps; the config's choice where None.
+            output_attentions: Return the attention weights; the config's choice where None.
             output_hidden_states: Return all hidden states; the config's choice where None.
             return_dict: Return an output object rather than a tuple; the config's where None.
             interpolate_pos_encoding: Take images of another size than the config's.
             labels: `{"boxes": (B, M, 4), "class_labels": (B, M)}`, boxes by centre x, centre y,
-                width and height in parts of the model's image, and the index of the query that
+                width and height as fractions of the model's image, and the index of the query that
                 each shows, -1 for padding; or a list of such dicts, one for each image.
             training: Whether dropout acts.
 
@@ -163,13 +247,14 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
             makes boxes in pixels of it.
 
         Raises:
-            ValueError: Wrong inputs, see `check_inputs`.
+            ValueError: Images of another size, queries too long, ids outside the vocabulary, or a
+                number of queries that the images do not divide.
         """
         flags = {
             "output_attentions": output_attentions,
             "output_hidden_states": output_hidden_states,
         }
-        base, images = self.base, ops.shape(pixel_values)[0]
+        base, images = self.base_model, ops.shape(pixel_values)[0]
         text = base.text_model(input_ids, attention_mask, **flags)
         embeds = unit(base.text_projection(text[1]))
         embeds = ops.reshape(embeds, (images, -1, self.config.projection_dim))
@@ -182,17 +267,12 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         parts = self.compute_output_loss(labels, outputs, None)
         return self.output_class(loss=parts.pop("loss"), loss_dict=parts, **outputs)
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
-        kwargs = flat_queries(type(self).__name__, self._table.bind(args, kwargs))
-        return_dict, inputs = super()._bind((), kwargs)
-        if inputs.get("labels") is not None:
-            count = inputs["input_ids"].shape[0], inputs["pixel_values"].shape[0]
-            queries = None if None in count else count[0] // count[1]
-            inputs["labels"] = prepare_targets(inputs["labels"], queries)
-        return return_dict, inputs
-
-    def compute_output_loss(self, labels: Any, outputs: Any, sample_weight: Any) -> dict[str, Any]:
-        """The detection loss and its parts, see `tfzoo.losses.detection.loss.detection_loss`."""
+    def compute_output_loss(
+        self,
+        labels: Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]],
+        outputs: ModelOutput,
+        sample_weight: Tensor | None,
+    ) -> dict[str, Tensor]:
         return detection_loss(
             outputs["logits"],
             outputs.get("objectness_logits"),
@@ -202,39 +282,14 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
             on_device=self._in_step and bool(self.jit_compile),
         )
 
-    def freeze(self, part: str | None) -> None:
-        """Leave a part of the model as it is in training; call it before `compile`.
-
-        Args:
-            part: `"text"` for the text tower, `"backbone"` for both towers, None for nothing.
-
-        Raises:
-            ValueError: Another part.
-        """
-        if part not in ("text", "backbone", None):
-            raise ValueError(f"freeze takes 'text', 'backbone' or None, got {part!r}.")
-        set_trainable(part is None, self.base.text_model, self.base.text_projection)
-        set_trainable(part != "backbone", self.base.vision_model)
-
-    @property
-    def trainable_weights(self) -> list[Any]:
-        """The weights that detection uses; those of whole images against texts are not."""
-        unused = {id(w) for w in (*self.base.visual_projection.weights, self.base.logit_scale)}
-        return [w for w in super().trainable_weights if id(w) not in unused]
-
-    @property
-    def trainable_variables(self) -> list[Any]:
-        """The same as `trainable_weights`; Keras asks for either."""
-        return self.trainable_weights
-
     def _detect(
         self,
-        pixel_values: Any,
-        embeds: Any,
-        valid: Any,
+        pixel_values: Tensor,
+        embeds: Tensor,
+        valid: Tensor,
         interpolate: bool,
-        text_output: Any = None,
-        **flags: Any,
+        text_output: TFBaseModelOutputWithPooling | None = None,
+        **flags: bool | None,
     ) -> TFOwlv2ObjectDetectionOutput:
         """All heads, for queries (B or 1, Q, P) of which `valid` (B or 1, Q) count."""
         feature_map, vision = self.image_embedder(pixel_values, interpolate, **flags)
@@ -253,8 +308,8 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
 
     # ---- parts of the model, by the reference's names
     def image_embedder(
-        self, pixel_values: Any, interpolate_pos_encoding: bool = False, **flags: Any
-    ) -> tuple[Any, Any]:
+        self, pixel_values: Tensor, interpolate_pos_encoding: bool = False, **flags: bool | None
+    ) -> tuple[Tensor, TFBaseModelOutputWithPooling]:
         """The features of an image's patches.
 
         Args:
@@ -265,7 +320,7 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         Returns:
             (B, rows, columns, D), and the output of the vision tower.
         """
-        tower, vision = self.base.vision_model, self.config.vision_config
+        tower, vision = self.base_model.vision_model, self.config.vision_config
         encoded = tower(pixel_values, interpolate_pos_encoding=interpolate_pos_encoding, **flags)
         tokens = tower.post_layernorm(encoded[0])
         features = self.layer_norm(tokens[:, 1:] * tokens[:, :1])
@@ -276,7 +331,7 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         shape = (ops.shape(features)[0], *grid, vision.hidden_size)
         return ops.reshape(features, shape), pooled_output(encoded)
 
-    def objectness_predictor(self, image_features: Any) -> Any:
+    def objectness_predictor(self, image_features: Tensor) -> Tensor:
         """Whether each patch's box holds any object; it does not train the features.
 
         Args:
@@ -288,8 +343,8 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         return self.objectness_head(ops.stop_gradient(image_features))[..., 0]
 
     def box_predictor(
-        self, image_feats: Any, feature_map: Any, interpolate_pos_encoding: bool = False
-    ) -> Any:
+        self, image_feats: Tensor, feature_map: Tensor, interpolate_pos_encoding: bool = False
+    ) -> Tensor:
         """The box of each patch.
 
         Args:
@@ -298,16 +353,19 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
             interpolate_pos_encoding: Without effect: the grid is the feature map's.
 
         Returns:
-            (B, N, 4), centre x, centre y, width, height in parts of the image.
+            (B, N, 4), centre x, centre y, width, height as fractions of the image.
         """
         rows, columns = feature_map.shape[1:3]
         boxes = self.box_head(image_feats)
         return ops.sigmoid(boxes + ops.cast(box_bias(rows, columns), boxes.dtype))
 
     def class_predictor(
-        self, image_feats: Any, query_embeds: Any = None, query_mask: Any = None
-    ) -> tuple[Any, Any]:
-        """Likeness of each patch to each query.
+        self,
+        image_feats: Tensor,
+        query_embeds: Tensor | None = None,
+        query_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Similarity of each patch to each query.
 
         Args:
             image_feats: (B, N, D).
@@ -323,7 +381,9 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         return self.class_head(image_feats, query_embeds, query_mask)
 
     # ---- queries that are encoded once
-    def encode_queries(self, texts: Any, tokenizer: Any = None) -> QueryBank:
+    def encode_queries(
+        self, texts: Sequence[str] | Tensor | Mapping[str, Tensor], tokenizer: Any = None
+    ) -> QueryBank:
         """Encode queries once, for many calls of `detect`.
 
         Args:
@@ -337,29 +397,19 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         Raises:
             ValueError: No texts, no tokenizer, texts too long, or ids outside the vocabulary.
         """
-        owner = f"{type(self).__name__}.encode_queries"
+        base, owner = self.base_model, f"{type(self).__name__}.encode_queries"
         if isinstance(texts, str) or (
             isinstance(texts, Sequence) and all(isinstance(text, str) for text in texts)
         ):
             texts = self._tokenized(texts, tokenizer, owner)
-        inputs = bind(QUERIES, owner, texts, {}, self.config)
-        check_text(owner, inputs, self.config.text_config)
-        embeds = unit(self.base.text_projection(self.base.text_model(**inputs)[1]))
+        inputs = self.bind_inputs("encode_queries", QUERIES, texts)
+        embeds = unit(base.text_projection(base.text_model(**inputs)[1]))
         return QueryBank(embeds, ops.greater(ops.convert_to_tensor(inputs["input_ids"])[:, 0], 0))
 
-    def _tokenized(self, texts: Any, tokenizer: Any, owner: str) -> dict[str, Any]:
+    def _tokenized(self, texts: Sequence[str], tokenizer: Any, owner: str) -> dict[str, Any]:
         if isinstance(texts, str) or not texts:
             raise ValueError(f"{owner}: expected a list of one or more texts, got {texts!r}.")
-        if tokenizer is None:
-            from tfzoo.text.clip_tokenizer import CLIPTokenizerFast
-
-            if not self.config.name_or_path:
-                raise ValueError(
-                    f"{owner}: the model was not loaded from a checkpoint, so that its tokenizer "
-                    "is unknown: pass tokenizer=."
-                )
-            tokenizer = CLIPTokenizerFast.from_pretrained(self.config.name_or_path)
-        tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+        tokenizer = self.tokenizer_for(tokenizer)
         limit = self.config.text_config.max_position_embeddings
         for text, ids in zip(
             texts, tokenizer(list(texts), truncation=False).input_ids, strict=True
@@ -373,9 +423,13 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         )
 
     def detect(
-        self, pixel_values: Any, queries: QueryBank, *, interpolate_pos_encoding: bool = False
+        self,
+        pixel_values: Tensor | Mapping[str, Tensor],
+        queries: QueryBank,
+        *,
+        interpolate_pos_encoding: bool = False,
     ) -> TFOwlv2ObjectDetectionOutput:
-        """Find what a bank of queries names, in each image.
+        """Find in each image what a bank of queries names.
 
         Args:
             pixel_values: (B, C, height, width), or a dict with it.
@@ -388,13 +442,105 @@ class TFOwlv2ForObjectDetection(GuidedDetectionMixin, TFOwlv2PreTrainedModel):
         Raises:
             ValueError: No images, or images of another size.
         """
-        owner = f"{type(self).__name__}.detect"
-        pixels = bind((IMAGES,), owner, pixel_values, {}, self.config)["pixel_values"]
-        check_images(owner, pixels.shape, self.config, interpolate_pos_encoding)
+        inputs = self.bind_inputs("detect", (IMAGES,), pixel_values, interpolate_pos_encoding)
         embeds, valid = (ops.expand_dims(part, 0) for part in queries)
-        return self._detect(pixels, embeds, valid, interpolate_pos_encoding)
+        return self._detect(inputs["pixel_values"], embeds, valid, interpolate_pos_encoding)
+
+    # ---- queries that are images
+    def image_guided_detection(
+        self,
+        pixel_values: Tensor | Mapping[str, Tensor] | None = None,
+        query_pixel_values: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        *,
+        interpolate_pos_encoding: bool = False,
+        query_boxes: Tensor | None = None,
+        strategy: str = "iou",
+    ) -> TFOwlv2ImageGuidedObjectDetectionOutput | tuple[Any, ...]:
+        """Find what the query images show.
+
+        Args:
+            pixel_values: (B, C, height, width), images to search, or a dict of both inputs.
+            query_pixel_values: (B or 1, C, height, width), one query image for each.
+            output_attentions: Return the attention weights; the config's choice where None.
+            output_hidden_states: Return all hidden states; the config's choice where None.
+            return_dict: Return an output object rather than a tuple; the config's where None.
+            interpolate_pos_encoding: Take images of another size than the config's.
+            query_boxes: (B or 1, 4), where the object is in its query image: x0, y0, x1, y1 as
+                fractions of the model's image (for OWLv2, pixels divided by the longer side of the
+                image, since its processor pads to a square). The whole image where None.
+            strategy: `"iou"`, the reference's rule: of the boxes that overlap the query box most,
+                the one least similar to the mean of all. `"objectness"`: the box most likely to
+                hold an object (OWLv2 only; newer releases of the reference do this).
+
+        Returns:
+            The guided output; `query_indices` (B,) says which of `query_pred_boxes` was chosen.
+
+        Raises:
+            ValueError: Missing images, images of another size, boxes outside [0, 1] or without
+                an area, an unknown strategy, or objectness where the model has none.
+        """
+        owner, config = f"{type(self).__name__}.image_guided_detection", self.config
+        self._check_strategy(owner, strategy, query_boxes)
+        inputs = self.bind_inputs(
+            "image_guided_detection",
+            _GUIDED_INPUTS,
+            pixel_values,
+            interpolate_pos_encoding,
+            query_pixel_values=query_pixel_values,
+        )
+        boxes = check_boxes(query_boxes, owner)
+        flags = {
+            "output_attentions": _choice(output_attentions, config.output_attentions),
+            "output_hidden_states": _choice(output_hidden_states, config.output_hidden_states),
+        }
+        query_map, _ = self.image_embedder(inputs["query_pixel_values"], interpolate_pos_encoding)
+        feature_map, vision = self.image_embedder(
+            inputs["pixel_values"], interpolate_pos_encoding, **flags
+        )
+        query, index, query_boxes = self._choose(query_map, boxes, strategy)
+        features = _flat(feature_map)
+        logits, class_embeds = self.class_head(features, query)
+        outputs = self.guided_output_class(
+            logits=logits,
+            image_embeds=feature_map,
+            query_image_embeds=query_map,
+            target_pred_boxes=self.box_predictor(features, feature_map),
+            query_pred_boxes=query_boxes,
+            class_embeds=class_embeds,
+            vision_model_output=vision,
+            query_indices=index,
+        )
+        return outputs if _choice(return_dict, config.return_dict) else outputs.to_tuple()
+
+    def _check_strategy(self, owner: str, strategy: str, query_boxes: Tensor | None) -> None:
+        if strategy not in _STRATEGIES:
+            raise ValueError(f"{owner}: strategy must be one of {_STRATEGIES}, got {strategy!r}.")
+        if strategy == "objectness" and not self.has_objectness:
+            raise ValueError(f"{owner}: this model has no objectness; use strategy='iou'.")
+        if strategy == "objectness" and query_boxes is not None:
+            raise ValueError(f"{owner}: query_boxes need strategy='iou'.")
+
+    def _choose(
+        self, query_map: Tensor, query_boxes: Tensor, strategy: str
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Embeddings (B, 1, P) of the chosen boxes, their indices (B,), and all boxes (B, N, 4)."""
+        features = _flat(query_map)
+        boxes, embeds = self.box_predictor(features, query_map), self.class_head.embed(features)
+        if strategy == "objectness":
+            index = first_maximum(self.objectness_predictor(features))
+        else:
+            index = choose_queries(embeds, to_corners(boxes), query_boxes)
+        query = ops.take_along_axis(embeds, index[:, None, None], axis=1)
+        return query, index, boxes
 
 
-def _flat(feature_map: Any) -> Any:
+def _choice(value: bool | None, default: bool) -> bool:
+    return default if value is None else value
+
+
+def _flat(feature_map: Tensor) -> Tensor:
     """(B, rows, columns, D) -> (B, rows columns, D)."""
     return ops.reshape(feature_map, (ops.shape(feature_map)[0], -1, feature_map.shape[-1]))

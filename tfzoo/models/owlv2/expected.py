@@ -19,35 +19,28 @@ Size = tuple[int, int]
 
 
 def _encoded(
-    kind: str, load: Callable[..., Any], photo: np.ndarray, size: Size | None, **what: Any
+    kind: str, load: Callable[..., Any], image: np.ndarray, size: Size | None, **what: Any
 ) -> dict[str, Any]:
-    """A photo as OWL-ViT prepares it, without padding, by the settings of either checkpoint."""
+    """An image as OWL-ViT prepares it, without padding, by the settings of either checkpoint."""
     settings = load(f"{kind}ImageProcessor").to_dict()
     if size is not None:
         settings["size"] = {"height": size[0], "width": size[1]}
     images_class = import_name("OwlViTImageProcessor")
     shared = {k: v for k, v in settings.items() if k in images_class.field_names()}
     processor = import_name("OwlViTProcessor")(images_class(**shared), load("CLIPTokenizerFast"))
-    return processor(images=photo, return_tensors="np", **what)
+    return processor(images=image, return_tensors="np", **what)
 
 
-def _pairs(
-    kind: str, size: Size | None, load: Callable[..., Any], inputs: Mapping[str, Any]
+def _outputs(
+    model: str, size: Size | None, load: Callable[..., Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
+    kind = "Owlv2" if "Owlv2" in model else "OwlViT"
     encoded = _encoded(kind, load, inputs["cats"], size, text=[_TEXTS], max_length=16)
-    return load(f"TF{kind}Model")(**encoded, interpolate_pos_encoding=size is not None)
+    return load(model)(**encoded, interpolate_pos_encoding=size is not None)
 
 
-def _found(
-    kind: str, size: Size | None, load: Callable[..., Any], inputs: Mapping[str, Any]
-) -> dict[str, Any]:
-    encoded = _encoded(kind, load, inputs["cats"], size, text=[_TEXTS], max_length=16)
-    model = load(f"TF{kind}ForObjectDetection")
-    return model(**encoded, interpolate_pos_encoding=size is not None)
-
-
-def _shown(load: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The photo is looked for in itself."""
+def _guided(load: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The image is looked for in itself."""
     encoded = _encoded("Owlv2", load, inputs["cats"], None, query_images=inputs["cats"])
     return load("TFOwlv2ForObjectDetection").image_guided_detection(**encoded)
 
@@ -71,17 +64,21 @@ def _pixels(load: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def _scores(name: str, kind: str, size: Size | None, *values: float) -> Answer:
+def _answer(name: str, model: str, size: Size | None, what: str, *numbers: Number) -> Answer:
     sized = f", at {size[0]} x {size[1]} pixels" if size else ""
+    return Answer(
+        f"google/{name}", what + sized, partial(_outputs, model, size), numbers, ("cats",)
+    )
+
+
+def _scores(name: str, kind: str, size: Size | None, *values: float) -> Answer:
     number = Number("logits_per_image", (values,), shape=(1, 2), tolerance=1e-3)
-    title = "a photo beside two texts" + sized
-    return Answer(f"google/{name}", title, partial(_pairs, kind, size), (number,), ("cats",))
+    return _answer(name, f"TF{kind}Model", size, "an image beside two texts", number)
 
 
 def _boxes(name: str, kind: str, size: Size | None, *numbers: Number) -> Answer:
-    sized = f", at {size[0]} x {size[1]} pixels" if size else ""
-    title = "where two texts are in a photo" + sized
-    return Answer(f"google/{name}", title, partial(_found, kind, size), numbers, ("cats",))
+    title = "where two texts are in an image"
+    return _answer(name, f"TF{kind}ForObjectDetection", size, title, *numbers)
 
 
 def _places(*rows: tuple[float, ...], shape: tuple[int, ...] | None = None) -> Number:
@@ -98,8 +95,8 @@ _OWLV2, _OWLVIT = "owlv2-base-patch16", "owlvit-base-patch32"
 ANSWERS = (
     Answer(
         "",
-        "Owlv2ImageProcessor: the mean of a photo's pixels (grey until transformers 4, black since "
-        "5; tfzoo's default is grey)",
+        "Owlv2ImageProcessor: the mean of an image's pixels (grey until transformers 4, black "
+        "since 5; tfzoo's default is grey)",
         _pixels,
         (
             Number("mean with grey padding", 0.2353),
@@ -135,8 +132,8 @@ ANSWERS = (
     ),
     Answer(
         f"google/{_OWLV2}",
-        "a photo looked for in itself",
-        _shown,
+        "an image looked for in itself",
+        _guided,
         (
             Number(
                 "target_pred_boxes",
@@ -149,7 +146,7 @@ ANSWERS = (
     ),
     Answer(
         f"google/{_OWLV2}-ensemble",
-        "the cats in a photo, in pixels",
+        "the cats in an image, in pixels",
         _in_pixels,
         (
             Number(

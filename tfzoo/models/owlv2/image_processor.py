@@ -1,46 +1,34 @@
-"""OWLv2's image processor: images in, boxes in pixels out. OWL-ViT's stands beside it."""
+"""The image processors of OWLv2 and OWL-ViT: images in, boxes in pixels out."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from tfzoo.models.owlv2.image_steps import (
-    CLIP_MEAN,
-    CLIP_STD,
-    OwlImageProcessor,
-    Size,
-    height_and_width,
-    step,
-    warn_if_rescaled,
-)
-from tfzoo.models.owlv2.owlvit_image_processor import OwlViTImageProcessor
+from tfzoo.core.fields import field
+from tfzoo.models.owlv2.postprocessing import Detections, OwlPostProcessing, Sizes
 from tfzoo.preprocessing import image as im
-from tfzoo.preprocessing.processor import BatchFeature
+from tfzoo.preprocessing.image import Size, height_and_width
+from tfzoo.preprocessing.image_features import ImageFeatures, step
+from tfzoo.preprocessing.processor import pair_field, per_channel_field
 from tfzoo.preprocessing.resize import antialiased_resize
 
-__all__ = ["OwlViTImageProcessor", "Owlv2ImageProcessor"]
+__all__ = ["OwlImageProcessor", "OwlViTImageProcessor", "Owlv2ImageProcessor"]
+
+_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class OwlImageProcessor(OwlPostProcessing, ImageFeatures):
+    """What both have in common: the steps before the model and those after it."""
 
 
 class Owlv2ImageProcessor(OwlImageProcessor):
     """Images to `pixel_values`: rescale, pad to a square, resize, normalise.
-
-    Args:
-        do_rescale: Whether to multiply by `rescale_factor`.
-        rescale_factor: Default 1/255.
-        do_pad: Whether to pad to a square, at the bottom and on the right.
-        do_resize: Whether to resize.
-        size: {"height": h, "width": w}, or one number for both. Default 960.
-        resample: Without effect, as in the reference: it resizes in its own way, see
-            `antialiased_resize`.
-        do_normalize: Whether to subtract `image_mean` and divide by `image_std`.
-        image_mean: One number or one for each channel. Default: CLIP's.
-        image_std: One number or one for each channel. Default: CLIP's.
-        pad_value: Value of the padding, on the scale after `rescale_factor`: 0.5 is the documented
-            grey; transformers 5 pads with 0.0, as the original model does.
-        **kwargs: Kept as attributes, and written with the fields.
 
     Source: `Owlv2ImageProcessor` of transformers 4.57 (the slow one), equal to 1e-5.
 
@@ -48,95 +36,53 @@ class Owlv2ImageProcessor(OwlImageProcessor):
         >>> processor = Owlv2ImageProcessor()
         >>> processor("photo.jpg", return_tensors="tf").pixel_values.shape
         TensorShape([1, 3, 960, 960])
+        >>> images = [np.zeros((48, 64, 3), np.uint8), np.zeros((64, 48, 3), np.uint8)]
+        >>> processor(images, size=96, return_tensors="np").pixel_values.shape
+        (2, 3, 96, 96)
     """
 
     accepted_types = ("Owlv2ImageProcessorFast",)
     square_canvas = True
+    call_fields = (
+        "do_pad",
+        "do_resize",
+        "size",
+        "do_rescale",
+        "rescale_factor",
+        "do_normalize",
+        "image_mean",
+        "image_std",
+        "pad_value",
+    )
 
-    def __init__(
-        self,
-        do_rescale: bool = True,
-        rescale_factor: float = 1 / 255,
-        do_pad: bool = True,
-        do_resize: bool = True,
-        size: Size | None = None,
-        resample: int = 2,
-        do_normalize: bool = True,
-        image_mean: float | Sequence[float] | None = None,
-        image_std: float | Sequence[float] | None = None,
-        *,
-        pad_value: float = 0.5,
-        **kwargs: Any,
-    ) -> None:
-        size = height_and_width(960 if size is None else size)
-        image_mean = list(CLIP_MEAN) if image_mean is None else image_mean
-        image_std = list(CLIP_STD) if image_std is None else image_std
-        self._set_fields(locals())
+    do_rescale: bool = field(True, "Whether to multiply by `rescale_factor`.")
+    rescale_factor: float = field(1 / 255, "The factor, 1/255 for pixels of 0..255.")
+    do_pad: bool = field(True, "Whether to pad to a square, at the bottom and on the right.")
+    do_resize: bool = field(True, "Whether to resize.")
+    size: Size | None = pair_field(960)
+    resample: int = field(
+        2, "Without effect, as in the reference, which resizes as `antialiased_resize` does."
+    )
+    do_normalize: bool = field(True, "Whether to subtract `image_mean` and divide by `image_std`.")
+    image_mean: float | Sequence[float] | None = per_channel_field(_CLIP_MEAN, "CLIP's")
+    image_std: float | Sequence[float] | None = per_channel_field(_CLIP_STD, "CLIP's")
+    pad_value: float = field(
+        0.5,
+        "Value of the padding, on the scale after `rescale_factor`: 0.5 is the documented grey; "
+        "transformers 5 pads with 0.0, as the original model does.",
+        keyword_only=True,
+    )
 
-    def preprocess(
-        self,
-        images: Any,
-        do_pad: bool | None = None,
-        do_resize: bool | None = None,
-        size: Size | None = None,
-        do_rescale: bool | None = None,
-        rescale_factor: float | None = None,
-        do_normalize: bool | None = None,
-        image_mean: float | Sequence[float] | None = None,
-        image_std: float | Sequence[float] | None = None,
-        return_tensors: str | None = None,
-        data_format: str | None = im.CHANNELS_FIRST,
-        input_data_format: str | None = None,
-        *,
-        pad_value: float | None = None,
-    ) -> BatchFeature:
-        """Prepare one image or a batch; an argument left at None takes the processor's own value.
-
-        Args:
-            images: Paths, Pillow images, arrays, tensors or (nested) lists of them, see
-                `flatten_images`. Values of 0..255, or floats of 0..1 with `do_rescale=False`.
-            do_pad: As in the constructor, like all arguments up to `image_std`.
-            do_resize: See there.
-            size: See there.
-            do_rescale: See there.
-            rescale_factor: See there.
-            do_normalize: See there.
-            image_mean: See there.
-            image_std: See there.
-            return_tensors: "np" for arrays, "tf" for tensors, None for a list of arrays.
-            data_format: Layout of the result, "channels_first" or "channels_last"; None keeps the
-                input's.
-            input_data_format: Layout of the images; default: inferred, and then grey images and
-                images with transparency become RGB. Named, their channels stay as they are.
-            pad_value: See the constructor.
-
-        Returns:
-            `pixel_values` (B, C, height, width), float32 (float64 for float64 images that are not
-            rescaled).
-
-        Raises:
-            TypeError: Something that is no image.
-            ValueError: Shapes, values or sizes that do not fit; the message says which.
-
-        Example:
-            >>> photos = [np.zeros((48, 64, 3), np.uint8), np.zeros((64, 48, 3), np.uint8)]
-            >>> Owlv2ImageProcessor()(photos, size=96, return_tensors="np").pixel_values.shape
-            (2, 3, 96, 96)
-        """
-        steps = self._merge(locals())
-        height, width = height_and_width(steps["size"]).values()
-        factor = steps["rescale_factor"] if steps["do_rescale"] else None
-
-        def one(image: np.ndarray) -> np.ndarray:
-            warn_if_rescaled(image, steps["do_rescale"])
-            image = im.rescale_and_normalize(image, factor=factor, data_format=im.CHANNELS_LAST)
-            image = _pad(image, steps["pad_value"]) if steps["do_pad"] else image
-            image = antialiased_resize(image, (height, width)) if steps["do_resize"] else image
-            if steps["do_normalize"]:
-                image = im.normalize(image, steps["image_mean"], steps["image_std"])
-            return image
-
-        return self._features(images, one, return_tensors, data_format, input_data_format)
+    def _steps(self, image: np.ndarray, settings: SimpleNamespace) -> np.ndarray:
+        factor = settings.rescale_factor if settings.do_rescale else None
+        image = im.rescale_and_normalize(image, factor=factor, data_format=im.CHANNELS_LAST)
+        if settings.do_pad:
+            image = _pad(image, settings.pad_value)
+        if settings.do_resize:
+            image = antialiased_resize(image, tuple(settings.size.values()))
+        if settings.do_normalize:
+            image = im.normalize(image, settings.image_mean, settings.image_std)
+        return image
 
     def pad(
         self,
@@ -184,15 +130,13 @@ class Owlv2ImageProcessor(OwlImageProcessor):
         Returns:
             The image, float.
         """
-        height, width = height_and_width(size).values()
+        target = tuple(height_and_width(size).values())
         sigma = anti_aliasing_sigma if anti_aliasing else 0.0
         if sigma is not None:
             sigma = tuple(np.broadcast_to(sigma, 2).tolist())
-
-        def resized(pixels: np.ndarray) -> np.ndarray:
-            return antialiased_resize(pixels, (height, width), sigma)
-
-        return step(resized, image, data_format, input_data_format)
+        return step(
+            lambda x: antialiased_resize(x, target, sigma), image, data_format, input_data_format
+        )
 
 
 def _pad(image: np.ndarray, value: float) -> np.ndarray:
@@ -206,3 +150,93 @@ def _pad(image: np.ndarray, value: float) -> np.ndarray:
     padded = np.full((side, side, channels), value, image.dtype)
     padded[:height, :width] = image
     return padded
+
+
+class OwlViTImageProcessor(OwlImageProcessor):
+    """Images to `pixel_values`: resize (which may distort), crop, rescale, normalise.
+
+    `rescale` is an old name of `do_rescale`, for files.
+
+    Source: `OwlViTImageProcessor` of transformers 4.57 (the Pillow path), equal bit for bit.
+
+    Example:
+        >>> processor = OwlViTImageProcessor()
+        >>> processor("photo.jpg", return_tensors="np").pixel_values.shape
+        (1, 3, 768, 768)
+        >>> images = [np.zeros((48, 64, 3), np.uint8), np.zeros((64, 48, 3), np.uint8)]
+        >>> processor(images, size=96, return_tensors="np").pixel_values.shape
+        (2, 3, 96, 96)
+    """
+
+    accepted_types = ("OwlViTFeatureExtractor", "OwlViTImageProcessorFast")
+    square_canvas = False
+
+    do_resize: bool = field(True, "Whether to resize.")
+    size: Size | None = pair_field(768)
+    resample: int = field(3, "Pillow's number of the filter; 3 is bicubic.")
+    do_center_crop: bool = field(
+        False, "Whether to cut out the middle; smaller images get a border of zeros."
+    )
+    crop_size: Size | None = pair_field(768, "crop_size")
+    do_rescale: bool = field(True, "Whether to multiply by `rescale_factor`.")
+    rescale_factor: float = field(1 / 255, "The factor, 1/255 for pixels of 0..255.")
+    do_normalize: bool = field(True, "Whether to subtract `image_mean` and divide by `image_std`.")
+    image_mean: float | Sequence[float] | None = per_channel_field(_CLIP_MEAN, "CLIP's")
+    image_std: float | Sequence[float] | None = per_channel_field(_CLIP_STD, "CLIP's")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if "rescale" in kwargs:
+            kwargs["do_rescale"] = kwargs.pop("rescale")
+        super().__init__(*args, **kwargs)
+
+    def _steps(self, image: np.ndarray, settings: SimpleNamespace) -> np.ndarray:
+        if settings.do_resize:
+            image = im.resize(image, tuple(settings.size.values()), settings.resample)
+        if settings.do_center_crop:
+            image = im.center_crop(image, tuple(settings.crop_size.values()))
+        return im.scale_as_set(image, settings, im.CHANNELS_LAST)
+
+    def center_crop(
+        self,
+        image: Any,
+        crop_size: Size,
+        data_format: str | None = None,
+        input_data_format: str | None = None,
+    ) -> np.ndarray:
+        """Cut the middle out of one image; where it is smaller, zeros surround it.
+
+        Args:
+            image: A Pillow image, array or tensor.
+            crop_size: {"height": h, "width": w}, or one number for both.
+            data_format: Layout of the result; default: the input's.
+            input_data_format: Layout of the input; default: inferred.
+
+        Returns:
+            The image, of the input's dtype.
+        """
+        target = tuple(height_and_width(crop_size, "crop_size").values())
+        return step(lambda x: im.center_crop(x, target), image, data_format, input_data_format)
+
+    def post_process(self, outputs: Any, target_sizes: Sizes) -> Detections:
+        """All boxes, whatever their probability: the old method of the reference, which warns.
+
+        Args:
+            outputs: See `post_process_object_detection`; that with `threshold=0` is the method to
+                use.
+            target_sizes: (B, 2), height and width of each original image in pixels.
+
+        Returns:
+            B dicts `scores` (N,), `labels` (N,), `boxes` (N, 4).
+
+        Raises:
+            TypeError: `outputs` lacks what is needed.
+            ValueError: Shapes that do not fit, or not as many `target_sizes` as images.
+        """
+        warnings.warn(
+            "post_process is the old name of post_process_object_detection with threshold=0.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        if target_sizes is None:
+            raise ValueError("target_sizes: expected (height, width) of each image, got None.")
+        return self.post_process_object_detection(outputs, -1.0, target_sizes)

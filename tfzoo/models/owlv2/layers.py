@@ -1,4 +1,4 @@
-"""The layers of OWLv2 and OWL-ViT (Minderer et al. 2022 and 2023)."""
+"""The heads of OWLv2 and OWL-ViT (Minderer et al. 2022 and 2023)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfzoo.layers.activations import gelu
-from tfzoo.layers.clip import ClipSizes, spread
-from tfzoo.layers.clip_towers import (
-    ClipTextTransformer,
-    ClipVisionEmbeddings,
-    ClipVisionTransformer,
-)
+from tfzoo.core.types import Shape, Tensor
+from tfzoo.layers.activations import Activation, gelu
+from tfzoo.layers.clip import normal, unit
 from tfzoo.layers.linear import Linear
-from tfzoo.models.owlv2.config import OwlTextConfig, OwlVisionConfig
 
-__all__ = ["BoxHead", "ClassHead", "box_bias", "text_tower", "unit", "vision_tower"]
+__all__ = ["BoxHead", "ClassHead", "box_bias"]
 
 # The smallest finite number of each dtype that logits can have.
 _SMALLEST = {
@@ -30,43 +25,9 @@ _SMALLEST = {
 }
 
 
-def _sizes(config: OwlTextConfig | OwlVisionConfig) -> ClipSizes:
-    return ClipSizes(
-        width=config.hidden_size,
-        num_heads=config.num_attention_heads,
-        hidden=config.intermediate_size,
-        num_layers=config.num_hidden_layers,
-        activation=config.hidden_act,
-        epsilon=config.layer_norm_eps,
-        attention_dropout=config.attention_dropout,
-        factor=config.initializer_factor,
-    )
-
-
-def text_tower(config: OwlTextConfig) -> ClipTextTransformer:
-    """CLIP's text tower."""
-    return ClipTextTransformer(
-        config.vocab_size, config.max_position_embeddings, _sizes(config), name="text_model"
-    )
-
-
-def vision_tower(config: OwlVisionConfig) -> ClipVisionTransformer:
-    """CLIP's vision tower."""
-    sizes = _sizes(config)
-    embeddings = ClipVisionEmbeddings(
-        config.image_size,
-        config.patch_size,
-        config.num_channels,
-        sizes,
-        config.initializer_range,
-        name="embeddings",
-    )
-    return ClipVisionTransformer(embeddings, sizes, name="vision_model")
-
-
 @lru_cache(maxsize=8)
 def box_bias(rows: int, columns: int) -> np.ndarray:
-    """Where each patch looks for its box at first: at its own far corner, as large as itself.
+    """What is added to each patch's box: its own far corner and its own size, as logits.
 
     Args:
         rows: Rows of the grid of patches.
@@ -92,60 +53,44 @@ def box_bias(rows: int, columns: int) -> np.ndarray:
     return np.log(boxes + small) - np.log1p(-boxes + small)
 
 
-def unit(x: Any, epsilon: float = 0.0) -> Any:
-    """Vectors divided by their length plus epsilon.
-
-    Args:
-        x: (..., D).
-        epsilon: 1e-6 in the class head, 0 between the towers, as in the reference.
-
-    Returns:
-        The same shape and dtype.
-    """
-    squares = ops.square(ops.cast(x, "float32"))  # their sum would overflow in float16
-    length = ops.cast(ops.sqrt(ops.sum(squares, axis=-1, keepdims=True)), x.dtype)
-    return x / (length + epsilon)
-
-
 class BoxHead(keras.layers.Layer):
     """Three linear layers on each patch's features, for boxes or for objectness.
 
     Args:
         width: D.
         units: Width of the output.
-        factor: Factor of the spread of fresh weights.
+        factor: Factor of the std of fresh weights.
     """
 
     def __init__(self, width: int, units: int, factor: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width = width
 
-        def linear(units: int, name: str, activation: Any = None) -> Linear:
-            init = spread(factor * width**-0.5)
+        def linear(units: int, name: str, activation: Activation | None = None) -> Linear:
+            init = normal(factor * width**-0.5)
             return Linear(units, activation=activation, kernel_initializer=init, name=name)
 
         self.dense0 = linear(width, "dense0", gelu)
         self.dense1 = linear(width, "dense1", gelu)
         self.dense2 = linear(units, "dense2")
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the weights."""
+    def build(self, input_shape: Shape = None) -> None:
         for layer in (self.dense0, self.dense1, self.dense2):
             layer.build((None, None, self.width))
         self.built = True
 
-    def call(self, features: Any) -> Any:
+    def call(self, features: Tensor) -> Tensor:
         """Map (B, N, D) to (B, N, units)."""
         return self.dense2(self.dense1(self.dense0(features)))
 
 
 class ClassHead(keras.layers.Layer):
-    """Likeness of each patch to each query, with a shift and a scale that the patch decides.
+    """Similarity of each patch to each query, with a shift and a scale that the patch decides.
 
     Args:
         width: D of the vision tower.
         query_width: D of the text tower.
-        factor: Factor of the spread of fresh weights.
+        factor: Factor of the std of fresh weights.
     """
 
     def __init__(self, width: int, query_width: int, factor: float, **kwargs: Any) -> None:
@@ -153,29 +98,31 @@ class ClassHead(keras.layers.Layer):
         self.width = width
 
         def linear(units: int, name: str) -> Linear:
-            return Linear(units, kernel_initializer=spread(factor * width**-0.5), name=name)
+            return Linear(units, kernel_initializer=normal(factor * width**-0.5), name=name)
 
         self.dense0 = linear(query_width, "dense0")
         self.logit_shift = linear(1, "logit_shift")
         self.logit_scale = linear(1, "logit_scale")
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the weights."""
+    def build(self, input_shape: Shape = None) -> None:
         for layer in (self.dense0, self.logit_shift, self.logit_scale):
             layer.build((None, None, self.width))
         self.built = True
 
-    def embed(self, features: Any) -> Any:
+    def embed(self, features: Tensor) -> Tensor:
         """The patches' own embeddings, (B, N, D) -> (B, N, D of the text tower), of any length."""
         return self.dense0(features)
 
-    def call(self, features: Any, queries: Any, valid: Any = None) -> tuple[Any, Any]:
+    def call(
+        self, features: Tensor, queries: Tensor, valid: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Compare patches and queries.
 
         Args:
             features: (B, N, D).
             queries: (B or 1, Q, D of the text tower).
-            valid: (B or 1, Q), booleans; an invalid query gets the smallest logits. None: all are.
+            valid: (B or 1, Q), booleans; an invalid query gets the smallest logits. All are valid
+                where None.
 
         Returns:
             Logits (B, N, Q), float32 where `valid` is given, and the patches' embeddings, of

@@ -2,44 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-import keras
 from keras import ops
 
-from tfzoo.core.inputs import Input, InputTable
-from tfzoo.core.outputs import ModelOutput
-from tfzoo.layers.clip import spread
-from tfzoo.layers.linear import Linear
-from tfzoo.modeling.clip_inputs import check_frames, check_text, pooled_output
-from tfzoo.modeling.training import ContrastiveMixin
-from tfzoo.models.owlv2.config import OwlConfig, Owlv2Config
-from tfzoo.models.owlv2.layers import text_tower, unit, vision_tower
-from tfzoo.models.owlv2.outputs import TFOwlv2Output
-from tfzoo.models.owlv2.towers import QUERIES, TFOwlv2PreTrainedModel, images_input
+from tfzoo.core.outputs import ModelOutput, TFBaseModelOutputWithPooling
+from tfzoo.core.types import Tensor
+from tfzoo.layers.clip import unit
+from tfzoo.modeling.clip import (
+    TEXT_INPUTS,
+    ClipModel,
+    ClipPreTrainedModel,
+    ClipTextModel,
+    ClipVisionModel,
+    images_input,
+    pooled_output,
+)
+from tfzoo.models.owlv2.config import Owlv2Config, Owlv2TextConfig, Owlv2VisionConfig
 
-__all__ = ["IMAGES", "TFOwlv2Model", "TFOwlv2PreTrainedModel", "bind", "check_images"]
+__all__ = [
+    "IMAGES",
+    "QUERIES",
+    "TFOwlv2Model",
+    "TFOwlv2Output",
+    "TFOwlv2PreTrainedModel",
+    "TFOwlv2TextModel",
+    "TFOwlv2VisionModel",
+]
 
-IMAGES = images_input("pixel_values", "vision_config.")
-
-
-def check_images(owner: str, shape: Any, config: OwlConfig, interpolate: Any) -> None:
-    """Refuse images of another size, see `check_frames`."""
-    check_frames(owner, shape, config.vision_config, bool(interpolate), exact=False)
-
-
-def bind(
-    rows: tuple[Input, ...], owner: str, first: Any, others: dict[str, Any], config: OwlConfig
-) -> dict[str, Any]:
-    """The checked inputs of a method, in any of the forms that a model takes."""
-    table = InputTable(rows, [row.name for row in rows], owner)
-    inputs = table.bind(() if first is None else (first,), others)
-    table.check(inputs, config)
-    return {name: value for name, value in inputs.items() if value is not None}
+QUERIES = TEXT_INPUTS[:2]  # ids and mask, without positions
+IMAGES = images_input(prefix="vision_config.")
 
 
-class TFOwlv2Model(ContrastiveMixin, TFOwlv2PreTrainedModel):
+class TFOwlv2Output(ModelOutput):
+    """Output of `TFOwlv2Model`, of B images and Q texts.
+
+    Attributes:
+        loss: Scalar, the contrastive loss, present when asked for.
+        logits_per_image: (B, Q), scaled similarities.
+        logits_per_text: (Q, B), the same transposed.
+        text_embeds: (Q, P), of length 1.
+        image_embeds: (B, P), of length 1.
+        text_model_output: Output of the text tower.
+        vision_model_output: Output of the vision tower.
+    """
+
+    loss: Tensor | None
+    logits_per_image: Tensor
+    logits_per_text: Tensor
+    text_embeds: Tensor
+    image_embeds: Tensor
+    text_model_output: TFBaseModelOutputWithPooling
+    vision_model_output: TFBaseModelOutputWithPooling
+
+
+class TFOwlv2PreTrainedModel(ClipPreTrainedModel):
+    """Base class of the OWLv2 models."""
+
+    config_class = Owlv2Config
+    exact_size = False
+
+
+class TFOwlv2TextModel(TFOwlv2PreTrainedModel, ClipTextModel):
+    """The text tower of OWLv2, a causal transformer.
+
+    Args:
+        config: The configuration of the text tower.
+        **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
+
+    Source: the reference's Owlv2TextModel.
+
+    Example:
+        >>> from tfzoo import Owlv2TextConfig, TFOwlv2TextModel
+        >>> model = TFOwlv2TextModel(Owlv2TextConfig(vocab_size=100, num_hidden_layers=1))
+        >>> outputs = model(input_ids=np.array([[98, 5, 7, 99]]))
+        >>> outputs.last_hidden_state.shape, outputs.pooler_output.shape
+        (TensorShape([1, 4, 512]), TensorShape([1, 512]))
+    """
+
+    config_class = Owlv2TextConfig
+    inputs_table = QUERIES
+
+    def call(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        training: bool = False,
+    ) -> TFBaseModelOutputWithPooling:
+        return super().call(
+            input_ids,
+            attention_mask,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+        )
+
+
+class TFOwlv2VisionModel(TFOwlv2PreTrainedModel, ClipVisionModel):
+    """The vision tower of OWLv2.
+
+    Args:
+        config: The configuration of the vision tower.
+        **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
+
+    Source: the reference's Owlv2VisionModel.
+
+    Example:
+        >>> from tfzoo import Owlv2VisionConfig, TFOwlv2VisionModel
+        >>> model = TFOwlv2VisionModel(Owlv2VisionConfig(image_size=32, num_hidden_layers=1))
+        >>> model(pixel_values=np.zeros((1, 3, 32, 32), "float32")).last_hidden_state.shape
+        TensorShape([1, 5, 768])
+    """
+
+    config_class = Owlv2VisionConfig
+
+
+class TFOwlv2Model(TFOwlv2PreTrainedModel, ClipModel):
     """OWLv2 without its detector: how well does each text describe each image?
 
     The published checkpoints were made for detection; their `visual_projection` was never
@@ -65,54 +146,16 @@ class TFOwlv2Model(ContrastiveMixin, TFOwlv2PreTrainedModel):
         TensorShape([1, 2])
     """
 
-    config_class = Owlv2Config
     inputs_table = (QUERIES[0], IMAGES, QUERIES[1])
+    text_inputs = QUERIES
     main_output = "logits_per_image"
     output_class: ClassVar[type[ModelOutput]] = TFOwlv2Output
 
-    def setup(self, config: OwlConfig) -> None:
-        """Make the sublayers."""
-        self.text_model = text_tower(config.text_config)
-        self.vision_model = vision_tower(config.vision_config)
-        self.visual_projection = self._projection(config.vision_config.hidden_size, "visual")
-        self.text_projection = self._projection(config.text_config.hidden_size, "text")
-
-    def _projection(self, width: int, name: str) -> Linear:
-        return Linear(
-            self.config.projection_dim,
-            use_bias=False,
-            kernel_initializer=spread(self.config.initializer_factor * width**-0.5),
-            name=f"{name}_projection",
-        )
-
-    def build_layers(self) -> None:
-        """Create the weights."""
-        self.text_model.build()
-        self.vision_model.build()
-        self.visual_projection.build((None, self.config.vision_config.hidden_size))
-        self.text_projection.build((None, self.config.text_config.hidden_size))
-        self.logit_scale = self.add_weight(
-            shape=(),
-            initializer=keras.initializers.Constant(self.config.logit_scale_init_value),
-            name="logit_scale",
-        )
-
-    def check_inputs(self, inputs: Mapping[str, Any]) -> None:
-        """Refuse wrong inputs.
-
-        Raises:
-            ValueError: Images of another size, texts too long, or ids outside the vocabulary.
-        """
-        super().check_inputs(inputs)
-        owner, interpolate = type(self).__name__, inputs.get("interpolate_pos_encoding")
-        check_text(owner, inputs, self.config.text_config)
-        check_images(owner, inputs["pixel_values"].shape, self.config, interpolate)
-
     def call(
         self,
-        input_ids: Any,
-        pixel_values: Any,
-        attention_mask: Any = None,
+        input_ids: Tensor,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = None,
         return_loss: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
@@ -128,7 +171,7 @@ class TFOwlv2Model(ContrastiveMixin, TFOwlv2PreTrainedModel):
             pixel_values: (B, C, height, width), floats.
             attention_mask: (Q, N), 1 for tokens and 0 for padding; no padding where None.
             return_loss: Return the contrastive loss; needs as many texts as images.
-            output_attentions: Return the attention maps; the config's choice where None.
+            output_attentions: Return the attention weights; the config's choice where None.
             output_hidden_states: Return all hidden states; the config's choice where None.
             return_base_image_embeds: Without effect, as in the reference.
             return_dict: Return an output object rather than a tuple; the config's where None.
@@ -167,42 +210,23 @@ class TFOwlv2Model(ContrastiveMixin, TFOwlv2PreTrainedModel):
 
     def get_text_features(
         self,
-        input_ids: Any = None,
-        attention_mask: Any = None,
+        input_ids: Tensor | Mapping[str, Tensor] | Sequence[Tensor] | None = None,
+        attention_mask: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-    ) -> Any:
-        """The texts in the common space, not of length 1.
-
-        Args:
-            input_ids: (Q, N), token ids, or a dict, list or tuple of the inputs.
-            attention_mask: (Q, N), 1 for tokens and 0 for padding.
-            output_attentions: Without effect, as in the reference.
-            output_hidden_states: Without effect, as in the reference.
-            return_dict: Without effect, as in the reference.
-
-        Returns:
-            (Q, P).
-
-        Raises:
-            ValueError: No texts, texts too long, or ids outside the vocabulary.
-        """
-        owner = f"{type(self).__name__}.get_text_features"
-        others = {"attention_mask": attention_mask}
-        inputs = bind(QUERIES, owner, input_ids, others, self.config)
-        check_text(owner, inputs, self.config.text_config)
-        return self.text_projection(self.text_model(**inputs)[1])
+    ) -> Tensor:
+        return super().get_text_features(input_ids, attention_mask)
 
     def get_image_features(
         self,
-        pixel_values: Any = None,
+        pixel_values: Tensor | Mapping[str, Tensor] | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         *,
         interpolate_pos_encoding: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """The images in the common space, not of length 1.
 
         Args:
@@ -218,12 +242,10 @@ class TFOwlv2Model(ContrastiveMixin, TFOwlv2PreTrainedModel):
         Raises:
             ValueError: No images, or images of another size.
         """
-        owner = f"{type(self).__name__}.get_image_features"
-        pixels = bind((IMAGES,), owner, pixel_values, {}, self.config)["pixel_values"]
-        check_images(owner, pixels.shape, self.config, interpolate_pos_encoding)
-        vision = self.vision_model(pixels, interpolate_pos_encoding=interpolate_pos_encoding)
+        inputs = self.bind_inputs(
+            "get_image_features", (IMAGES,), pixel_values, interpolate_pos_encoding
+        )
+        vision = self.vision_model(
+            inputs["pixel_values"], interpolate_pos_encoding=interpolate_pos_encoding
+        )
         return self.visual_projection(vision[1])
-
-    def get_input_embeddings(self) -> Any:
-        """The layer that embeds the tokens."""
-        return self.text_model.embeddings.token_embedding

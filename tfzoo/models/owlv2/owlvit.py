@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from tfzoo.core.config import field, positive
+from tfzoo.core.fields import field, positive
 from tfzoo.models.owlv2.config import OwlConfig, OwlTextConfig, OwlVisionConfig
-from tfzoo.models.owlv2.detection import TFOwlv2ForObjectDetection
-from tfzoo.models.owlv2.model import TFOwlv2Model
-from tfzoo.models.owlv2.outputs import (
-    TFOwlViTImageGuidedObjectDetectionOutput,
-    TFOwlViTObjectDetectionOutput,
-    TFOwlViTOutput,
+from tfzoo.models.owlv2.detection import (
+    TFOwlv2ForObjectDetection,
+    TFOwlv2ImageGuidedObjectDetectionOutput,
+    TFOwlv2ObjectDetectionOutput,
 )
-from tfzoo.models.owlv2.towers import (
+from tfzoo.models.owlv2.model import (
+    TFOwlv2Model,
+    TFOwlv2Output,
     TFOwlv2PreTrainedModel,
     TFOwlv2TextModel,
     TFOwlv2VisionModel,
@@ -22,7 +22,10 @@ __all__ = [
     "OwlViTTextConfig",
     "OwlViTVisionConfig",
     "TFOwlViTForObjectDetection",
+    "TFOwlViTImageGuidedObjectDetectionOutput",
     "TFOwlViTModel",
+    "TFOwlViTObjectDetectionOutput",
+    "TFOwlViTOutput",
     "TFOwlViTPreTrainedModel",
     "TFOwlViTTextModel",
     "TFOwlViTVisionModel",
@@ -50,6 +53,18 @@ class OwlViTConfig(OwlConfig):
     sub_configs = {"text_config": OwlViTTextConfig, "vision_config": OwlViTVisionConfig}
 
 
+class TFOwlViTOutput(TFOwlv2Output):
+    """Output of `TFOwlViTModel`, see `TFOwlv2Output`."""
+
+
+class TFOwlViTObjectDetectionOutput(TFOwlv2ObjectDetectionOutput):
+    """Output of `TFOwlViTForObjectDetection`, without `objectness_logits`."""
+
+
+class TFOwlViTImageGuidedObjectDetectionOutput(TFOwlv2ImageGuidedObjectDetectionOutput):
+    """Output of OWL-ViT's `image_guided_detection`."""
+
+
 class TFOwlViTPreTrainedModel(TFOwlv2PreTrainedModel):
     """Base class of the OWL-ViT models."""
 
@@ -72,19 +87,17 @@ class TFOwlViTVisionModel(TFOwlViTPreTrainedModel, TFOwlv2VisionModel):
 class TFOwlViTModel(TFOwlViTPreTrainedModel, TFOwlv2Model):
     """OWL-ViT without its detector, see `TFOwlv2Model`."""
 
-    config_class = OwlViTConfig
     output_class = TFOwlViTOutput
 
 
 class TFOwlViTForObjectDetection(TFOwlViTPreTrainedModel, TFOwlv2ForObjectDetection):
-    """OWL-ViT's detector, see `TFOwlv2ForObjectDetection`; it has no objectness.
+    """OWL-ViT's detector, see `TFOwlv2ForObjectDetection`; it does not predict objectness.
 
     Source: the reference's OwlViTForObjectDetection.
     """
 
-    config_class = OwlViTConfig
     base_class = TFOwlViTModel
-    base_name = "owlvit"
+    base_model_prefix = "owlvit"
     has_objectness = False
     component_losses = ("loss_class", "loss_bbox", "loss_giou")
     output_class = TFOwlViTObjectDetectionOutput

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from tfzoo.core.types import Tensor
 from tfzoo.preprocessing.boxes import center_to_corners, clip_boxes, suppress
 
-__all__ = ["Detections", "OwlPostProcessing"]
+__all__ = ["Detections", "OwlPostProcessing", "Sizes"]
 
 Detections = list[dict[str, Any]]
+Sizes = Sequence[tuple[int, int]] | Tensor  # height and width of each image
 
 
 class OwlPostProcessing:
@@ -24,29 +27,33 @@ class OwlPostProcessing:
     square_canvas: ClassVar[bool]
 
     def post_process_object_detection(
-        self, outputs: Any, threshold: float = 0.1, target_sizes: Any = None, clip: bool = False
+        self,
+        outputs: Any,
+        threshold: float = 0.1,
+        target_sizes: Sizes | None = None,
+        clip: bool = False,
     ) -> Detections:
-        """What was found: for each image the boxes whose best query scores above `threshold`.
+        """The boxes of each image whose best query scores above `threshold`.
 
         Args:
             outputs: Those of `TFOwlv2ForObjectDetection`, or anything with the attributes `logits`
                 (B, N, Q) and `pred_boxes` (B, N, 4), tensors or arrays.
-            threshold: Boxes of this probability or less are left out.
+            threshold: Boxes of this probability or less are dropped.
             target_sizes: (B, 2), height and width of each original image in pixels, as a list, an
-                array or a tensor. None leaves the boxes as fractions of the model's input.
-            clip: Whether to clip the boxes to the image. Boxes of objects at its border otherwise
-                reach beyond it a little.
+                array or a tensor. None keeps the boxes as fractions of the model's input.
+            clip: Whether to clip the boxes to the image. Boxes of objects at its border may
+                otherwise extend slightly beyond it.
 
         Returns:
-            B dicts, also where nothing was found: `scores` (M,), `labels` (M,) the index of the
+            B dicts, also for images without a box: `scores` (M,), `labels` (M,) the index of the
             query, `boxes` (M, 4) as x0, y0, x1, y1; in the order of the model's patches.
 
         Raises:
             TypeError: `outputs` lacks what is needed.
-            ValueError: Shapes that do not fit, another number of `target_sizes` than images.
+            ValueError: Shapes that do not fit, or not as many `target_sizes` as images.
 
-        Source: the method of the same name in transformers 4.57, which is equal to the last few
-        bits of float32.
+        Source: the method of the same name in transformers 4.57, equal but for the last bits of
+        float32.
 
         Example:
             >>> from types import SimpleNamespace
@@ -76,31 +83,31 @@ class OwlPostProcessing:
         outputs: Any,
         threshold: float = 0.0,
         nms_threshold: float = 0.3,
-        target_sizes: Any = None,
+        target_sizes: Sizes | None = None,
         clip: bool = False,
     ) -> Detections:
-        """What resembles the query image: boxes of each image after non-maximum suppression.
+        """The boxes of each image that resemble the query image, after non-maximum suppression.
 
         Args:
             outputs: Those of `image_guided_detection`, or anything with the attributes `logits`
                 (B, N, Q) and `target_pred_boxes` (B, N, 4), tensors or arrays.
-            threshold: Boxes of a probability below this are left out.
-            nms_threshold: IoU above which only the better one of two boxes stays; 1.0 keeps all.
+            threshold: Boxes of a probability below this are dropped.
+            nms_threshold: IoU above which only the better of two boxes is kept; 1.0 keeps all.
             target_sizes: (B, 2), height and width of each original image in pixels, as a list, an
-                array or a tensor. None leaves the boxes as fractions of the model's input.
+                array or a tensor. None keeps the boxes as fractions of the model's input.
             clip: Whether to clip the boxes to the image.
 
         Returns:
-            B dicts, also where nothing was found: `scores` (M,), `labels` None, `boxes` (M, 4) as
-            x0, y0, x1, y1. The scores are no probabilities but say how well a box does in its
-            image: 1 for the best one, 0 for a tenth of its probability, where boxes end.
+            B dicts, also for images without a box: `scores` (M,), `labels` None, `boxes` (M, 4) as
+            x0, y0, x1, y1. The scores are not probabilities, but relative to the image's best box:
+            1 for that one, 0 for a tenth of its probability, where boxes are dropped.
 
         Raises:
             TypeError: `outputs` lacks what is needed.
-            ValueError: Shapes that do not fit, another number of `target_sizes` than images.
+            ValueError: Shapes that do not fit, or not as many `target_sizes` as images.
 
-        Source: the method of the same name in transformers 4.57, which however drops the images
-        in which nothing was found.
+        Source: the method of the same name in transformers 4.57, which however drops images
+        without a box.
 
         Example:
             >>> from types import SimpleNamespace
@@ -121,16 +128,16 @@ class OwlPostProcessing:
         alphas = _alphas(scores)
         results = []
         for index, alpha in enumerate(alphas):
-            # Suppression comes after the alphas: it never removes the best box, to which they
-            # refer, and boxes without an alpha are worse than all that they could remove.
+            # Suppression may follow the alphas: it never removes the best box, which they are
+            # relative to, and boxes with alpha 0 are worse than all that they could remove.
             keep = np.flatnonzero(alpha > 0)
             if nms_threshold < 1:
                 keep = keep[suppress(corners[index, keep], scores[index, keep], nms_threshold)]
             results.append({"scores": alpha[keep], "labels": None, "boxes": placed[index, keep]})
         return results
 
-    def _place(self, boxes: np.ndarray, target_sizes: Any, clip: bool) -> np.ndarray:
-        """Fractions to pixels: corners (B, N, 4) of the model's input to those of the images."""
+    def _place(self, boxes: np.ndarray, target_sizes: Sizes | None, clip: bool) -> np.ndarray:
+        """Corners (B, N, 4) as fractions of the model's input to pixels of the images."""
         if target_sizes is None:
             return clip_boxes(boxes, np.ones((len(boxes), 2))) if clip else boxes
         sizes = _sizes(target_sizes, len(boxes))
@@ -159,7 +166,7 @@ def _read(outputs: Any, boxes: str) -> tuple[np.ndarray, np.ndarray]:
     return logits, found
 
 
-def _sizes(target_sizes: Any, images: int) -> np.ndarray:
+def _sizes(target_sizes: Sizes, images: int) -> np.ndarray:
     """`target_sizes` as an array (B, 2)."""
     if isinstance(target_sizes, (list, tuple)):  # of tuples, arrays or tensors
         target_sizes = [np.asarray(size).tolist() for size in target_sizes]
@@ -176,12 +183,12 @@ def _sizes(target_sizes: Any, images: int) -> np.ndarray:
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # masked queries have the lowest number there is
+    with np.errstate(over="ignore"):  # masked queries have the lowest finite logit
         return 1 / (1 + np.exp(-values))
 
 
 def _alphas(scores: np.ndarray) -> np.ndarray:
-    """(B, N) scores on a line through 1 at each image's best score, and 0 at a tenth of it."""
+    """(B, N) scores on a linear scale: 1 at each image's best score, 0 at a tenth of it."""
     if not scores.shape[-1]:
         return scores
     best = scores.max(-1, keepdims=True) + 1e-6

@@ -6,14 +6,17 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tfzoo.models.owlv2.image_processor import Owlv2ImageProcessor, OwlViTImageProcessor
+from tfzoo.models.owlv2.postprocessing import Sizes
 from tfzoo.preprocessing.multimodal import BaseProcessor
 from tfzoo.preprocessing.processor import BatchFeature
-from tfzoo.text.clip_tokenizer import CLIPTokenizer, CLIPTokenizerFast
+from tfzoo.text.clip import CLIPTokenizer, CLIPTokenizerFast
 
 __all__ = ["OwlViTImageProcessor", "OwlViTProcessor", "Owlv2ImageProcessor", "Owlv2Processor"]
 
-_FILLER = " "  # the query that shorter lists of texts are filled up with
+_FILLER = " "  # the query that pads shorter lists of texts
 _TEXTS = "a string, a list of strings, or for each image a list of strings"
 
 
@@ -23,7 +26,7 @@ class Owlv2Processor(BaseProcessor):
     Args:
         image_processor: An `Owlv2ImageProcessor`.
         tokenizer: A `CLIPTokenizerFast` or `CLIPTokenizer`. The checkpoints' own takes 16 tokens
-            and pads with "!" (id 0), which therefore is lost where a text has one.
+            and pads with "!" (id 0), so that a "!" in a text is lost.
         feature_extractor: The image processor's old name; it warns.
 
     Raises:
@@ -65,28 +68,26 @@ class Owlv2Processor(BaseProcessor):
         """Prepare images with texts to look for, or with images of what to look for.
 
         Give the arguments by keyword: their order has changed between the reference's releases.
-        Two positional ones are told apart by what they are.
+        Two positional ones are recognised by their kind.
 
         Args:
             images: Where to look: paths, Pillow images, arrays, tensors or lists of them.
-            text: What to look for: a string or a list of them, which serve one image; or a list of
-                B such lists. Shorter lists are filled up with the text " ", which the model takes
-                for a query like any other.
+            text: What to look for: a string or a list of them, for one image; or a list of B such
+                lists. Shorter lists are padded with the text " ", a query like any other.
             query_images: What to look for, shown: one for each image. Not together with `text`.
             return_tensors: "np" for arrays, "tf" for tensors, None for lists.
-            **kwargs: For texts, arguments of the tokenizer: `padding` ("max_length", unless told
-                otherwise), `truncation`, `max_length`, ... For images, arguments of the image
-                processor's `preprocess`: `size`, `do_rescale`, ... Those of a part that has
-                nothing to do are not used.
+            **kwargs: For texts, arguments of the tokenizer: `padding` ("max_length" by default),
+                `truncation`, `max_length`, ... For images, arguments of the image processor's
+                `preprocess`: `size`, `do_rescale`, ... Those of an unused part are ignored.
 
         Returns:
             `input_ids` and `attention_mask` (B * Q, N) if there are texts, `query_pixel_values`
             and `pixel_values` (B, C, height, width) if there are such images.
 
         Raises:
-            ValueError: Nothing to prepare, `text` beside `query_images`, no text at all, or
-                invalid values.
-            TypeError: An unknown keyword, or something that is no text or image.
+            ValueError: Nothing to prepare, both `text` and `query_images`, an empty list of texts,
+                or invalid values.
+            TypeError: An unknown keyword, or something that is neither text nor image.
         """
         if text is not None and _is_text(images) and not _is_text(text):
             images, text = text, images
@@ -111,28 +112,28 @@ class Owlv2Processor(BaseProcessor):
         return BatchFeature(features)
 
     def post_process_object_detection(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
-        """What was found: the image processor's method of this name."""
+        """Call the image processor's method of this name."""
         return self.image_processor.post_process_object_detection(*args, **kwargs)
 
     def post_process_image_guided_detection(
         self, *args: Any, **kwargs: Any
     ) -> list[dict[str, Any]]:
-        """What resembles the query image: the image processor's method of this name."""
+        """Call the image processor's method of this name."""
         return self.image_processor.post_process_image_guided_detection(*args, **kwargs)
 
     def post_process_grounded_object_detection(
         self,
         outputs: Any,
         threshold: float = 0.1,
-        target_sizes: Any = None,
+        target_sizes: Sizes | None = None,
         text_labels: Sequence[Sequence[str]] | None = None,
         clip: bool = False,
     ) -> list[dict[str, Any]]:
-        """What was found, in words: `post_process_object_detection` with the texts of the labels.
+        """`post_process_object_detection`, with the texts of the labels.
 
         Args:
             outputs: Those of `TFOwlv2ForObjectDetection`.
-            threshold: Boxes of this probability or less are left out.
+            threshold: Boxes of this probability or less are dropped.
             target_sizes: (B, 2), height and width of each original image in pixels.
             text_labels: The texts that were looked for, a list for each image.
             clip: Whether to clip the boxes to the image.
@@ -142,9 +143,9 @@ class Owlv2Processor(BaseProcessor):
             strings (None without texts).
 
         Raises:
-            TypeError: `outputs` lacks what is needed, or `text_labels` are no lists of strings.
-            ValueError: Shapes that do not fit; another number of `target_sizes` or of
-                `text_labels` than images, or fewer texts than there were queries.
+            TypeError: `outputs` lacks what is needed, or `text_labels` are not lists of strings.
+            ValueError: Shapes that do not fit; not as many `target_sizes` or `text_labels` as
+                images; or fewer texts than queries.
         """
         results = self.post_process_object_detection(outputs, threshold, target_sizes, clip)
         if text_labels is None:
@@ -162,7 +163,7 @@ class Owlv2Processor(BaseProcessor):
 
 
 class OwlViTProcessor(Owlv2Processor):
-    """The same for OWL-ViT, with an `OwlViTImageProcessor`.
+    """`Owlv2Processor` for OWL-ViT, with an `OwlViTImageProcessor`.
 
     Source: `OwlViTProcessor` of transformers 4.57.
 
@@ -174,24 +175,24 @@ class OwlViTProcessor(Owlv2Processor):
     image_processor_class = OwlViTImageProcessor
 
     def post_process(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
-        """All boxes: the image processor's method of this name, which warns."""
+        """Call the image processor's method of this name, which warns."""
         return self.image_processor.post_process(*args, **kwargs)
 
 
-def _is_text(value: Any) -> bool:
-    """Whether something given by position is text: strings that name no file."""
+def _is_text(value: object) -> bool:
+    """Whether something given by position is text: strings that are not names of files."""
     while isinstance(value, (list, tuple)) and value:
         value = value[0]
     return isinstance(value, str) and not os.path.isfile(value)
 
 
-def _queries(text: Any) -> list[str]:
+def _queries(text: str | list[str] | list[list[str]]) -> list[str]:
     """One flat list of B * Q texts."""
     if isinstance(text, str):
         return [text]
     if not isinstance(text, list):
         raise TypeError(f"text: expected {_TEXTS}, got a {type(text).__name__}.")
-    lists = text if any(isinstance(item, list) for item in text) else [text]
+    lists: list[Any] = text if any(isinstance(item, list) for item in text) else [text]
     for texts in lists:
         if not isinstance(texts, list) or not all(isinstance(item, str) for item in texts):
             raise TypeError(f"text: expected {_TEXTS}, got {texts!r} in the list {text!r}.")
@@ -201,12 +202,12 @@ def _queries(text: Any) -> list[str]:
 
 
 def _filled(lists: list[list[str]]) -> list[list[str]]:
-    """The lists, all as long as the longest."""
+    """The lists, padded to the length of the longest."""
     longest = max(map(len, lists), default=0)
     return [[*texts, *[_FILLER] * (longest - len(texts))] for texts in lists]
 
 
-def _named(labels: Any, texts: list[str]) -> list[str]:
+def _named(labels: np.ndarray, texts: list[str]) -> list[str]:
     if labels.size and labels.max() >= len(texts):
         raise ValueError(
             f"text_labels: expected a text for each query, got {len(texts)} where query "

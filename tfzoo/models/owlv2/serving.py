@@ -1,47 +1,48 @@
-"""What OWLv2 and OWL-ViT serve: where in an image the things are that some texts name."""
+"""Signatures of OWLv2 and OWL-ViT: boxes of the things in an image that some texts name."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.export.answers import checked_ids
-from tfzoo.export.endpoint import Endpoint, ServingError
-from tfzoo.export.fitting import check_head
-from tfzoo.export.graph.clip_texts import bank_inputs, checked_bank, text_inputs
+from tfzoo.core.inputs import InputTable
+from tfzoo.export.endpoint import Endpoint, ServingError, ServingOptions, check_head
+from tfzoo.export.graph.answers import checked_bank, checked_ids, example_ids, stored_texts
 from tfzoo.export.graph.detections import corners_in_pixels, detections
 from tfzoo.export.graph.images import example_image
-from tfzoo.export.graph.preprocessing import graph_preprocessing
-from tfzoo.export.options import ServingOptions
+from tfzoo.export.graph.preprocessing import fitting_preprocessing
 from tfzoo.models.owlv2.detection import QueryBank, TFOwlv2ForObjectDetection
-from tfzoo.models.owlv2.model import check_images
+from tfzoo.models.owlv2.model import IMAGES
 from tfzoo.models.owlv2.owlvit import TFOwlViTForObjectDetection
 from tfzoo.models.owlv2.processor import Owlv2ImageProcessor, OwlViTImageProcessor
 
 __all__ = ["OPTIONS", "endpoints"]
 
+Detector = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 OPTIONS = frozenset({"queries", "threshold", "iou_threshold", "max_detections", "max_pixels"})
 
 
-def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpoint]:
+def endpoints(
+    model: TFOwlv2ForObjectDetection, processor: Any, options: ServingOptions
+) -> list[Endpoint]:
     """The signatures of an OWLv2 or OWL-ViT detector.
 
-    Of each box only the text counts that describes it best, as on the host. Boxes are clipped to
-    the image, and then the weaker ones of a text are dropped where they overlap a better one of
-    the same text, as in TensorFlow's Object Detection API: boxes of different texts may overlap.
+    Each box counts for the text that describes it best, as on the host. Boxes are clipped to the
+    image and then dropped where they overlap a better box of the same text, as in TensorFlow's
+    Object Detection API; boxes of different texts may overlap.
 
     Args:
         model: A `TFOwlv2ForObjectDetection` or `TFOwlViTForObjectDetection`.
-        processor: Its processor; without `queries` its image processor will do.
+        processor: Its processor; its image processor is enough without `queries`.
         options: `queries`, what `detect_image` looks for; `threshold`, `iou_threshold`,
             `max_detections`; `max_pixels` of an image.
 
     Returns:
-        `detect_image` if there are queries, which are encoded here, once for all;
-        `encode_queries`, and `detect_image_with_queries`, which takes what that gave.
+        `detect_image` if there are queries, which are encoded here, once and for all;
+        `encode_queries`, and `detect_image_with_queries`, which takes its vectors.
 
     Raises:
         ServingError: Another model or processor, or queries that the model cannot take.
@@ -54,23 +55,21 @@ def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpo
     return [_detect_image(model, processor, detect, options), *served]
 
 
-def _detector(model: TFOwlv2ForObjectDetection, processor: Any, options: ServingOptions) -> Any:
-    """From encoded images, queries (1 or B, Q, P) and their names (1 or B, Q) to the answer."""
+def _detector(
+    model: TFOwlv2ForObjectDetection, processor: Any, options: ServingOptions
+) -> Detector:
+    """Make the function from images, queries (1 or B, Q, P) and names (1 or B, Q) to the answer."""
     owner, is_vit = type(model).__name__, isinstance(model, TFOwlViTForObjectDetection)
-    images = getattr(processor, "image_processor", processor)
     kind = OwlViTImageProcessor if is_vit else Owlv2ImageProcessor
-    if not isinstance(images, kind):
-        raise ServingError(
-            f"The images of {owner} are prepared by a {kind.__name__}, got a "
-            f"{type(processor).__name__}: it is another model's."
-        )
+
+    def check(size: tuple[int, int]) -> None:
+        spec = tf.TensorSpec((None, 3, *size), tf.float32)
+        model.check_table(InputTable((IMAGES,), ["pixel_values"], owner), {"pixel_values": spec})
+
     if model.config.vision_config.num_channels != 3:
         raise ServingError(f"{owner} takes other images than those of three channels.")
-    prepare = graph_preprocessing(images, options.max_pixels)
-    try:
-        check_images(owner, prepare.size, model.config, interpolate=False)
-    except ValueError as error:
-        raise ServingError(f"The processor does not fit the model. {error}") from error
+    prepare = fitting_preprocessing(processor, kind, options.max_pixels, check)
+    is_square = getattr(processor, "image_processor", processor).square_canvas
 
     def detect(image: tf.Tensor, embeds: tf.Tensor, names: tf.Tensor) -> dict[str, tf.Tensor]:
         pixels, sizes = prepare.images(image)
@@ -79,40 +78,23 @@ def _detector(model: TFOwlv2ForObjectDetection, processor: Any, options: Serving
         counts = tf.reduce_any(embeds != 0, axis=-1)  # a row of zeros is padding
         logits, _ = model.class_predictor(features, tf.cast(embeds, features.dtype), counts)
         boxes = model.box_predictor(features, grid)
-        return detections(
-            logits, corners_in_pixels(boxes, sizes, images.square_canvas), names, options
-        )
+        return detections(logits, corners_in_pixels(boxes, sizes, is_square), names, options)
 
     return detect
 
 
-def _image() -> tuple[dict[str, tf.TensorSpec], dict[str, np.ndarray]]:
-    spec = tf.TensorSpec([None], tf.string, "image")
-    return {"image": spec}, {"image": np.array([example_image()], object)}
-
-
 def _detect_image(
-    model: TFOwlv2ForObjectDetection, processor: Any, detect: Any, options: ServingOptions
+    model: TFOwlv2ForObjectDetection, processor: Any, detect: Detector, options: ServingOptions
 ) -> Endpoint:
     """`detect_image`: encoded images -> boxes, scores, classes and their names."""
-    tokenizer = getattr(processor, "tokenizer", None)
-    if tokenizer is None:
-        raise ServingError(
-            "queries are texts, which a tokenizer must read: pass the model's whole processor, got "
-            f"a {type(processor).__name__}."
-        )
-    with warnings.catch_warnings():  # of what the model then refuses
-        warnings.filterwarnings("ignore", "A text has .* tokens, the model takes")
-        try:
-            bank = model.encode_queries(list(options.queries), tokenizer)
-        except ValueError as error:
-            raise ServingError(f"queries: {error}") from error
-    embeds, names = _rows(bank).numpy()[None], [list(options.queries)]
+    queries = list(options.queries)
+    bank = stored_texts("queries", processor, lambda t: model.encode_queries(queries, t))
+    embeds, names = _rows(bank).numpy()[None], [queries]
 
     def detect_image(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return detect(image, tf.constant(embeds), tf.constant(names))
 
-    return Endpoint("detect_image", detect_image, *_image())
+    return Endpoint.of("detect_image", detect_image, image=[example_image()])
 
 
 def _rows(bank: QueryBank) -> tf.Tensor:
@@ -120,7 +102,7 @@ def _rows(bank: QueryBank) -> tf.Tensor:
     return tf.where(bank.valid[:, None], tf.cast(bank.embeds, tf.float32), 0)
 
 
-def _with_queries(model: TFOwlv2ForObjectDetection, detect: Any) -> Endpoint:
+def _with_queries(model: TFOwlv2ForObjectDetection, detect: Detector) -> Endpoint:
     """`detect_image_with_queries`: the same for queries that come with each image."""
 
     def detect_image_with_queries(
@@ -132,9 +114,13 @@ def _with_queries(model: TFOwlv2ForObjectDetection, detect: Any) -> Endpoint:
         bank = checked_bank(query_embeds, query_names, tf.shape(image)[0], message)
         return detect(image, bank, query_names)
 
-    texts = bank_inputs("query_embeds", "query_names", model.config.projection_dim)
-    specs, example = (one | two for one, two in zip(_image(), texts, strict=True))
-    return Endpoint("detect_image_with_queries", detect_image_with_queries, specs, example)
+    return Endpoint.of(
+        "detect_image_with_queries",
+        detect_image_with_queries,
+        image=[example_image()],
+        query_embeds=np.eye(2, model.config.projection_dim, dtype="float32")[None],
+        query_names=[[b"one", b"another"]],
+    )
 
 
 def _encode_queries(model: TFOwlv2ForObjectDetection) -> Endpoint:
@@ -146,4 +132,4 @@ def _encode_queries(model: TFOwlv2ForObjectDetection) -> Endpoint:
         bank = model.encode_queries(ids)
         return {"query_embeds": _rows(bank)}
 
-    return Endpoint("encode_queries", encode_queries, *text_inputs(config))
+    return Endpoint.of("encode_queries", encode_queries, input_ids=example_ids(config))

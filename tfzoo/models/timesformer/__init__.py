@@ -4,7 +4,7 @@ Paper: Bertasius, Wang, Torresani, "Is Space-Time Attention All You Need for Vid
 Understanding?", 2021 (arXiv:2102.05095).
 """
 
-from tfzoo.registry import Family, lazy_getattr
+from tfzoo.registry import Family
 
 FAMILY = Family(
     package=__name__,
@@ -41,4 +41,4 @@ FAMILY = Family(
 )
 
 __all__ = list(FAMILY.classes)
-__getattr__ = lazy_getattr(FAMILY)
+__getattr__ = FAMILY.load

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from tfzoo.core.config import (
-    PretrainedConfig,
-    boolean,
-    field,
-    name_or_function,
-    non_negative,
-    positive,
-    probability,
-)
+from tfzoo.core.config import PretrainedConfig
+from tfzoo.core.fields import boolean, field, name_or_function, non_negative, positive, probability
 
 __all__ = ["ATTENTION_TYPES", "TimesformerConfig"]
 
@@ -48,7 +41,7 @@ class TimesformerConfig(PretrainedConfig):
         name_or_function,
     )
     hidden_dropout_prob: float = field(0.0, "Dropout of embeddings and projections.", probability)
-    attention_probs_dropout_prob: float = field(0.0, "Dropout of attention maps.", probability)
+    attention_probs_dropout_prob: float = field(0.0, "Dropout of attention weights.", probability)
     initializer_range: float = field(
         0.02, "Standard deviation of the truncated normal initialiser.", non_negative
     )

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from tfzoo.core.config import ConfigError
+from tfzoo.core.types import Shape, Tensor
 from tfzoo.layers.attention import SelfAttention
 from tfzoo.layers.drop_path import DropPath, drop_path_rates, dropout
 from tfzoo.layers.linear import Linear, chain
@@ -47,8 +48,7 @@ class TimesformerEmbeddings(keras.layers.Layer):
         self.pos_drop = dropout(config.hidden_dropout_prob)
         self.time_drop = dropout(config.hidden_dropout_prob)
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the weights."""
+    def build(self, input_shape: Shape = None) -> None:
         config, init = self.config, initializer(self.config)
         tokens = (config.image_size // config.patch_size) ** 2 + 1
         width = config.hidden_size
@@ -63,7 +63,7 @@ class TimesformerEmbeddings(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, pixel_values: Any, training: bool = False) -> Any:
+    def call(self, pixel_values: Tensor, training: bool = False) -> Tensor:
         """Embed a batch of clips.
 
         Args:
@@ -87,7 +87,7 @@ class TimesformerEmbeddings(keras.layers.Layer):
         cls = self.pos_drop(ops.broadcast_to(cls, (rows, 1, self.config.hidden_size)))
         return ops.concatenate([cls, patches], axis=1)
 
-    def _add_time(self, patches: Any, batch: Any, frames: Any) -> Any:
+    def _add_time(self, patches: Tensor, batch: int | Tensor, frames: int | Tensor) -> Tensor:
         """(B T, N, D) -> (B, N T, D) with the embedding of each frame's time added."""
         width, count = self.config.hidden_size, ops.shape(patches)[1]
         times = resize_rows_nearest(self.time_embeddings[0], frames)
@@ -132,25 +132,17 @@ class TimesformerLayer(keras.layers.Layer):
         )
         self.drop_path = DropPath(drop_path_rate)
 
-    def build(self, input_shape: Any) -> None:
-        """Create the weights for inputs (B, N, D)."""
+    def build(self, input_shape: Shape) -> None:
         for layer in (self.layernorm_before, self.attention, self.layernorm_after, self.mlp):
             layer.build(input_shape)
         self.built = True
 
-    def call(self, hidden: Any, training: bool = False) -> tuple[Any, Any]:
-        """Apply the block.
+    def call(self, hidden: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
+        """Map (B, N, D) to (B, N, D) and the attention weights (B, H, N, N)."""
+        attended, weights = self.attention(self.layernorm_before(hidden))
+        return self.feed_forward(hidden + self.drop_path(attended)), weights
 
-        Args:
-            hidden: (B, N, D).
-
-        Returns:
-            (B, N, D) and the attention maps (B, H, N, N).
-        """
-        attended, maps = self.attention(self.layernorm_before(hidden))
-        return self.feed_forward(hidden + self.drop_path(attended)), maps
-
-    def feed_forward(self, hidden: Any) -> Any:
+    def feed_forward(self, hidden: Tensor) -> Tensor:
         """The second half of the block, (B, N, D) -> (B, N, D)."""
         return hidden + self.drop_path(self.mlp(self.layernorm_after(hidden)))
 
@@ -170,28 +162,27 @@ class DividedTimesformerLayer(TimesformerLayer):
             config.hidden_size, kernel_initializer=initializer(config), name="temporal_dense"
         )
 
-    def build(self, input_shape: Any) -> None:
-        """Create the weights for inputs (B, N, D)."""
+    def build(self, input_shape: Shape) -> None:
         for layer in (self.temporal_layernorm, self.temporal_attention, self.temporal_dense):
             layer.build(input_shape)
         super().build(input_shape)
 
-    def call(self, hidden: Any, training: bool = False) -> tuple[Any, Any]:
+    def call(self, hidden: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """Apply the block.
 
         Args:
             hidden: (B, 1 + M, D), M patch tokens, patches outer and frames inner.
 
         Returns:
-            (B, 1 + M, D) and the spatial attention maps (B Tc, H, 1 + M / Tc, 1 + M / Tc).
+            (B, 1 + M, D) and the spatial attention weights (B Tc, H, 1 + M / Tc, 1 + M / Tc).
         """
         cls, patches = hidden[:, :1], hidden[:, 1:]
         patches = patches + self._attend_in_time(patches, training)
-        cls_change, patch_change, maps = self._attend_in_space(cls, patches)
+        cls_change, patch_change, weights = self._attend_in_space(cls, patches)
         hidden = ops.concatenate([cls + cls_change, patches + patch_change], axis=1)
-        return self.feed_forward(hidden), maps
+        return self.feed_forward(hidden), weights
 
-    def _places(self, tokens: Any) -> Any:
+    def _places(self, tokens: int | Tensor) -> int | Tensor:
         """Number S of places in space that M tokens make with the config's frames.
 
         Rounded down to whole rows, so that a reshape fails where M does not divide.
@@ -199,8 +190,8 @@ class DividedTimesformerLayer(TimesformerLayer):
         columns = self.config.image_size // self.config.patch_size
         return tokens // self.config.num_frames // columns * columns
 
-    def _attend_in_time(self, patches: Any, training: bool) -> Any:
-        """(B, M, D) -> (B, M, D), each place in space on its own. The class token is not in it."""
+    def _attend_in_time(self, patches: Tensor, training: bool) -> Tensor:
+        """(B, M, D) -> (B, M, D), each place in space on its own, without the class token."""
         (batch, tokens), frames = ops.shape(patches)[:2], self.config.num_frames
         width, places = self.config.hidden_size, self._places(tokens)
         x = ops.reshape(patches, (batch, places, frames, width))
@@ -212,18 +203,18 @@ class DividedTimesformerLayer(TimesformerLayer):
         context = ops.reshape(self.temporal_attention.context(x)[0], (batch, tokens, width))
         return chain(context, self.temporal_attention.out, self.temporal_dense)
 
-    def _attend_in_space(self, cls: Any, patches: Any) -> tuple[Any, Any, Any]:
+    def _attend_in_space(self, cls: Tensor, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Each frame on its own, with the class token; its changes are averaged over frames."""
         (batch, tokens), frames = ops.shape(patches)[:2], self.config.num_frames
         width, places = self.config.hidden_size, self._places(tokens)
         x = ops.reshape(patches, (batch, places, frames, width))
         x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, places, width))
         x = ops.concatenate([ops.repeat(cls, frames, axis=0), x], axis=1)
-        attended, maps = self.attention(self.layernorm_before(x))
+        attended, weights = self.attention(self.layernorm_before(x))
         attended = ops.reshape(self.drop_path(attended), (batch, frames, places + 1, width))
         changes = ops.transpose(attended[:, :, 1:], (0, 2, 1, 3))
         changes = ops.reshape(changes, (batch, tokens, width))
-        return ops.mean(attended[:, :, 0], axis=1, keepdims=True), changes, maps
+        return ops.mean(attended[:, :, 0], axis=1, keepdims=True), changes, weights
 
 
 class TimesformerEncoder(keras.layers.Layer):
@@ -241,24 +232,25 @@ class TimesformerEncoder(keras.layers.Layer):
         rates = drop_path_rates(config.drop_path_rate, config.num_hidden_layers)
         self.layer = [block(config, rate, name=f"layer_{i}") for i, rate in enumerate(rates)]
 
-    def build(self, input_shape: Any) -> None:
-        """Create the weights for inputs (B, N, D)."""
+    def build(self, input_shape: Shape) -> None:
         for layer in self.layer:
             layer.build(input_shape)
         self.built = True
 
-    def call(self, hidden: Any, training: bool = False) -> tuple[Any, list[Any], list[Any]]:
+    def call(
+        self, hidden: Tensor, training: bool = False
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Apply all blocks.
 
         Args:
             hidden: (B, N, D).
 
         Returns:
-            The last hidden state, the L + 1 hidden states, and the L attention maps.
+            The last hidden state, the L + 1 hidden states, and the L attention weights.
         """
-        states, maps = [hidden], []
+        states, attentions = [hidden], []
         for layer in self.layer:
-            hidden, attention = layer(hidden)
+            hidden, weights = layer(hidden)
             states.append(hidden)
-            maps.append(attention)
-        return hidden, states, maps
+            attentions.append(weights)
+        return hidden, states, attentions

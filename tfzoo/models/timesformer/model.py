@@ -10,6 +10,7 @@ import keras
 from tfzoo.core.config import ConfigError
 from tfzoo.core.inputs import Input
 from tfzoo.core.outputs import TFBaseModelOutput, TFImageClassifierOutput
+from tfzoo.core.types import Tensor
 from tfzoo.layers.linear import Linear
 from tfzoo.losses.classification import classification_loss
 from tfzoo.modeling.base import TFPreTrainedModel
@@ -46,18 +47,19 @@ class TFTimesformerPreTrainedModel(TFPreTrainedModel):
     """Base class of the TimeSformer models."""
 
     config_class = TimesformerConfig
+    config: TimesformerConfig
+    base_model_prefix = "timesformer"
 
     def get_input_embeddings(self) -> keras.layers.Layer:
         """The layer that embeds the patches."""
-        base = getattr(self, "timesformer", self)
-        return base.embeddings.patch_embeddings
+        return self.base_model.embeddings.patch_embeddings
 
     def check_inputs(self, inputs: Mapping[str, Any]) -> None:
-        """Refuse videos that the model cannot take, see the base class.
+        """Refuse wrong inputs.
 
         Raises:
-            ValueError: Frames smaller than a patch, or, with divided attention, tokens that do
-                not divide into the config's frames and columns of patches.
+            ValueError: A wrong dtype or shape, frames smaller than a patch, or, with divided
+                attention, tokens that do not divide into the config's frames and columns.
         """
         super().check_inputs(inputs)
         _, frames, _, height, width = inputs["pixel_values"].shape
@@ -104,7 +106,6 @@ class TFTimesformerModel(TFTimesformerPreTrainedModel):
     main_output = "last_hidden_state"
 
     def setup(self, config: TimesformerConfig) -> None:
-        """Make the sublayers."""
         if config.hidden_size % config.num_attention_heads:
             raise ConfigError(
                 f"hidden_size {config.hidden_size} must be a multiple of num_attention_heads "
@@ -115,7 +116,6 @@ class TFTimesformerModel(TFTimesformerPreTrainedModel):
         self.layernorm = norm(config, "layernorm")
 
     def build_layers(self) -> None:
-        """Create the weights."""
         tokens = (None, None, self.config.hidden_size)
         self.embeddings.build()
         self.encoder.build(tokens)
@@ -123,7 +123,7 @@ class TFTimesformerModel(TFTimesformerPreTrainedModel):
 
     def call(
         self,
-        pixel_values: Any,
+        pixel_values: Tensor,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
@@ -133,7 +133,7 @@ class TFTimesformerModel(TFTimesformerPreTrainedModel):
 
         Args:
             pixel_values: (B, T, C, height, width), floats.
-            output_attentions: Return the attention maps; the config's choice where None.
+            output_attentions: Return the attention weights; the config's choice where None.
             output_hidden_states: Return all hidden states; the config's choice where None.
             return_dict: Return an output object rather than a tuple; the config's where None.
             training: Whether dropout and stochastic depth act.
@@ -146,12 +146,11 @@ class TFTimesformerModel(TFTimesformerPreTrainedModel):
         Raises:
             ValueError: A video whose size does not fit (see `DividedTimesformerLayer`).
         """
-        hidden = self.embeddings(pixel_values)
-        hidden, states, maps = self.encoder(hidden)
+        hidden, states, attentions = self.encoder(self.embeddings(pixel_values))
         return TFBaseModelOutput(
             last_hidden_state=self.layernorm(hidden),
             hidden_states=tuple(states) if output_hidden_states else None,
-            attentions=tuple(maps) if output_attentions else None,
+            attentions=tuple(attentions) if output_attentions else None,
         )
 
 
@@ -182,7 +181,6 @@ class TFTimesformerForVideoClassification(TFTimesformerPreTrainedModel):
     inputs_table = (_PIXELS, _LABELS)
 
     def setup(self, config: TimesformerConfig) -> None:
-        """Make the sublayers."""
         self.timesformer = TFTimesformerModel(config, name="timesformer")
         self.classifier = (
             Linear(config.num_labels, kernel_initializer=initializer(config), name="classifier")
@@ -191,14 +189,13 @@ class TFTimesformerForVideoClassification(TFTimesformerPreTrainedModel):
         )
 
     def build_layers(self) -> None:
-        """Create the weights of the head; the encoder has its own already."""
         if self.classifier is not None:
             self.classifier.build((None, self.config.hidden_size))
 
     def call(
         self,
-        pixel_values: Any,
-        labels: Any = None,
+        pixel_values: Tensor,
+        labels: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
@@ -209,7 +206,7 @@ class TFTimesformerForVideoClassification(TFTimesformerPreTrainedModel):
         Args:
             pixel_values: (B, T, C, height, width), floats.
             labels: (B,) class indices, (B, labels) of 0 and 1, or targets of a regression.
-            output_attentions: Return the attention maps; the config's choice where None.
+            output_attentions: Return the attention weights; the config's choice where None.
             output_hidden_states: Return all hidden states; the config's choice where None.
             return_dict: Return an output object rather than a tuple; the config's where None.
             training: Whether dropout and stochastic depth act.
@@ -239,8 +236,11 @@ class TFTimesformerForVideoClassification(TFTimesformerPreTrainedModel):
         return TFImageClassifierOutput(loss=loss, **outputs)
 
     def compute_output_loss(
-        self, labels: Any, outputs: TFImageClassifierOutput, sample_weight: Any = None
-    ) -> Any:
+        self,
+        labels: Tensor,
+        outputs: TFImageClassifierOutput,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
         """Cross-entropy, binary cross-entropy or squared error, see `classification_loss`."""
         config = self.config
         return classification_loss(

@@ -1,16 +1,19 @@
-"""What TimeSformer serves: the label of a clip, given as its frames."""
+"""TimeSformer's signature: the label of a clip, given as its frames."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
-from tfzoo.export.answers import class_names, probabilities, ranked
-from tfzoo.export.endpoint import Endpoint, ServingError
-from tfzoo.export.fitting import check_head
-from tfzoo.export.graph.videos import clip_inputs, clip_reader
-from tfzoo.export.options import ServingOptions
+from tfzoo.export.endpoint import (
+    Endpoint,
+    ServingError,
+    ServingOptions,
+    check_head,
+    class_names,
+)
+from tfzoo.export.graph.answers import probabilities, ranked
+from tfzoo.export.graph.images import example_image
+from tfzoo.export.graph.preprocessing import fitting_preprocessing
 from tfzoo.models.timesformer.image_processor import VideoMAEImageProcessor
 from tfzoo.models.timesformer.model import TFTimesformerForVideoClassification
 
@@ -19,7 +22,11 @@ __all__ = ["OPTIONS", "endpoints"]
 OPTIONS = frozenset({"labels", "top_k", "max_pixels"})
 
 
-def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpoint]:
+def endpoints(
+    model: TFTimesformerForVideoClassification,
+    processor: VideoMAEImageProcessor,
+    options: ServingOptions,
+) -> list[Endpoint]:
     """The signatures of a TimeSformer model.
 
     Args:
@@ -44,24 +51,29 @@ def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpo
 
 
 def _classify_frames(
-    model: TFTimesformerForVideoClassification, processor: Any, options: ServingOptions
+    model: TFTimesformerForVideoClassification,
+    processor: VideoMAEImageProcessor,
+    options: ServingOptions,
 ) -> Endpoint:
     """`classify_frames`: encoded frames -> labels, scores."""
     config, owner = model.config, type(model).__name__
     names = class_names(options, config.num_labels, config.id2label, owner)
 
-    def check(spec: tf.TensorSpec) -> None:
-        model.check_inputs({"pixel_values": spec})
+    def check(size: tuple[int, int]) -> None:
+        shape = (None, config.num_frames, 3, *size)
+        model.check_inputs({"pixel_values": tf.TensorSpec(shape, tf.float32, "pixel_values")})
 
-    read = clip_reader(processor, VideoMAEImageProcessor, config.num_frames, check, options)
+    prepare = fitting_preprocessing(processor, VideoMAEImageProcessor, options.max_pixels, check)
     independent = config.problem_type == "multi_label_classification"
 
     def classify_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = model(pixel_values=read(frames), training=False, return_dict=True).logits
-        if config.attention_type == "space_only":  # it has logits for each frame
+        pixels = prepare.videos(frames, config.num_frames)
+        logits = model(pixel_values=pixels, training=False, return_dict=True).logits
+        if config.attention_type == "space_only":  # which has logits for each frame
             shape = (-1, config.num_frames, config.num_labels)
             logits = tf.reduce_mean(tf.reshape(logits, shape), axis=1)
         labels, scores = ranked(probabilities(logits, independent), names, options.top_k)
         return {"labels": labels, "scores": scores}
 
-    return Endpoint("classify_frames", classify_frames, *clip_inputs(config.num_frames))
+    clip = [[example_image()] * config.num_frames]
+    return Endpoint.of("classify_frames", classify_frames, frames=clip)

@@ -4,7 +4,7 @@ Paper: Zhang, Chen, Jia, Liu, Ding, "Text-Visual Prompting for Efficient 2D Temp
 Grounding", 2023 (arXiv:2303.04995).
 """
 
-from tfzoo.registry import Family, lazy_getattr
+from tfzoo.registry import Family
 
 FAMILY = Family(
     package=__name__,
@@ -12,10 +12,14 @@ FAMILY = Family(
     paper="arXiv:2303.04995",
     modules={
         "config": ("ResNetConfig", "TvpConfig"),
-        "grounding": ("EncodedVideo", "TFTvpForVideoGrounding"),
+        "model": (
+            "EncodedVideo",
+            "TFTvpForVideoGrounding",
+            "TFTvpModel",
+            "TFTvpPreTrainedModel",
+            "TFTvpVideoGroundingOutput",
+        ),
         "losses": ("TvpLoss",),
-        "model": ("TFTvpModel", "TFTvpPreTrainedModel"),
-        "outputs": ("TFTvpVideoGroundingOutput",),
         "image_processor": ("TvpImageProcessor",),
         "processor": ("BertTokenizer", "BertTokenizerFast", "TvpProcessor"),
     },
@@ -32,4 +36,4 @@ FAMILY = Family(
 )
 
 __all__ = list(FAMILY.classes)
-__getattr__ = lazy_getattr(FAMILY)
+__getattr__ = FAMILY.load

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfzoo.core.config import (
-    ConfigError,
+from tfzoo.core.config import ConfigError, PretrainedConfig
+from tfzoo.core.fields import (
     Constraint,
-    PretrainedConfig,
     boolean,
     field,
     name_or_function,
@@ -17,7 +16,6 @@ from tfzoo.core.config import (
     positive,
     probability,
 )
-from tfzoo.core.nested_config import NestedConfig
 
 if TYPE_CHECKING:
     from tfzoo.layers.resnet import ResNetSizes
@@ -32,21 +30,21 @@ _POSITIVES = Constraint(
 )
 _LIST = Constraint("a list, or None", lambda v: v is None or isinstance(v, (list, tuple)))
 _ID = Constraint("an id, or None", lambda v: v is None or (type(v) is int and v >= 0))
-# What asks the reference for weights from elsewhere; a checkpoint of TVP brings its own.
+# These make the reference load weights from elsewhere; a TVP checkpoint has those of its backbone.
 _ELSEWHERE = ("backbone", "use_pretrained_backbone", "use_timm_backbone", "backbone_kwargs")
 
 
 class ResNetConfig(PretrainedConfig):
     """Configuration of a ResNet as the backbone of another model.
 
-    The defaults are those of ResNet-50. `out_features` and `out_indices` say the same in names
-    and in numbers: either follows from the other, and both default to the last stage.
+    The defaults are those of ResNet-50. `out_features` and `out_indices` name the same stages
+    by name and by number: either follows from the other, and both default to the last stage.
 
     Source: He et al. 2016, arXiv:1512.03385.
 
     Raises:
-        ConfigError: Lists of different lengths, an unknown `layer_type`, or outputs that are no
-            stages, out of order, or in disagreement.
+        ConfigError: Lists of different lengths, an unknown `layer_type`, or outputs that are not
+            stages, are out of order, or disagree.
 
     Example:
         >>> from tfzoo import ResNetConfig
@@ -72,7 +70,7 @@ class ResNetConfig(PretrainedConfig):
         name_or_function,
     )
     downsample_in_first_stage: bool = field(
-        False, "Whether the first stage halves the resolution, too.", boolean
+        False, "Whether the first stage also halves the resolution.", boolean
     )
     downsample_in_bottleneck: bool = field(
         False,
@@ -88,11 +86,6 @@ class ResNetConfig(PretrainedConfig):
         self._align()
 
     def validate(self) -> None:
-        """Check the fields.
-
-        Raises:
-            ConfigError: Names the field, what it must be and what it is.
-        """
         super().validate()
         if len(self.depths) != len(self.hidden_sizes):
             self.reject("depths", f"as long as hidden_sizes, {len(self.hidden_sizes)} numbers")
@@ -135,16 +128,16 @@ class ResNetConfig(PretrainedConfig):
         )
 
 
-class TvpConfig(NestedConfig):
+class TvpConfig(PretrainedConfig):
     """Configuration of `TFTvpModel` and `TFTvpForVideoGrounding`.
 
-    The defaults are those of `Intel/tvp-base` but for one: its backbone has
-    `downsample_in_bottleneck=True`, which a `ResNetConfig` has not by default.
+    The defaults are those of `Intel/tvp-base`, except that its backbone has
+    `downsample_in_bottleneck=True`, while a `ResNetConfig` defaults to False.
 
     `backbone_config` is a `ResNetConfig`, its fields as a dict with `model_type="resnet"`, or None
-    for the defaults. Of its feature maps the first one is used. Weights from elsewhere
+    for the defaults. The model uses the first of its feature maps. Weights from elsewhere
     (`backbone`, `use_pretrained_backbone`, `use_timm_backbone`) are refused: the checkpoint
-    holds those of the backbone, too.
+    also holds those of the backbone.
 
     Source: Zhang et al. 2023, arXiv:2303.04995.
 
@@ -159,8 +152,8 @@ class TvpConfig(NestedConfig):
     sub_configs = {"backbone_config": ResNetConfig}
 
     backbone_config: Any = field(None, "A `ResNetConfig`, its fields as a dict, or None.")
-    distance_loss_weight: float = field(1.0, "Weight of the distance of the spans' middles.")
-    duration_loss_weight: float = field(0.1, "Weight of the difference of the spans' lengths.")
+    distance_loss_weight: float = field(1.0, "Weight of the distance between the spans' centres.")
+    duration_loss_weight: float = field(0.1, "Weight of the difference between the spans' lengths.")
     visual_prompter_type: str = field(
         "framepad",
         "Prompts around each frame (framepad) or at its bottom (framedownpad).",
@@ -168,7 +161,7 @@ class TvpConfig(NestedConfig):
     )
     visual_prompter_apply: str = field(
         "replace",
-        "How prompts act, see `tfzoo.models.tvp.prompters`.",
+        "How prompts act, see `tfzoo.models.tvp.layers`.",
         one_of("add", "replace", "remove"),
     )
     visual_prompt_size: int = field(96, "Thickness of the prompts, in pixels.", positive)
@@ -189,9 +182,9 @@ class TvpConfig(NestedConfig):
         name_or_function,
     )
     layer_norm_eps: float = field(1e-12, "Epsilon of the layer norms.", non_negative)
-    initializer_range: float = field(0.02, "Spread of fresh weights.", non_negative)
-    attention_probs_dropout_prob: float = field(0.1, "Dropout of attention maps.", probability)
-    type_vocab_size: int = field(2, "Types of tokens; texts are of the first.", positive)
+    initializer_range: float = field(0.02, "Standard deviation of initial weights.", non_negative)
+    attention_probs_dropout_prob: float = field(0.1, "Dropout of attention weights.", probability)
+    type_vocab_size: int = field(2, "Token types; texts have the first.", positive)
     pad_token_id: int = field(None, "Id whose embedding is not trained.", _ID)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -202,7 +195,6 @@ class TvpConfig(NestedConfig):
                     "weights in TVP's own checkpoint. Describe it by backbone_config."
                 )
         super().__init__(*args, **kwargs)
-        self._check_backbone(self.backbone_config)
 
     def _sub_config(self, name: str, value: Any) -> PretrainedConfig:
         found = getattr(value, "model_type", None)
@@ -216,11 +208,6 @@ class TvpConfig(NestedConfig):
         return super()._sub_config(name, value)
 
     def validate(self) -> None:
-        """Check the fields, and whether they fit each other.
-
-        Raises:
-            ConfigError: Names the field, what it must be and what it is.
-        """
         super().validate()
         if self.hidden_size % self.num_attention_heads:
             self.reject("num_attention_heads", f"a divisor of hidden_size {self.hidden_size}")
@@ -247,18 +234,20 @@ class TvpConfig(NestedConfig):
 
     @property
     def prompt_frames(self) -> int:
-        """Frames that the visual prompts have; `frame_num` is an old name in some files."""
+        """Frames of the visual prompts; some files call them `frame_num`."""
         old = getattr(self, "frame_num", None) if self.visual_prompter_type != "framepad" else None
         return self.num_frames if old is None else old
 
     @property
     def fixed_frames(self) -> int | None:
-        """Frames that videos must have; None where the prompts serve any number."""
-        serve_any = self.visual_prompter_apply == "remove" or self.prompt_frames == 1
-        return None if serve_any else self.prompt_frames
+        """Frames that videos must have; None where the prompts fit any number."""
+        fit_any = self.visual_prompter_apply == "remove" or self.prompt_frames == 1
+        return None if fit_any else self.prompt_frames
 
     @classmethod
-    def from_backbone_config(cls, backbone_config: Any, **kwargs: Any) -> TvpConfig:
+    def from_backbone_config(
+        cls, backbone_config: ResNetConfig | Mapping[str, Any], **kwargs: Any
+    ) -> TvpConfig:
         """Make a configuration from that of its backbone.
 
         Args:

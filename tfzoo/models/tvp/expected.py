@@ -1,4 +1,4 @@
-"""TVP's known answers. None was ever published for a trained model: these are of random weights."""
+"""TVP's known answers, for random weights: none were ever published for a trained model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ANSWERS"]
 
 
 def _encoded(load: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The photo as a video of one frame, with two ids."""
+    """The image as a video of one frame, with two ids."""
     processor = load("TvpImageProcessor")
     pixels = processor([inputs["cats"]], return_tensors="np").pixel_values
     return {
@@ -36,7 +36,7 @@ _CHECKPOINT, _SAFETENSORS = "Jiqing/tiny-random-tvp", "refs/pr/1"
 ANSWERS = (
     Answer(
         _CHECKPOINT,
-        "hidden states of a photo and two tokens",
+        "hidden states of an image and two tokens",
         _states,
         (
             Number(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfzoo.core.inputs import Input
-from tfzoo.core.keras_compat import concrete
+from tfzoo.core.inputs import Input, check_ids
 from tfzoo.models.tvp.config import TvpConfig
 
 __all__ = ["HEAD_MASK", "QUERIES", "VIDEOS", "check_queries", "check_videos"]
@@ -35,7 +34,7 @@ VIDEOS = Input(
         "max_img_size",
     ),
 )
-HEAD_MASK = Input("head_mask", "mask", None, "Weights of the heads.", optional=True)
+HEAD_MASK = Input("head_mask", "mask", None, "Factors of the attention heads.", optional=True)
 
 
 def check_videos(
@@ -74,7 +73,7 @@ def check_videos(
 def _check_grid(
     owner: str, size: tuple[int | None, int | None], config: TvpConfig, interpolate: bool
 ) -> None:
-    """Refuse frames whose grid has no cells, or more than there are positions for."""
+    """Refuse frames whose grid has no cells, or more cells than the model has positions."""
     backbone = config.backbone_config
     grid = [
         None if side is None else backbone.sizes.grid(side, backbone.out_indices[0]) // 2
@@ -99,13 +98,13 @@ def _check_grid(
 
 
 def check_queries(owner: str, inputs: Mapping[str, Any], config: TvpConfig) -> None:
-    """Refuse texts and weights of heads that the encoder cannot take.
+    """Refuse texts and factors of heads that the encoder cannot take.
 
     Raises:
         ValueError: A text longer than the positions, ids outside the vocabulary, a mask of
-            another shape, or weights for another number of heads.
+            another shape, or factors for another number of heads.
     """
-    ids, mask, limit = inputs["input_ids"], inputs.get("attention_mask"), config.vocab_size
+    ids, mask = inputs["input_ids"], inputs.get("attention_mask")
     length = ids.shape[1]
     if length is not None and length > config.max_position_embeddings:
         raise ValueError(
@@ -120,16 +119,11 @@ def check_queries(owner: str, inputs: Mapping[str, Any], config: TvpConfig) -> N
             f"{owner}: attention_mask must have the shape of input_ids, {tuple(ids.shape)}, got "
             f"{tuple(mask.shape)}."
         )
-    values = concrete(ids)
-    if values is not None and values.size and not 0 <= values.min() <= values.max() < limit:
-        raise ValueError(
-            f"{owner}: input_ids must lie in [0, {limit}) (vocab_size), got {values.min()} to "
-            f"{values.max()}: does the tokenizer belong to this checkpoint?"
-        )
+    check_ids(owner, "input_ids", ids, config.vocab_size, "vocab_size")
     heads, layers = config.num_attention_heads, config.num_hidden_layers
-    weights = inputs.get("head_mask")
-    if weights is not None and tuple(weights.shape) not in ((heads,), (layers, heads)):
+    factors = inputs.get("head_mask")
+    if factors is not None and tuple(factors.shape) not in ((heads,), (layers, heads)):
         raise ValueError(
             f"{owner}: head_mask must have shape ({heads},) or ({layers}, {heads}), got "
-            f"{tuple(weights.shape)}."
+            f"{tuple(factors.shape)}."
         )

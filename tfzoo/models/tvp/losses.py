@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from tfzoo.core.keras_compat import concrete, tensorflow
+from tfzoo.core.types import Tensor
 
 __all__ = ["TvpLoss", "mean_loss", "span_labels"]
 
-_LEAST_DISTANCE, _LEAST_DIFFERENCE = 0.2, 0.4  # below these there is no gradient
+_Span = Sequence[Tensor]  # start and end, (B,) each, in seconds
+
+_LEAST_DISTANCE, _LEAST_DIFFERENCE = 0.2, 0.4  # the gradient is 0 below these
 
 
 class TvpLoss:
@@ -25,14 +27,14 @@ class TvpLoss:
     - `distance`: the distance of the middles / d, at least 0.2;
     - `duration`: the squared difference of the lengths / d, at least 0.4.
 
-    The last two stop to learn below their bounds. Where both spans are the same single point, the
-    reference's `iou` is 0 / 0; here it is 0.
+    The last two have no gradient below their bounds. Where both spans are the same single point,
+    the reference's `iou` is 0 / 0; here it is 0.
 
     Args:
-        losses: Which of them.
+        losses: The names of those that are computed.
 
     Raises:
-        ValueError: An unknown one.
+        ValueError: An unknown name.
 
     Source: the temporal-distance IoU loss, Zhang et al. 2023, arXiv:2303.04995, equation 5.
 
@@ -50,11 +52,11 @@ class TvpLoss:
             raise ValueError(f"Unknown losses {unknown}; known are {', '.join(self.known)}.")
         self.losses = tuple(losses)
 
-    def __call__(self, logits: Any, labels: Any) -> dict[str, Any]:
+    def __call__(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The losses of each sample.
 
         Args:
-            logits: (B, 2), start and end in parts of the duration.
+            logits: (B, 2), start and end as fractions of the duration.
             labels: What `span_labels` takes.
 
         Returns:
@@ -69,24 +71,24 @@ class TvpLoss:
         spans = (spans[:, 0], spans[:, 1])
         return {name: getattr(self, f"_{name}")(spans, truth, duration) for name in self.losses}
 
-    def _iou(self, spans: Any, truth: Any, duration: Any) -> Any:
+    def _iou(self, spans: _Span, truth: _Span, duration: Tensor) -> Tensor:
         shared = ops.minimum(spans[1], truth[1]) - ops.maximum(spans[0], truth[0])
         hull = ops.maximum(spans[1], truth[1]) - ops.minimum(spans[0], truth[0])
         is_point = ops.equal(hull, 0.0)
         ratio = ops.maximum(shared, 0.0) / ops.where(is_point, 1.0, hull)
         return 1.0 - ops.where(is_point, 1.0, ratio)
 
-    def _distance(self, spans: Any, truth: Any, duration: Any) -> Any:
+    def _distance(self, spans: _Span, truth: _Span, duration: Tensor) -> Tensor:
         middles = ((start + end) / 2.0 for start, end in (spans, truth))
         return ops.maximum(ops.abs(next(middles) - next(middles)) / duration, _LEAST_DISTANCE)
 
-    def _duration(self, spans: Any, truth: Any, duration: Any) -> Any:
+    def _duration(self, spans: _Span, truth: _Span, duration: Tensor) -> Tensor:
         lengths = (end - start for start, end in (spans, truth))
         difference = (next(lengths) - next(lengths)) / duration
         return ops.maximum(ops.square(difference), _LEAST_DIFFERENCE)
 
 
-def span_labels(labels: Any, batch: int | None = None) -> Any:
+def span_labels(labels: Tensor | Sequence[Tensor], batch: int | None = None) -> Tensor:
     """Bring labels into one form, and check them.
 
     Args:
@@ -129,7 +131,7 @@ def span_labels(labels: Any, batch: int | None = None) -> Any:
     return _checked(labels)
 
 
-def _stacked(labels: Sequence[Any]) -> Any:
+def _stacked(labels: Sequence[Tensor]) -> Tensor:
     """A sequence of rows, or of columns of which some may be scalars, as one tensor."""
     parts = [ops.cast(ops.convert_to_tensor(part), "float32") for part in labels]
     longest = max(parts, key=lambda part: len(part.shape)) if parts else ops.zeros(0)
@@ -140,7 +142,7 @@ def _agree(one: int | None, other: int | None) -> bool:
     return None in (one, other) or one == other
 
 
-def _checked(labels: Any) -> Any:
+def _checked(labels: Tensor) -> Tensor:
     """The labels, where they hold spans inside their videos."""
     message = "labels must hold spans with 0 <= start <= end <= duration, in seconds"
     if (values := concrete(labels)) is not None:
@@ -155,7 +157,7 @@ def _checked(labels: Any) -> Any:
     return labels
 
 
-def _are_inside(labels: Any) -> Any:
+def _are_inside(labels: Tensor) -> Tensor:
     duration, start, end = labels[:, 0], labels[:, 1], labels[:, 2]
     slack = 1e-5 * duration  # of seconds that were rounded to float32
     return (duration > 0) & (start >= -slack) & (end >= start) & (end <= duration + slack)
@@ -164,12 +166,11 @@ def _are_inside(labels: Any) -> Any:
 class _Mean(keras.losses.Loss):
     """Averages (B,) losses, with Keras's weights and its scaling under `tf.distribute`."""
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The losses themselves."""
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return y_pred
 
 
-def mean_loss(losses: Any, sample_weight: Any = None) -> Any:
+def mean_loss(losses: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     """The mean over a batch.
 
     Args:

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from tfzoo.core.types import Tensor
 from tfzoo.models.tvp.image_processor import TvpImageProcessor
 from tfzoo.preprocessing.multimodal import BaseProcessor
-from tfzoo.text.bert_tokenizer import BertTokenizer, BertTokenizerFast
-from tfzoo.text.tokenizers import BatchEncoding
+from tfzoo.text.bert import BertTokenizer, BertTokenizerFast
+from tfzoo.text.tokenizer import BatchEncoding
 
 __all__ = ["BertTokenizer", "BertTokenizerFast", "TvpImageProcessor", "TvpProcessor"]
+
+Sentences = str | Sequence[str] | Sequence[Sequence[str]]
 
 
 class TvpProcessor(BaseProcessor):
@@ -28,7 +31,7 @@ class TvpProcessor(BaseProcessor):
         TypeError: A part is of another class.
 
     Source: `TvpProcessor` as documented for transformers 4.37. That of 4.57 forgets `videos`,
-    `max_text_length` and the padding, and returns `token_type_ids`, which the model does not take.
+    `max_text_length` and the padding, and returns `token_type_ids`, which the model cannot take.
 
     Example:
         >>> import pathlib, string, tempfile
@@ -54,19 +57,11 @@ class TvpProcessor(BaseProcessor):
     image_processor_class = TvpImageProcessor
     tokenizer_classes = (BertTokenizerFast, BertTokenizer)
     text_defaults = {"padding": "max_length", "return_token_type_ids": False}
-
-    def __init__(self, image_processor: Any = None, tokenizer: Any = None, **kwargs: Any) -> None:
-        for name, part in (("image_processor", image_processor), ("tokenizer", tokenizer)):
-            if part is None and not (name == "image_processor" and "feature_extractor" in kwargs):
-                raise ValueError(
-                    f"TvpProcessor needs {name}=, got none. from_pretrained makes both parts from "
-                    "a checkpoint's folder."
-                )
-        super().__init__(image_processor, tokenizer, **kwargs)
+    missing_error = ValueError
 
     def __call__(
         self,
-        text: Any = None,
+        text: Sentences | None = None,
         videos: Any = None,
         return_tensors: str | None = None,
         *,
@@ -80,12 +75,13 @@ class TvpProcessor(BaseProcessor):
             videos: One video or a batch, as paths, arrays or lists of frames, see
                 `make_batched_videos`; two frames at least.
             return_tensors: "np" for arrays, "tf" for tensors, None for lists.
-            max_text_length: Most tokens of a sentence, and N, what each is padded to; by default
-                the tokenizer's `model_max_length`. `truncation=True` cuts longer ones.
-            **kwargs: For texts, arguments of the tokenizer: `padding` ("max_length", unless told
-                otherwise; True pads to the longest), `truncation`, ... For videos, arguments of
+            max_text_length: N, the length that sentences are padded to, and the most tokens of
+                one; by default the tokenizer's `model_max_length`. `truncation=True` cuts longer
+                sentences.
+            **kwargs: For texts, arguments of the tokenizer: `padding` ("max_length" by default;
+                True pads to the longest), `truncation`, ... For videos, arguments of
                 `TvpImageProcessor.preprocess`: `num_frames` (how many to read of files), `size`,
-                ... Those of the part that has nothing to do are not used.
+                ... Those of an unused part are ignored.
 
         Returns:
             `input_ids` and `attention_mask` (B, N) if there are texts, `pixel_values`
@@ -94,7 +90,7 @@ class TvpProcessor(BaseProcessor):
         Raises:
             ValueError: Neither texts nor videos, an empty sentence, one that is longer than
                 `max_text_length`, a video of fewer than two frames, or invalid values.
-            TypeError: A keyword that neither part knows, or something that is no text or video.
+            TypeError: An unknown keyword, or something that is neither text nor video.
         """
         for_videos, for_text = self._route(kwargs)
         if text is None and videos is None:
@@ -111,12 +107,12 @@ class TvpProcessor(BaseProcessor):
         return BatchEncoding(features, encodings=encodings)
 
     def _encode(
-        self, text: Any, max_text_length: int | None, options: dict[str, Any]
+        self, text: Sentences, max_text_length: int | None, options: dict[str, Any]
     ) -> BatchEncoding:
         """The texts as lists of ids."""
         if max_text_length is not None:
             if "max_length" in options:
-                raise ValueError("max_length is max_text_length's name in tokenizers; give one.")
+                raise ValueError("max_length is the tokenizer's name of max_text_length; give one.")
             if not isinstance(max_text_length, (int, np.integer)) or max_text_length < 1:
                 raise ValueError(
                     f"max_text_length: expected a whole number above 0, got {max_text_length!r}."
@@ -131,22 +127,18 @@ class TvpProcessor(BaseProcessor):
         return self.tokenizer(texts, **options)
 
     def _check_lengths(self, texts: Sequence[Any], options: Mapping[str, Any]) -> None:
-        """Refuse sentences without words, and those that are too long.
-
-        Raises:
-            ValueError: There is one.
-        """
+        """Refuse sentences without words, and those that are too long."""
         names = ("add_special_tokens", "is_split_into_words", "split_special_tokens")
         alike = {name: options[name] for name in names if name in options}
         added = self.tokenizer.num_special_tokens_to_add() * alike.get("add_special_tokens", True)
-        with warnings.catch_warnings():  # of lengths that are refused here, or cut
+        with warnings.catch_warnings():  # about lengths that are refused here, or truncated
             warnings.filterwarnings("ignore", "A text has .* tokens, the model takes")
             rows = self.tokenizer(texts, **alike)["input_ids"]
         limit = options.get("max_length") or self.tokenizer.model_max_length
         for number, (text, ids) in enumerate(zip(texts, rows, strict=True)):
             if len(ids) <= added:
                 raise ValueError(
-                    f"text: sentence {number}, {text!r}, is empty: say what is to be found."
+                    f"text: sentence {number}, {text!r}, is empty: say what to look for."
                 )
             if len(ids) > limit and not options["truncation"]:
                 raise ValueError(
@@ -155,20 +147,20 @@ class TvpProcessor(BaseProcessor):
                 )
 
     @staticmethod
-    def post_process_video_grounding(logits: Any, video_durations: float) -> tuple[float, float]:
-        """The moment that the first prediction of a batch means.
+    def post_process_video_grounding(logits: Tensor, video_durations: float) -> tuple[float, float]:
+        """Convert the first prediction of a batch to seconds.
 
         Args:
-            logits: (B, 2) or more rows, the output `logits` of `TFTvpForVideoGrounding`: start
-                and end as parts of the duration. Only the first row is used, as documented;
-                `post_process_batch` has them all.
+            logits: (B, 2), the output `logits` of `TFTvpForVideoGrounding`: start and end as
+                fractions of the duration. Only the first row is used, as in the reference;
+                `post_process_batch` converts all.
             video_durations: Duration of the video in seconds.
 
         Returns:
             Start and end in seconds, to a tenth; the end may come first.
 
         Raises:
-            TypeError: `video_durations` is no number.
+            TypeError: `video_durations` is not a number.
             ValueError: Logits of another shape, or without rows.
 
         Example:
@@ -184,17 +176,17 @@ class TvpProcessor(BaseProcessor):
 
     @staticmethod
     def post_process_batch(
-        logits: Any, video_durations: float | Sequence[float]
+        logits: Tensor, video_durations: float | Sequence[float]
     ) -> list[tuple[float, float]]:
-        """The moments that all predictions of a batch mean.
+        """Convert all predictions of a batch to seconds.
 
         Args:
             logits: (B, 2), see `post_process_video_grounding`.
-            video_durations: Seconds: (B,) durations, or one for all, e.g. of several sentences
+            video_durations: (B,) durations in seconds, or one for all, e.g. for several sentences
                 on one video.
 
         Returns:
-            B times start and end in seconds, to a tenth.
+            B pairs of start and end in seconds, to a tenth.
 
         Raises:
             ValueError: Logits of another shape, or another number of durations.
@@ -215,7 +207,7 @@ class TvpProcessor(BaseProcessor):
         return [_seconds(row, duration) for row, duration in zip(rows, durations, strict=True)]
 
 
-def _as_batch(text: Any, is_split_into_words: bool) -> list[Any]:
+def _as_batch(text: Sentences, is_split_into_words: bool) -> list[Any]:
     """A list of sentences, each a string or a list of words."""
     if isinstance(text, str):
         return [text]
@@ -235,21 +227,21 @@ def _as_batch(text: Any, is_split_into_words: bool) -> list[Any]:
     return [list(words) if is_split_into_words else words for words in text]
 
 
-def _check_frames(videos: Any) -> None:
-    """Refuse pictures: nothing begins or ends in them."""
+def _check_frames(videos: Sequence[Sequence[Any]]) -> None:
+    """Refuse single images: nothing begins or ends in them."""
     for number, video in enumerate(videos):
         if len(video) < 2:
             raise ValueError(
-                f"videos: video {number} has one frame, and a moment needs two at least. (One "
-                "picture after the other goes through image_processor alone.)"
+                f"videos: video {number} has one frame, and a moment needs two at least. For "
+                "single images, call image_processor."
             )
 
 
-def _rows(logits: Any) -> list[list[float]]:
+def _rows(logits: Tensor) -> list[list[float]]:
     array = np.asarray(logits)
     if array.ndim != 2 or array.shape[1] != 2 or not len(array):
         raise ValueError(
-            "logits: expected (B, 2), start and end as parts of the duration, got shape "
+            "logits: expected (B, 2), start and end as fractions of the duration, got shape "
             f"{array.shape}."
         )
     return array.astype("float64").tolist()

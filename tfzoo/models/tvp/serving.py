@@ -1,19 +1,22 @@
-"""What TVP serves: the seconds of a video in which happens what a sentence says."""
+"""TVP's signature: the seconds of a video that a sentence describes."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.export.answers import checked, checked_ids, checked_sizes
-from tfzoo.export.endpoint import Endpoint, ServingError
-from tfzoo.export.fitting import check_head, check_tokenizer
-from tfzoo.export.graph.videos import clip_inputs, clip_reader
-from tfzoo.export.options import ServingOptions
-from tfzoo.models.tvp.grounding import TFTvpForVideoGrounding
+from tfzoo.export.endpoint import (
+    Endpoint,
+    ServingOptions,
+    check_head,
+    check_processor,
+    check_tokenizer,
+)
+from tfzoo.export.graph.answers import checked, checked_ids, checked_sizes
+from tfzoo.export.graph.images import example_image
+from tfzoo.export.graph.preprocessing import fitting_preprocessing
 from tfzoo.models.tvp.inputs import VIDEOS, check_videos
+from tfzoo.models.tvp.model import TFTvpForVideoGrounding
 from tfzoo.models.tvp.processor import TvpImageProcessor, TvpProcessor
 
 __all__ = ["OPTIONS", "endpoints"]
@@ -23,7 +26,9 @@ OPTIONS = frozenset({"max_pixels"})
 _QUERY, _DURATION = "a person sits", 10.0  # of the example
 
 
-def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpoint]:
+def endpoints(
+    model: TFTvpForVideoGrounding, processor: TvpProcessor, options: ServingOptions
+) -> list[Endpoint]:
     """The signatures of a TVP model.
 
     Args:
@@ -37,12 +42,8 @@ def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpo
     Raises:
         ServingError: Another model or processor, or one whose frames the model cannot take.
     """
-    name = type(model).__name__
     check_head(model, TFTvpForVideoGrounding)
-    if not isinstance(processor, TvpProcessor):
-        raise ServingError(
-            f"{name} is served with a TvpProcessor, got a {type(processor).__name__}."
-        )
+    check_processor(model, processor, TvpProcessor)
     check_tokenizer(processor.tokenizer, model.config.vocab_size)
     return [_ground(model, processor, options)]
 
@@ -55,13 +56,15 @@ def _ground(
     ids = np.array([processor.tokenizer(_QUERY).input_ids], "int64")
     ids = ids[:, : config.max_position_embeddings]
 
-    def check(spec: tf.TensorSpec) -> None:
+    # Prompts of one frame serve any number of frames, and a moment needs two.
+    num_frames = config.fixed_frames or max(config.num_frames, 2)
+
+    def check(size: tuple[int, int]) -> None:
+        spec = tf.TensorSpec((None, num_frames, 3, *size), tf.float32, "pixel_values")
         VIDEOS.check(spec, config, type(model).__name__)
         check_videos(type(model).__name__, tuple(spec.shape), config, interpolate=False)
 
-    # prompts of one frame serve any number of them, and a moment needs two
-    num_frames = config.fixed_frames or max(config.num_frames, 2)
-    read = clip_reader(processor, TvpImageProcessor, num_frames, check, options)
+    prepare = fitting_preprocessing(processor, TvpImageProcessor, options.max_pixels, check)
 
     def ground(
         frames: tf.Tensor, input_ids: tf.Tensor, attention_mask: tf.Tensor, duration: tf.Tensor
@@ -70,12 +73,15 @@ def _ground(
         text = checked_sizes({"input_ids": ids, "attention_mask": attention_mask}, "input_ids")
         is_length = tf.reduce_all((duration > 0) & tf.math.is_finite(duration))
         seconds = checked(duration, is_length, "duration: expected seconds above 0, got", duration)
-        outputs = model(**text, pixel_values=read(frames), training=False, return_dict=True)
+        pixels = prepare.videos(frames, num_frames)
+        outputs = model(**text, pixel_values=pixels, training=False, return_dict=True)
         return {"seconds": tf.cast(outputs.logits, tf.float32) * seconds[:, None]}
 
-    specs, example = clip_inputs(num_frames)
-    text = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    specs |= {name: tf.TensorSpec([None, None], tf.int64, name) for name in text}
-    specs["duration"] = tf.TensorSpec([None], tf.float32, "duration")
-    example |= {**text, "duration": np.array([_DURATION], "float32")}
-    return Endpoint("ground", ground, specs, example)
+    return Endpoint.of(
+        "ground",
+        ground,
+        frames=[[example_image()] * num_frames],
+        input_ids=ids,
+        attention_mask=np.ones_like(ids),
+        duration=np.array([_DURATION], "float32"),
+    )

@@ -1,10 +1,10 @@
-"""X-CLIP: videos and texts in one space, for recognising actions by their description.
+"""X-CLIP: videos and texts in one space, for recognising actions from their descriptions.
 
 Paper: Ni, Peng, Chen, Zhang, Meng, Fu, Xiang, Ling, "Expanding Language-Image Pretrained Models
 for General Video Recognition", 2022 (arXiv:2208.02816).
 """
 
-from tfzoo.registry import Family, lazy_getattr
+from tfzoo.registry import Family
 
 FAMILY = Family(
     package=__name__,
@@ -12,9 +12,13 @@ FAMILY = Family(
     paper="arXiv:2208.02816",
     modules={
         "config": ("XCLIPConfig", "XCLIPTextConfig", "XCLIPVisionConfig"),
-        "model": ("TFXCLIPPreTrainedModel", "TFXCLIPModel"),
-        "outputs": ("TFXCLIPOutput",),
-        "towers": ("TFXCLIPTextModel", "TFXCLIPVisionModel"),
+        "model": (
+            "TFXCLIPPreTrainedModel",
+            "TFXCLIPModel",
+            "TFXCLIPOutput",
+            "TFXCLIPTextModel",
+            "TFXCLIPVisionModel",
+        ),
         "zero_shot": ("ZeroShotVideoClassifier",),
         "processor": ("XCLIPProcessor", "CLIPTokenizer", "CLIPTokenizerFast"),
     },
@@ -53,4 +57,4 @@ FAMILY = Family(
 )
 
 __all__ = list(FAMILY.classes)
-__getattr__ = lazy_getattr(FAMILY)
+__getattr__ = FAMILY.load

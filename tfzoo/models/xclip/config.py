@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfzoo.core.config import (
-    PretrainedConfig,
-    count,
-    field,
-    name_or_function,
-    non_negative,
-    positive,
-    probability,
-)
-from tfzoo.core.nested_config import TextVisionConfig
+from tfzoo.core.config import PretrainedConfig, TextVisionConfig
+from tfzoo.core.fields import count, field, name_or_function, non_negative, positive, probability
 
 __all__ = ["XCLIPConfig", "XCLIPTextConfig", "XCLIPVisionConfig"]
 
@@ -48,11 +40,11 @@ class XCLIPTextConfig(PretrainedConfig):
     max_position_embeddings: int = field(77, "Longest text, in tokens.", positive)
     hidden_act: str = field("quick_gelu", _ACTIVATION, name_or_function)
     layer_norm_eps: float = field(1e-5, "Epsilon of the layer norms.", non_negative)
-    attention_dropout: float = field(0.0, "Dropout of attention maps.", probability)
+    attention_dropout: float = field(0.0, "Dropout of attention weights.", probability)
     initializer_range: float = field(
-        0.02, "Kept for the file; CLIP's own rules set the spread of fresh weights.", non_negative
+        0.02, "Kept for the file; CLIP's own rules initialise the weights.", non_negative
     )
-    initializer_factor: float = field(1.0, "Factor of the spread of fresh weights.", non_negative)
+    initializer_factor: float = field(1.0, "Scale of the initial weights.", non_negative)
     pad_token_id: int = field(1, "Placeholder, see above.")
     bos_token_id: int = field(0, "Placeholder, see above.")
     eos_token_id: int = field(2, "Placeholder, see above.")
@@ -93,11 +85,11 @@ class XCLIPVisionConfig(PretrainedConfig):
     num_frames: int = field(8, "Frames of a clip.", positive)
     hidden_act: str = field("quick_gelu", _ACTIVATION, name_or_function)
     layer_norm_eps: float = field(1e-5, "Epsilon of the layer norms.", non_negative)
-    attention_dropout: float = field(0.0, "Dropout of attention maps.", probability)
-    initializer_range: float = field(0.02, "Spread of fresh patch embeddings.", non_negative)
-    initializer_factor: float = field(1.0, "Factor of the spread of fresh weights.", non_negative)
+    attention_dropout: float = field(0.0, "Dropout of attention weights.", probability)
+    initializer_range: float = field(0.02, "Std of the initial patch embeddings.", non_negative)
+    initializer_factor: float = field(1.0, "Scale of the initial weights.", non_negative)
     drop_path_rate: float = field(
-        0.0, "Stochastic depth rate of the messages, the same in every layer.", probability
+        0.0, "Stochastic depth rate of the message attention, the same in every layer.", probability
     )
 
 
@@ -105,7 +97,7 @@ class XCLIPConfig(TextVisionConfig):
     """Configuration of `TFXCLIPModel`.
 
     The defaults are those of `microsoft/xclip-base-patch32`. Old files may hold
-    `text_config_dict` or `vision_config_dict`: where given, these win over `text_config` and
+    `text_config_dict` or `vision_config_dict`: where given, these replace `text_config` and
     `vision_config` as a whole, defaults included.
 
     Source: Ni et al. 2022, arXiv:2208.02816.
@@ -123,13 +115,13 @@ class XCLIPConfig(TextVisionConfig):
 
     text_config: Any = field(None, "An `XCLIPTextConfig`, its fields as a dict, or None.")
     vision_config: Any = field(None, "An `XCLIPVisionConfig`, its fields as a dict, or None.")
-    projection_dim: int = field(512, "Width P of the space of videos and texts.", positive)
+    projection_dim: int = field(512, "Width P of the space that videos and texts share.", positive)
     prompt_layers: int = field(2, "Layers of the video-specific prompt generator.", count)
     prompt_alpha: float = field(0.1, "Initial weight of the prompts.")
     prompt_hidden_act: str = field("quick_gelu", _ACTIVATION, name_or_function)
     prompt_num_attention_heads: int = field(8, "Heads of the prompt generator.", positive)
     prompt_attention_dropout: float = field(
-        0.0, "Dropout of its attention maps and inside its MLPs.", probability
+        0.0, "Dropout of its attention weights and inside its MLPs.", probability
     )
     prompt_projection_dropout: float = field(
         0.0, "Dropout after its attention's projection.", probability

@@ -2,79 +2,33 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
 
+from tfzoo.core.types import Shape, Tensor
 from tfzoo.layers.attention import MultiHeadAttention
-from tfzoo.layers.clip import ClipBlock, ClipEncoder, ClipSizes, spread
-from tfzoo.layers.clip_towers import (
-    ClipTextTransformer,
-    ClipVisionEmbeddings,
-    ClipVisionTransformer,
-    Tower,
-)
+from tfzoo.layers.clip import ClipBlock, ClipEncoder, ClipSizes, Tower, normal
 from tfzoo.layers.drop_path import DropPath
 from tfzoo.layers.linear import Linear
 from tfzoo.layers.mlp import MLP
 from tfzoo.layers.norm import LayerNorm
-from tfzoo.models.xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
+from tfzoo.models.xclip.config import XCLIPConfig, XCLIPVisionConfig
 
 __all__ = [
     "CrossFrameBlock",
     "MultiframeIntegrationTransformer",
     "PromptGenerator",
     "PromptGeneratorLayer",
-    "text_tower",
-    "vision_tower",
 ]
-
-
-def _sizes(config: XCLIPTextConfig | XCLIPVisionConfig, prefix: str = "") -> ClipSizes:
-    """Sizes of the encoder whose fields start with `prefix`."""
-    return ClipSizes(
-        width=getattr(config, f"{prefix}hidden_size"),
-        num_heads=getattr(config, f"{prefix}num_attention_heads"),
-        hidden=getattr(config, f"{prefix}intermediate_size"),
-        num_layers=getattr(config, f"{prefix}num_hidden_layers"),
-        activation=config.hidden_act,
-        epsilon=config.layer_norm_eps,
-        attention_dropout=config.attention_dropout,
-        factor=config.initializer_factor,
-    )
-
-
-def text_tower(config: XCLIPTextConfig) -> ClipTextTransformer:
-    """CLIP's text tower."""
-    return ClipTextTransformer(
-        config.vocab_size, config.max_position_embeddings, _sizes(config), name="text_model"
-    )
-
-
-def vision_tower(config: XCLIPVisionConfig) -> ClipVisionTransformer:
-    """CLIP's vision tower over single frames, which exchange messages in every block."""
-    sizes = _sizes(config)
-    embeddings = ClipVisionEmbeddings(
-        config.image_size,
-        config.patch_size,
-        config.num_channels,
-        sizes,
-        config.initializer_range,
-        name="embeddings",
-    )
-    block = partial(
-        CrossFrameBlock, num_frames=config.num_frames, drop_path_rate=config.drop_path_rate
-    )
-    return ClipVisionTransformer(embeddings, sizes, block, name="vision_model")
 
 
 class CrossFrameBlock(ClipBlock):
     """A block of the vision tower: each frame sees one more token, a message from all frames.
 
-    The messages are made anew in every block from the class tokens of a clip's frames, which
-    attend to each other; they are seen by the frame's attention and dropped behind it.
+    Every block computes the messages from the class tokens of a clip's frames, which attend to
+    each other; the frame's attention sees its message, which is dropped afterwards.
 
     Args:
         sizes: Sizes and settings.
@@ -91,49 +45,31 @@ class CrossFrameBlock(ClipBlock):
         self.num_frames, self.width = num_frames, sizes.width
         self.message_fc = Linear(
             sizes.width,
-            kernel_initializer=spread(sizes.factor * sizes.width**-0.5),
+            kernel_initializer=normal(sizes.factor * sizes.width**-0.5),
             name="message_fc",
         )
         self.message_ln = sizes.norm("message_ln")
         self.message_attn = sizes.attention("message_attn")
         self.drop_path = DropPath(drop_path_rate)
 
-    def build(self, input_shape: Any) -> None:
-        """Create the weights for inputs (B T, N, D)."""
+    def build(self, input_shape: Shape) -> None:
         for layer in (self.message_fc, self.message_ln, self.message_attn):
             layer.build(input_shape)
         super().build(input_shape)
 
-    def _messages(self, x: Any) -> Any:
+    def _messages(self, x: Tensor) -> Tensor:
         """(B T, N, D) -> (B T, 1, D)."""
         messages = ops.reshape(self.message_fc(x[:, 0]), (-1, self.num_frames, self.width))
         attended, _ = self.message_attn(self.message_ln(messages))
         return ops.reshape(messages + self.drop_path(attended), (-1, 1, self.width))
 
-    def call(
-        self,
-        x: Any,
-        masked: Any = None,
-        output_attentions: bool = False,
-        training: bool = False,
-    ) -> tuple[Any, Any]:
-        """Apply the block.
-
-        Args:
-            x: (B T, N, D), the frames of each clip in order.
-            masked: How often each place is hidden, see `tfzoo.layers.masks`.
-            output_attentions: Return the attention maps.
-
-        Returns:
-            (B T, N, D) and the attention maps (B T, H, N + 1, N + 1), the message last, or () where
-            they are not asked for.
-        """
+    def attend(
+        self, x: Tensor, masked: Tensor | None, output_attentions: bool
+    ) -> tuple[Tensor, Any]:
+        """What attention adds to (B T, N, D), and its weights (B T, H, N + 1, N + 1)."""
         tokens = ops.concatenate([x, self._messages(x)], axis=1)
-        attended, maps = self.self_attn(
-            self.norm1(tokens), masked=masked, output_attentions=output_attentions
-        )
-        x = x + attended[:, :-1]
-        return x + self.mlp(self.norm2(x)), maps
+        attended, weights = super().attend(tokens, masked, output_attentions)
+        return attended[:, :-1], weights
 
 
 class MultiframeIntegrationTransformer(keras.layers.Layer):
@@ -148,14 +84,13 @@ class MultiframeIntegrationTransformer(keras.layers.Layer):
     def __init__(self, config: XCLIPVisionConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
-        self.encoder = ClipEncoder(_sizes(config, "mit_"), name="encoder")
+        self.encoder = ClipEncoder(ClipSizes.of(config, "mit_"), name="encoder")
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the weights."""
+    def build(self, input_shape: Shape = None) -> None:
         shape = (1, self.config.num_frames, self.config.mit_hidden_size)
         self.position_embedding = self.add_weight(
             shape=shape,
-            initializer=spread(self.config.initializer_factor),
+            initializer=normal(self.config.initializer_factor),
             name="position_embedding",
         )
         self.encoder.build(shape)
@@ -163,7 +98,7 @@ class MultiframeIntegrationTransformer(keras.layers.Layer):
 
     def call(
         self,
-        frames: Any,
+        frames: Tensor,
         output_attentions: bool = False,
         output_hidden_states: bool = False,
         training: bool = False,
@@ -172,19 +107,17 @@ class MultiframeIntegrationTransformer(keras.layers.Layer):
 
         Args:
             frames: (B, T, P).
-            output_attentions: Keep the attention maps.
-            output_hidden_states: Keep the hidden states.
 
         Returns:
-            (B, T, P), its mean over time (B, P), hidden states, attention maps. The positions
+            (B, T, P), its mean over time (B, P), hidden states, attention weights. The positions
             are not part of the residual.
         """
         x = frames + ops.cast(self.position_embedding, frames.dtype)
-        x, states, maps = self.encoder(
+        x, states, weights = self.encoder(
             x, output_attentions=output_attentions, output_hidden_states=output_hidden_states
         )
         x = x + frames
-        return x, ops.mean(x, axis=1), states, maps
+        return x, ops.mean(x, axis=1), states, weights
 
 
 class PromptGeneratorLayer(keras.layers.Layer):
@@ -197,7 +130,7 @@ class PromptGeneratorLayer(keras.layers.Layer):
     def __init__(self, config: XCLIPConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         width, epsilon = config.projection_dim, config.text_config.layer_norm_eps
-        factor = config.initializer_factor
+        std = config.initializer_factor * 0.02
         self.width = width
         self.norm1 = LayerNorm(epsilon=epsilon, name="norm1")
         self.cross_attn = MultiHeadAttention(
@@ -206,8 +139,8 @@ class PromptGeneratorLayer(keras.layers.Layer):
             qkv_bias=False,
             attention_dropout=config.prompt_attention_dropout,
             dropout=config.prompt_projection_dropout,
-            in_initializer=spread(factor * 0.02),
-            out_initializer=spread(factor * 0.02),
+            in_initializer=normal(std),
+            out_initializer=normal(std),
             name="cross_attn",
         )
         self.norm3 = LayerNorm(epsilon=epsilon, name="norm3")
@@ -215,18 +148,17 @@ class PromptGeneratorLayer(keras.layers.Layer):
             4 * width,
             width,
             config.prompt_hidden_act,
-            kernel_initializer=(spread(factor * 0.02), spread(factor * 0.02)),
+            kernel_initializer=(normal(std), normal(std)),
             hidden_dropout=config.prompt_attention_dropout,
             name="mlp",
         )
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the weights."""
+    def build(self, input_shape: Shape = None) -> None:
         for layer in (self.norm1, self.cross_attn, self.norm3, self.mlp):
             layer.build((None, None, self.width))
         self.built = True
 
-    def call(self, text: Any, visual: Any, training: bool = False) -> Any:
+    def call(self, text: Tensor, visual: Tensor, training: bool = False) -> Tensor:
         """Apply the layer.
 
         Args:
@@ -257,8 +189,7 @@ class PromptGenerator(keras.layers.Layer):
             PromptGeneratorLayer(config, name=f"layer_{i}") for i in range(config.prompt_layers)
         ]
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the weights."""
+    def build(self, input_shape: Shape = None) -> None:
         width = self.config.projection_dim
         self.alpha = self.add_weight(
             shape=(width,),
@@ -269,7 +200,7 @@ class PromptGenerator(keras.layers.Layer):
             layer.build((None, None, width))
         self.built = True
 
-    def call(self, text: Any, visual: Any, training: bool = False) -> Any:
+    def call(self, text: Tensor, visual: Tensor, training: bool = False) -> Tensor:
         """Make the prompts.
 
         Args:

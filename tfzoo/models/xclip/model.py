@@ -1,41 +1,147 @@
-"""X-CLIP: the two towers in one space (Ni et al. 2022, arXiv:2208.02816)."""
+"""X-CLIP: videos and texts in one space (Ni et al. 2022, arXiv:2208.02816)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import keras
 from keras import ops
 
 from tfzoo.core.config import ConfigError
-from tfzoo.core.inputs import Input, InputTable
-from tfzoo.layers.clip import spread
-from tfzoo.layers.linear import Linear
+from tfzoo.core.outputs import ModelOutput, TFBaseModelOutputWithPooling
+from tfzoo.core.types import Tensor
+from tfzoo.layers.clip import Tower, normal, unit
 from tfzoo.layers.norm import LayerNorm
-from tfzoo.modeling.clip_inputs import TEXT_INPUTS, check_frames, check_text, pooled_output
-from tfzoo.modeling.training import ContrastiveMixin
-from tfzoo.models.xclip.config import XCLIPConfig
+from tfzoo.modeling.clip import (
+    TEXT_INPUTS,
+    ClipModel,
+    ClipPreTrainedModel,
+    ClipTextModel,
+    ClipVisionModel,
+    images_input,
+    pooled_output,
+)
+from tfzoo.models.xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
 from tfzoo.models.xclip.layers import (
+    CrossFrameBlock,
     MultiframeIntegrationTransformer,
     PromptGenerator,
-    text_tower,
-    vision_tower,
 )
-from tfzoo.models.xclip.outputs import TFXCLIPOutput
-from tfzoo.models.xclip.towers import VIDEOS, TFXCLIPPreTrainedModel
+from tfzoo.models.xclip.zero_shot import ZeroShotVideoClassifier
 
-if TYPE_CHECKING:
-    from tfzoo.models.xclip.zero_shot import ZeroShotVideoClassifier
+__all__ = [
+    "VIDEOS",
+    "TFXCLIPModel",
+    "TFXCLIPOutput",
+    "TFXCLIPPreTrainedModel",
+    "TFXCLIPTextModel",
+    "TFXCLIPVisionModel",
+]
 
-__all__ = ["TFXCLIPModel", "TFXCLIPPreTrainedModel"]
+VIDEOS = images_input(
+    prefix="vision_config.",
+    axes=("videos", "vision_config.num_frames"),
+    description="Clips as the processor gives them.",
+)
 
 
-class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
+class TFXCLIPOutput(ModelOutput):
+    """Output of `TFXCLIPModel`, of B videos and Q texts.
+
+    Attributes:
+        loss: Scalar, the contrastive loss, present when asked for.
+        logits_per_video: (B, Q), scaled similarities; a softmax over the last axis ranks the texts.
+        logits_per_text: (Q, B), the same transposed.
+        text_embeds: (B, Q, P), the texts with each video's prompts, of length 1.
+        video_embeds: (B, P), of length 1.
+        text_model_output: Output of the text tower, see `TFXCLIPTextModel`.
+        vision_model_output: Output of the vision tower, see `TFXCLIPVisionModel`.
+        mit_output: Output of the integration transformer: `last_hidden_state` (B, T, P),
+            `pooler_output` (B, P), `hidden_states`, `attentions` (B, H, T, T).
+    """
+
+    loss: Tensor | None
+    logits_per_video: Tensor
+    logits_per_text: Tensor
+    text_embeds: Tensor
+    video_embeds: Tensor
+    text_model_output: TFBaseModelOutputWithPooling
+    vision_model_output: TFBaseModelOutputWithPooling
+    mit_output: TFBaseModelOutputWithPooling
+
+
+class TFXCLIPPreTrainedModel(ClipPreTrainedModel):
+    """Base class of the X-CLIP models."""
+
+    config_class = XCLIPConfig
+
+    def vision_block(self, config: XCLIPVisionConfig) -> Callable[..., keras.layers.Layer]:
+        return partial(
+            CrossFrameBlock, num_frames=config.num_frames, drop_path_rate=config.drop_path_rate
+        )
+
+
+class TFXCLIPTextModel(TFXCLIPPreTrainedModel, ClipTextModel):
+    """The text tower of X-CLIP, a causal transformer.
+
+    Args:
+        config: The configuration of the text tower.
+        **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
+
+    Source: the reference's XCLIPTextModel.
+
+    Example:
+        >>> from tfzoo import TFXCLIPTextModel, XCLIPTextConfig
+        >>> model = TFXCLIPTextModel(XCLIPTextConfig(vocab_size=100, num_hidden_layers=1))
+        >>> outputs = model(input_ids=np.array([[98, 5, 7, 99]]))
+        >>> outputs.last_hidden_state.shape, outputs.pooler_output.shape
+        (TensorShape([1, 4, 512]), TensorShape([1, 512]))
+    """
+
+    config_class = XCLIPTextConfig
+
+
+class TFXCLIPVisionModel(TFXCLIPPreTrainedModel, ClipVisionModel):
+    """The vision tower of X-CLIP, in which the frames of a clip exchange messages.
+
+    It takes frames, not clips: each `num_frames` consecutive rows of the batch make a clip.
+
+    Args:
+        config: The configuration of the vision tower.
+        **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
+
+    Source: the reference's XCLIPVisionModel.
+
+    Example:
+        >>> from tfzoo import TFXCLIPVisionModel, XCLIPVisionConfig
+        >>> model = TFXCLIPVisionModel(XCLIPVisionConfig(num_hidden_layers=1))
+        >>> frames = np.zeros((8, 3, 224, 224), "float32")
+        >>> model(pixel_values=frames).last_hidden_state.shape
+        TensorShape([8, 50, 768])
+    """
+
+    config_class = XCLIPVisionConfig
+    inputs_table = (
+        images_input(axes=("frames",), description="Frames of clips, one clip after the other."),
+    )
+
+    def check_inputs(self, inputs: Mapping[str, Any]) -> None:
+        super().check_inputs(inputs)
+        count, size = inputs["pixel_values"].shape[0], self.config.num_frames
+        if count is not None and count % size:
+            raise ValueError(
+                f"{type(self).__name__}: pixel_values must hold whole clips of {size} frames "
+                f"(num_frames), got {count} frames."
+            )
+
+
+class TFXCLIPModel(TFXCLIPPreTrainedModel, ClipModel):
     """X-CLIP: how well does each text describe each video?
 
-    The number of frames is the config's: the reference mixes the frames of different videos
-    without a word where another number happens to divide, so any other is refused here.
+    The number of frames is the config's. Any other is refused: the reference silently mixes the
+    frames of different videos where another number happens to divide.
 
     Training: `compile(optimizer)` and `fit` on pairs, the i-th text with the i-th video, uses the
     contrastive loss.
@@ -60,82 +166,41 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
         TensorShape([1, 2])
     """
 
-    config_class = XCLIPConfig
     inputs_table = (TEXT_INPUTS[0], VIDEOS, *TEXT_INPUTS[1:])
     main_output = "logits_per_video"
 
     def setup(self, config: XCLIPConfig) -> None:
-        """Make the sublayers."""
         vision = config.vision_config
         if config.projection_dim != vision.mit_hidden_size:
             raise ConfigError(
                 "XCLIPConfig.projection_dim must equal vision_config.mit_hidden_size, got "
                 f"{config.projection_dim} and {vision.mit_hidden_size}."
             )
-        self.text_model = text_tower(config.text_config)
-        self.vision_model = vision_tower(vision)
-        self.visual_projection = self._projection(vision.hidden_size, "visual_projection")
-        self.text_projection = self._projection(config.text_config.hidden_size, "text_projection")
+        super().setup(config)
         self.prompts_visual_layernorm = LayerNorm(
             epsilon=vision.layer_norm_eps, name="prompts_visual_layernorm"
         )
         self.mit = MultiframeIntegrationTransformer(vision, name="mit")
         self.prompts_generator = PromptGenerator(config, name="prompts_generator")
 
-    def _spread(self, width: int) -> keras.initializers.Initializer:
-        return spread(self.config.initializer_factor * width**-0.5)
-
-    def _projection(self, width: int, name: str) -> Linear:
-        return Linear(
-            self.config.projection_dim,
-            use_bias=False,
-            kernel_initializer=self._spread(width),
-            name=name,
-        )
-
-    def build_layers(self) -> None:
-        """Create the weights."""
-        config = self.config
-        width = config.vision_config.hidden_size
-        for layer in (self.text_model, self.vision_model, self.mit, self.prompts_generator):
-            layer.build()
-        self.visual_projection.build((None, width))
-        self.text_projection.build((None, config.text_config.hidden_size))
+    def build_comparison(self) -> None:
+        width = self.config.vision_config.hidden_size
+        self.mit.build()
+        self.prompts_generator.build()
         self.prompts_visual_layernorm.build((None, None, width))
         self.prompts_visual_projection = self.add_weight(
-            shape=(width, config.projection_dim),
-            initializer=self._spread(width),
+            shape=(width, self.config.projection_dim),
+            initializer=normal(self.config.initializer_factor * width**-0.5),
             name="prompts_visual_projection",
         )
-        self.logit_scale = self.add_weight(
-            shape=(),
-            initializer=keras.initializers.Constant(config.logit_scale_init_value),
-            name="logit_scale",
-        )
-
-    def check_inputs(self, inputs: Mapping[str, Any]) -> None:
-        """Refuse wrong inputs.
-
-        Raises:
-            ValueError: A wrong number or size of frames, texts too long, ids outside the
-                vocabulary, or numbers of texts and videos that make no pairs for a loss.
-        """
-        super().check_inputs(inputs)
-        owner, shape = type(self).__name__, inputs["pixel_values"].shape
-        check_text(owner, inputs, self.config.text_config)
-        check_frames(
-            owner,
-            shape,
-            self.config.vision_config,
-            bool(inputs.get("interpolate_pos_encoding")),
-        )
+        super().build_comparison()
 
     def call(
         self,
-        input_ids: Any,
-        pixel_values: Any,
-        attention_mask: Any = None,
-        position_ids: Any = None,
+        input_ids: Tensor,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
         return_loss: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
@@ -149,9 +214,9 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
             input_ids: (Q, N), token ids.
             pixel_values: (B, T, C, height, width), T the config's number of frames.
             attention_mask: (Q, N), 1 for tokens and 0 for padding; no padding where None.
-            position_ids: (Q, N) or (1, N), places; 0, 1, 2, ... where None.
+            position_ids: (Q, N) or (1, N), positions; 0, 1, 2, ... where None.
             return_loss: Return the contrastive loss; needs as many texts as videos.
-            output_attentions: Return the attention maps; the config's choice where None.
+            output_attentions: Return the attention weights; the config's choice where None.
             output_hidden_states: Return all hidden states; the config's choice where None.
             interpolate_pos_encoding: Take frames of another size than the config's.
             return_dict: Return an output object rather than a tuple; the config's where None.
@@ -181,20 +246,20 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
         return TFXCLIPOutput(loss=self.compute_output_loss(None, outputs, None), **outputs)
 
     def _encode_frames(
-        self, pixel_values: Any, interpolate_pos_encoding: bool, **flags: Any
-    ) -> tuple[Any, Any]:
+        self, pixel_values: Tensor, interpolate_pos_encoding: bool, **flags: bool | None
+    ) -> tuple[Tower, Tower]:
         """What the vision tower and the integration transformer return."""
         config = self.config.vision_config
         images = ops.reshape(pixel_values, (-1, config.num_channels, *ops.shape(pixel_values)[3:]))
         vision = self.vision_model(
             images, interpolate_pos_encoding=interpolate_pos_encoding, **flags
         )
-        # Shapes by the input's videos and the config's frames: another number of frames fails.
+        # The input's videos and the config's frames: another number of frames fails here.
         shape = (ops.shape(pixel_values)[0], config.num_frames, self.config.projection_dim)
         frames = ops.reshape(self.visual_projection(vision[1]), shape)
         return vision, self.mit(frames, **flags)
 
-    def _compare_all(self, text: Any, video: Any, frames: Any) -> dict[str, Any]:
+    def _compare_all(self, text: Tensor, video: Tensor, frames: Tensor) -> dict[str, Tensor]:
         """As `compare`; of several replicas each compares its own with those of all."""
         texts, first = self.of_all_replicas(text)
         compared = self.compare(texts, video, frames)
@@ -204,7 +269,7 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
             compared["logits_per_text"] = ops.transpose(logits)[own]
         return compared
 
-    def compare(self, text: Any, video: Any, frames: Any) -> dict[str, Any]:
+    def compare(self, text: Tensor, video: Tensor, frames: Tensor) -> dict[str, Tensor]:
         """The second half of the model: prompts, and the similarities of videos and texts.
 
         Args:
@@ -221,7 +286,7 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
         text = text + self.prompts_generator(text, self._visual_prompts(frames))
         count, width = ops.shape(text)[1], self.config.projection_dim
         text = ops.broadcast_to(text, (ops.shape(video)[0], count, width))
-        video, text = _unit(video), _unit(text)
+        video, text = unit(video), unit(text)
         scaled = ops.cast(ops.exp(self.logit_scale), text.dtype) * text
         logits = ops.squeeze(ops.matmul(scaled, ops.expand_dims(video, -1)), -1)
         return {
@@ -231,8 +296,8 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
             "video_embeds": video,
         }
 
-    def _visual_prompts(self, frames: Any) -> Any:
-        """(B T, 1 + N, D) -> (B, N, P): the patches in the common space, meant over time."""
+    def _visual_prompts(self, frames: Tensor) -> Tensor:
+        """(B T, 1 + N, D) -> (B, N, P): patches in the common space, averaged over time."""
         patches = self.prompts_visual_layernorm(frames[:, 1:])
         count, width = ops.shape(patches)[1:]
         patches = ops.reshape(patches, (-1, self.config.vision_config.num_frames, count, width))
@@ -241,53 +306,15 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
             ops.mean(patches, axis=1), ops.cast(self.prompts_visual_projection, patches.dtype)
         )
 
-    def get_text_features(
-        self,
-        input_ids: Any = None,
-        attention_mask: Any = None,
-        position_ids: Any = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> Any:
-        """The texts in the common space, before any video's prompts and not of length 1.
-
-        Args:
-            input_ids: (Q, N), token ids, or a dict, list or tuple of the inputs.
-            attention_mask: (Q, N), 1 for tokens and 0 for padding.
-            position_ids: (Q, N) or (1, N), places.
-            output_attentions: Without effect, as in the reference.
-            output_hidden_states: Without effect, as in the reference.
-            return_dict: Without effect, as in the reference.
-
-        Returns:
-            (Q, P).
-
-        Raises:
-            ValueError: No texts, texts too long, or ids outside the vocabulary.
-
-        Example:
-            >>> from tfzoo import TFXCLIPModel, XCLIPConfig
-            >>> tower = {"num_hidden_layers": 1}
-            >>> model = TFXCLIPModel(XCLIPConfig(text_config=tower, vision_config=tower))
-            >>> model.get_text_features(np.array([[49406, 320, 49407]])).shape
-            TensorShape([1, 512])
-        """
-        owner = f"{type(self).__name__}.get_text_features"
-        others = {"attention_mask": attention_mask, "position_ids": position_ids}
-        inputs = _bind(TEXT_INPUTS, owner, input_ids, others, self.config)
-        check_text(owner, inputs, self.config.text_config)
-        return self.text_projection(self.text_model(**inputs)[1])
-
     def get_video_features(
         self,
-        pixel_values: Any = None,
+        pixel_values: Tensor | Mapping[str, Tensor] | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         *,
         interpolate_pos_encoding: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """The videos in the common space, not of length 1.
 
         Args:
@@ -313,8 +340,10 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
         return self.encode_videos(pixel_values, interpolate_pos_encoding)[0]
 
     def encode_videos(
-        self, pixel_values: Any, interpolate_pos_encoding: bool = False
-    ) -> tuple[Any, Any]:
+        self,
+        pixel_values: Tensor | Mapping[str, Tensor] | None,
+        interpolate_pos_encoding: bool = False,
+    ) -> tuple[Tensor, Tensor]:
         """What `compare` needs of videos.
 
         Args:
@@ -327,10 +356,10 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
         Raises:
             ValueError: No videos, or a wrong number or size of frames.
         """
-        owner = f"{type(self).__name__}.get_video_features"
-        pixels = _bind((VIDEOS,), owner, pixel_values, {}, self.config)["pixel_values"]
-        check_frames(owner, pixels.shape, self.config.vision_config, interpolate_pos_encoding)
-        vision, mit = self._encode_frames(pixels, interpolate_pos_encoding)
+        inputs = self.bind_inputs(
+            "get_video_features", (VIDEOS,), pixel_values, interpolate_pos_encoding
+        )
+        vision, mit = self._encode_frames(inputs["pixel_values"], interpolate_pos_encoding)
         return mit[1], vision[0]
 
     def zero_shot_classifier(
@@ -350,26 +379,4 @@ class TFXCLIPModel(ContrastiveMixin, TFXCLIPPreTrainedModel):
             ValueError: No labels, a template without `{}`, no tokenizer, or one that does not
                 belong to the model.
         """
-        from tfzoo.models.xclip.zero_shot import ZeroShotVideoClassifier
-
         return ZeroShotVideoClassifier(self, labels, template, tokenizer)
-
-    def get_input_embeddings(self) -> Any:
-        """The layer that embeds the tokens."""
-        return self.text_model.embeddings.token_embedding
-
-
-def _unit(x: Any) -> Any:
-    """Vectors of length 1. As in the reference, nothing guards against a length of 0."""
-    squares = ops.square(ops.cast(x, "float32"))  # their sum would overflow in float16
-    return x / ops.cast(ops.sqrt(ops.sum(squares, axis=-1, keepdims=True)), x.dtype)
-
-
-def _bind(
-    rows: tuple[Input, ...], owner: str, first: Any, others: dict[str, Any], config: XCLIPConfig
-) -> dict[str, Any]:
-    """The inputs of a method, in any of the forms that a model takes."""
-    table = InputTable(rows, [row.name for row in rows], owner)
-    inputs = table.bind(() if first is None else (first,), others)
-    table.check(inputs, config)
-    return {name: value for name, value in inputs.items() if value is not None}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tfzoo.preprocessing.multimodal import BaseProcessor
 from tfzoo.preprocessing.processor import BatchFeature
 from tfzoo.preprocessing.videomae import VideoMAEImageProcessor
-from tfzoo.text.clip_tokenizer import CLIPTokenizer, CLIPTokenizerFast
+from tfzoo.text.clip import CLIPTokenizer, CLIPTokenizerFast
 
 __all__ = ["CLIPTokenizer", "CLIPTokenizerFast", "XCLIPProcessor"]
 
@@ -16,18 +17,17 @@ class XCLIPProcessor(BaseProcessor):
     """Texts to `input_ids` and `attention_mask`, videos to `pixel_values`.
 
     Args:
-        image_processor: A `VideoMAEImageProcessor`. The model takes frames of its own
-            `vision_config.image_size` only, and the crop decides that: the file of a 336-pixel
-            checkpoint that has `size` alone still gives crops of 224 x 224, which the model
-            refuses; load it with `crop_size=336`.
+        image_processor: A `VideoMAEImageProcessor`. Its crop must be the model's
+            `vision_config.image_size`: the file of a 336-pixel checkpoint that has `size` alone
+            still gives crops of 224 x 224, which the model refuses; load it with `crop_size=336`.
         tokenizer: A `CLIPTokenizerFast` or `CLIPTokenizer`.
         feature_extractor: The image processor's old name; it warns.
 
     Raises:
         TypeError: A part is missing or of another class.
 
-    Source: `XCLIPProcessor` of transformers 4.57, whose call, however, drops `videos=` without a
-    word; here `videos` and `images` are two names of one argument.
+    Source: `XCLIPProcessor` of transformers 4.57, whose call however silently drops `videos=`;
+    here `videos` and `images` are two names of one argument.
 
     Example:
         >>> import json, pathlib, string, tempfile
@@ -55,7 +55,7 @@ class XCLIPProcessor(BaseProcessor):
 
     def __call__(
         self,
-        text: Any = None,
+        text: str | Sequence[str] | None = None,
         images: Any = None,
         videos: Any = None,
         return_tensors: str | None = None,
@@ -64,7 +64,7 @@ class XCLIPProcessor(BaseProcessor):
         """Prepare texts, videos, or both.
 
         Give the arguments by keyword: their order has changed between the reference's releases
-        (here, two positional ones are texts and videos, as it was for long).
+        (here, two positional ones are texts and videos).
 
         Args:
             text: A string or a list of them.
@@ -75,8 +75,8 @@ class XCLIPProcessor(BaseProcessor):
             **kwargs: For texts, arguments of the tokenizer: `padding` (True pads to the longest),
                 `truncation`, `max_length`, `add_special_tokens`, ... For videos, arguments of
                 `VideoMAEImageProcessor.preprocess`: `num_frames` (how many to read of files),
-                `sampling`, `size`, `crop_size`, `do_rescale`, ... Those of the part that has
-                nothing to do are not used.
+                `sampling`, `size`, `crop_size`, `do_rescale`, ... Those of an unused part are
+                ignored.
 
         Returns:
             `pixel_values` (B, T, C, height, width) if there are videos; `input_ids` and
@@ -84,7 +84,7 @@ class XCLIPProcessor(BaseProcessor):
 
         Raises:
             ValueError: Neither texts nor videos, both `images` and `videos`, or invalid values.
-            TypeError: A keyword that neither part knows, or something that is no text or video.
+            TypeError: An unknown keyword, or something that is neither text nor video.
         """
         if images is not None and videos is not None:
             raise ValueError("images and videos are two names of one argument; give one of them.")

@@ -1,43 +1,51 @@
-"""What X-CLIP serves: which of some texts a clip shows."""
+"""X-CLIP's signatures: which of some texts describes a clip."""
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfzoo.core.inputs import InputTable
-from tfzoo.export.answers import checked_ids, probabilities, ranked
-from tfzoo.export.endpoint import Endpoint, ServingError
-from tfzoo.export.fitting import check_head
-from tfzoo.export.graph.clip_texts import bank_inputs, checked_bank, text_inputs
-from tfzoo.export.graph.videos import clip_inputs, clip_reader
-from tfzoo.export.options import ServingOptions
-from tfzoo.modeling.clip_inputs import check_frames
-from tfzoo.models.xclip.model import TFXCLIPModel
-from tfzoo.models.xclip.towers import VIDEOS
+from tfzoo.export.endpoint import Endpoint, ServingOptions, check_head
+from tfzoo.export.graph.answers import (
+    checked_bank,
+    checked_ids,
+    example_ids,
+    probabilities,
+    ranked,
+    stored_texts,
+)
+from tfzoo.export.graph.images import example_image
+from tfzoo.export.graph.preprocessing import fitting_preprocessing
+from tfzoo.models.xclip.model import VIDEOS, TFXCLIPModel
+from tfzoo.models.xclip.processor import XCLIPProcessor
 from tfzoo.preprocessing.videomae import VideoMAEImageProcessor
 
 __all__ = ["OPTIONS", "endpoints"]
 
+Scorer = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 OPTIONS = frozenset({"labels", "top_k", "max_pixels"})
 
 
-def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpoint]:
+def endpoints(
+    model: TFXCLIPModel,
+    processor: XCLIPProcessor | VideoMAEImageProcessor,
+    options: ServingOptions,
+) -> list[Endpoint]:
     """The signatures of an X-CLIP model.
 
     Args:
         model: A `TFXCLIPModel`.
-        processor: Its `XCLIPProcessor`; without labels its `VideoMAEImageProcessor` will do.
+        processor: Its `XCLIPProcessor`; its `VideoMAEImageProcessor` is enough without labels.
         options: `labels`, the texts that `classify_frames` chooses from; `top_k`; `max_pixels` of
             a frame.
 
     Returns:
-        `classify_frames` if there are labels, whose texts are encoded here, once for all;
-        `encode_texts`, and `classify_frames_with_texts`, which takes what that gave.
+        `classify_frames` if there are labels, whose texts are encoded here, once and for all;
+        `encode_texts`, and `classify_frames_with_texts`, which takes its vectors.
 
     Raises:
         ServingError: Another model or processor, or labels that the model cannot take.
@@ -45,15 +53,15 @@ def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpo
     check_head(model, TFXCLIPModel)
     vision = model.config.vision_config
 
-    def check(spec: tf.TensorSpec) -> None:
-        owner = type(model).__name__
-        InputTable((VIDEOS,), ["pixel_values"], owner).check({spec.name: spec}, model.config)
-        check_frames(owner, spec.shape, vision, interpolate=False)
+    def check(size: tuple[int, int]) -> None:
+        table = InputTable((VIDEOS,), ["pixel_values"], type(model).__name__)
+        shape = (None, vision.num_frames, 3, *size)
+        model.check_table(table, {"pixel_values": tf.TensorSpec(shape, tf.float32)})
 
-    read = clip_reader(processor, VideoMAEImageProcessor, vision.num_frames, check, options)
+    prepare = fitting_preprocessing(processor, VideoMAEImageProcessor, options.max_pixels, check)
 
     def score(frames: tf.Tensor, texts: tf.Tensor) -> tf.Tensor:
-        video, states = model.encode_videos(read(frames))
+        video, states = model.encode_videos(prepare.videos(frames, vision.num_frames))
         outputs = model.compare(tf.cast(texts, video.dtype), video, states)
         return probabilities(outputs["logits_per_video"])
 
@@ -64,41 +72,30 @@ def endpoints(model: Any, processor: Any, options: ServingOptions) -> list[Endpo
 
 
 def _classify_frames(
-    model: TFXCLIPModel, processor: Any, score: Any, options: ServingOptions
+    model: TFXCLIPModel,
+    processor: XCLIPProcessor | VideoMAEImageProcessor,
+    score: Scorer,
+    options: ServingOptions,
 ) -> Endpoint:
     """`classify_frames`: encoded frames -> labels, scores."""
-    bank = _encoded(model, processor, options.labels)
+    classifier = stored_texts(
+        "labels", processor, lambda t: model.zero_shot_classifier(options.labels, tokenizer=t)
+    )
+    bank = keras.ops.convert_to_numpy(keras.ops.cast(classifier.text_features, "float32"))
 
     def classify_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
-        odds = score(frames, tf.constant(bank))
-        labels, scores = ranked(odds, options.labels, options.top_k)
+        labels, scores = ranked(score(frames, tf.constant(bank)), options.labels, options.top_k)
         return {"labels": labels, "scores": scores}
 
-    return Endpoint(
-        "classify_frames", classify_frames, *clip_inputs(model.config.vision_config.num_frames)
-    )
+    return Endpoint.of("classify_frames", classify_frames, frames=_clip(model))
 
 
-def _encoded(model: TFXCLIPModel, processor: Any, labels: Any) -> np.ndarray:
-    """The labels' texts, (Q, P) float32."""
-    tokenizer = getattr(processor, "tokenizer", None)
-    if tokenizer is None:
-        raise ServingError(
-            "The labels of X-CLIP are texts, which a tokenizer must read: pass an XCLIPProcessor, "
-            f"got a {type(processor).__name__}."
-        )
-    with warnings.catch_warnings():  # of what the model then refuses
-        warnings.filterwarnings("ignore", "A text has .* tokens, the model takes")
-        try:
-            classifier = model.zero_shot_classifier(labels, tokenizer=tokenizer)
-        except ValueError as error:
-            raise ServingError(f"labels: {error}") from error
-    return keras.ops.convert_to_numpy(keras.ops.cast(classifier.text_features, "float32"))
+def _clip(model: TFXCLIPModel) -> list[list[bytes]]:
+    return [[example_image()] * model.config.vision_config.num_frames]
 
 
-def _with_texts(model: TFXCLIPModel, score: Any, options: ServingOptions) -> Endpoint:
+def _with_texts(model: TFXCLIPModel, score: Scorer, options: ServingOptions) -> Endpoint:
     """`classify_frames_with_texts`: encoded frames, and texts and their names -> labels, scores."""
-    config = model.config
 
     def classify_frames_with_texts(
         frames: tf.Tensor, text_features: tf.Tensor, labels: tf.Tensor
@@ -110,10 +107,13 @@ def _with_texts(model: TFXCLIPModel, score: Any, options: ServingOptions) -> End
         )
         return {"labels": tf.gather(labels, places, batch_dims=1), "scores": best}
 
-    texts = bank_inputs("text_features", "labels", config.projection_dim)
-    clip = clip_inputs(config.vision_config.num_frames)
-    specs, example = (one | two for one, two in zip(clip, texts, strict=True))
-    return Endpoint("classify_frames_with_texts", classify_frames_with_texts, specs, example)
+    return Endpoint.of(
+        "classify_frames_with_texts",
+        classify_frames_with_texts,
+        frames=_clip(model),
+        text_features=np.eye(2, model.config.projection_dim, dtype="float32")[None],
+        labels=[[b"one", b"another"]],
+    )
 
 
 def _encode_texts(model: TFXCLIPModel) -> Endpoint:
@@ -125,4 +125,4 @@ def _encode_texts(model: TFXCLIPModel) -> Endpoint:
         features = model.get_text_features(ids)
         return {"text_features": tf.cast(features, tf.float32)}
 
-    return Endpoint("encode_texts", encode_texts, *text_inputs(config))
+    return Endpoint.of("encode_texts", encode_texts, input_ids=example_ids(config))

@@ -1,8 +1,8 @@
-"""Zero-shot classification of videos: the texts are encoded once, whatever comes after."""
+"""Zero-shot classification of videos, with texts that are encoded once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,24 +10,22 @@ import numpy as np
 from keras import ops
 
 from tfzoo.core.inputs import InputTable
-from tfzoo.hub import HubError
-from tfzoo.modeling.clip_inputs import check_frames
-from tfzoo.models.xclip.processor import CLIPTokenizerFast
-from tfzoo.models.xclip.towers import VIDEOS
+from tfzoo.core.types import Tensor
+from tfzoo.modeling.training import UnusedWeightsMixin
 
 __all__ = ["ZeroShotVideoClassifier"]
 
 
-class ZeroShotVideoClassifier(keras.Model):
+class ZeroShotVideoClassifier(UnusedWeightsMixin, keras.Model):
     """X-CLIP with a bank of encoded texts: a classifier whose classes are sentences.
 
     The text tower runs once, when the classifier is made. The prompts depend on the video and are
-    made for each, so the logits are those of the whole model, `logits_per_video`. The bank is a
-    snapshot: make a new classifier once the text tower was trained further.
+    made for each, so the logits equal those of the whole model, `logits_per_video`. The bank is a
+    snapshot: make a new classifier after training the text tower further.
 
     It trains like any Keras classifier, with `SparseCategoricalCrossentropy(from_logits=True)`
-    and the index of each video's label: the published setting, in which the texts stay as they
-    are and all else learns.
+    and the index of each video's label: the published setting, in which the texts are frozen and
+    everything else trains.
 
     Args:
         model: The `TFXCLIPModel`, which the classifier shares.
@@ -38,7 +36,7 @@ class ZeroShotVideoClassifier(keras.Model):
 
     Attributes:
         labels: Names of the classes, in the order of the logits.
-        text_features: (Q, P), the bank, a weight that is not trained.
+        text_features: (Q, P), the bank, a weight that does not train.
 
     Raises:
         ValueError: No labels, a template without `{}`, no tokenizer, or one that does not belong
@@ -67,9 +65,7 @@ class ZeroShotVideoClassifier(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         sentences = _sentences(labels, template)
-        tokenizer = _tokenizer_of(model) if tokenizer is None else tokenizer
-        tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
-        config = model.config.text_config
+        tokenizer, config = model.tokenizer_for(tokenizer), model.config.text_config
         if len(tokenizer) > config.vocab_size:
             raise ValueError(
                 f"The tokenizer has {len(tokenizer)} entries, the model's vocabulary has "
@@ -84,20 +80,20 @@ class ZeroShotVideoClassifier(keras.Model):
         self.text_features.assign(features)
         self.built = True
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Score videos; `pixel_values` as array or keyword, or in a dict, list or tuple.
 
         Raises:
             ValueError: Unknown or missing inputs, or a wrong number or size of frames.
         """
         options = {name: kwargs.pop(name) for name in ("training",) if name in kwargs}
-        table = InputTable((VIDEOS,), ["pixel_values"], type(self).__name__)
-        inputs, config = table.bind(args, kwargs), self.model.config
-        table.check(inputs, config)  # here: Keras wraps errors from `call` in pages of its own
-        check_frames(table.owner, inputs["pixel_values"].shape, config.vision_config, False)
+        rows = [row for row in self.model.inputs_table if row.name == "pixel_values"]
+        table = InputTable(rows, ["pixel_values"], type(self).__name__)
+        inputs = table.bind(args, kwargs)
+        self.model.check_table(table, inputs)  # Keras wraps errors from `call` in pages of its own
         return super().__call__(**inputs, **options)
 
-    def call(self, pixel_values: Any, training: bool = False) -> Any:
+    def call(self, pixel_values: Tensor, training: bool = False) -> Tensor:
         """Score every label for every video.
 
         Args:
@@ -114,20 +110,12 @@ class ZeroShotVideoClassifier(keras.Model):
         text = ops.convert_to_tensor(self.text_features)
         return self.model.compare(text, video, frames)["logits_per_video"]
 
-    @property
-    def trainable_weights(self) -> list[Any]:
-        """The weights that training changes: all of the model but those of its texts."""
-        model = self.model
-        texts = [*model.text_model.weights, *model.text_projection.weights]
-        frozen = {id(weight) for weight in texts}
-        return [w for w in super().trainable_weights if id(w) not in frozen]
+    def unused_weights(self) -> list[Any]:
+        return [*self.model.text_model.weights, *self.model.text_projection.weights]
 
-    @property
-    def trainable_variables(self) -> list[Any]:
-        """The same as `trainable_weights`; Keras asks for either."""
-        return self.trainable_weights
-
-    def rank(self, pixel_values: Any, top_k: int = 5) -> list[list[tuple[str, float]]]:
+    def rank(
+        self, pixel_values: Tensor | Mapping[str, Tensor], top_k: int = 5
+    ) -> list[list[tuple[str, float]]]:
         """The most likely labels of each video.
 
         Args:
@@ -153,19 +141,3 @@ def _sentences(labels: Sequence[str], template: str) -> list[str]:
     if "{}" not in template:
         raise ValueError(f"template must hold {{}} where the label goes, got {template!r}.")
     return [template.replace("{}", label) for label in labels]
-
-
-def _tokenizer_of(model: Any) -> Any:
-    """The tokenizer beside the checkpoint that a model was loaded from."""
-    name = model.config.name_or_path
-    if not name:
-        raise ValueError(
-            "The model was not loaded from a checkpoint, so that its tokenizer is unknown: pass "
-            "tokenizer=CLIPTokenizerFast.from_pretrained(...)."
-        )
-    try:
-        return CLIPTokenizerFast.from_pretrained(name)
-    except HubError as error:
-        raise ValueError(
-            f"{name} holds no tokenizer: pass tokenizer=CLIPTokenizerFast.from_pretrained(...)."
-        ) from error
