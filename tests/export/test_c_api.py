@@ -16,8 +16,7 @@ from tests.support.c_api import RequestError, Session
 from tests.support.endpoints import as_bytes
 from tests.support.paths import FIXTURES
 from tests.support.processes import run_python
-from tfzoo.export.examples import read_examples
-from tfzoo.export.reading import read_signatures
+from tfzoo.export.saved_model import read_examples, read_signatures
 
 PHOTO = FIXTURES / "photos" / "coffee.jpg"
 

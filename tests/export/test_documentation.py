@@ -10,8 +10,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.served import HEADS, SERVED, load_head
-from tfzoo.export.batching import BATCHING_FILE
-from tfzoo.export.reading import read_signatures
+from tfzoo.export.saved_model import BATCHING_FILE, read_signatures
 
 TEXT = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 

@@ -10,7 +10,7 @@ from tensorflow.core.framework import kernel_def_pb2, op_def_pb2
 
 from tests.support.processes import run_python
 from tests.support.served import HEADS
-from tfzoo.export.reading import read_graph
+from tfzoo.export.saved_model import read_graph
 
 # The libraries hold TensorFlow's C++ code, which TensorFlow Serving is made of, and nothing of
 # Python: what they know in a process that never imports TensorFlow is what the server knows.

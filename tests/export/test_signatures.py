@@ -17,7 +17,7 @@ from tests.support.signatures import (
     smallest_case,
     traced_signature,
 )
-from tfzoo.export.reading import read_signatures
+from tfzoo.export.saved_model import read_signatures
 
 
 def heads() -> Iterator[Any]:
@@ -34,7 +34,7 @@ def test_signature_is_as_recorded(model: str, family: str) -> None:
     sides, fields = traced_signature(case)
     assert sides == recorded_signatures(family)[model]
     for name in sides["outputs"]:
-        assert any(name == f or name.startswith(f"{f}_") for f in fields), f"{name} is no field"
+        assert any(name == f or name.startswith(f"{f}_") for f in fields), f"{name} is not a field"
     table = {row.name: row for row in case.tf_class.inputs_table}
     for name, (dtype, sizes) in sides["inputs"].items():
         row = table[name]

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from tests.export.test_warmup import requests
 from tests.support.served import SERVED
-from tfzoo.export.reading import read_signatures
+from tfzoo.export.saved_model import read_signatures
 
 pytestmark = pytest.mark.tf_serving
 

@@ -40,7 +40,7 @@ class Request:
 
 
 def huge_png() -> bytes:
-    """A sound PNG of a few bytes that declares 60,000 x 60,000 pixels."""
+    """A valid PNG of a few bytes that declares 60,000 x 60,000 pixels."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + content))

@@ -12,9 +12,7 @@ from google.protobuf import text_format
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tests.support.served import HEADS
-from tfzoo.export.batching import BATCHING_FILE
-from tfzoo.export.reading import read_signatures
-from tfzoo.export.warmup import WARMUP_FILE, prediction_log
+from tfzoo.export.saved_model import BATCHING_FILE, WARMUP_FILE, prediction_log, read_signatures
 
 
 def requests(folder: Path) -> dict[str, prediction_log_pb2.PredictionLog]:
@@ -39,6 +37,7 @@ def test_requests_are_answered(name: str, saved: Callable[[str], Path]) -> None:
         assert request.model_spec.name == folder.parent.name
         inputs = {k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()}
         assert set(inputs) == set(offered[signature][0])
+        assert {value.dtype for value in inputs.values()} <= {tf.int64, tf.float32, tf.string}
         outputs = signatures[signature](**inputs)
         assert set(outputs) == set(offered[signature][1])
         for key, value in outputs.items():

@@ -118,8 +118,8 @@ def test_a_seek_that_lands_too_late_is_repeated_earlier(monkeypatch, tmp_path):
     path = synthetic.make_video(tmp_path / "loose.mp4")
     original = video_reader.read_table
 
-    def loose(container, stream, name):
-        table = original(container, stream, name)
+    def loose(container, stream):
+        table = original(container, stream)
         late = (*table.seeks[1:], table.seeks[-1])
         return video_reader.FrameTable(table.total, table.stamps, table.keys, late)
 
@@ -182,7 +182,7 @@ def test_a_bar_on_a_terminal(monkeypatch, capsys):
 
 
 def test_a_missing_file():
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.mp4: there is no such video"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.mp4: no such video"):
         read_video("nowhere.mp4")
 
 

@@ -109,8 +109,8 @@ def test_half_precision_computes_in_float32() -> None:
     assert (out.dtype, norm.moving_mean.dtype, norm.gamma.dtype) == (tf.float16, *["float32"] * 2)
     rows = images.reshape(6, 4).astype("float32")
     np.testing.assert_allclose(norm.moving_mean, 0.9 * mean + 0.1 * rows.mean(0), rtol=1e-5)
-    spread = (rows - rows.mean(0)) / rows.std(0) * norm.gamma.numpy() + norm.beta.numpy()
-    np.testing.assert_allclose(np.reshape(out, (6, 4)), spread, atol=5e-3)
+    normalised = (rows - rows.mean(0)) / rows.std(0) * norm.gamma.numpy() + norm.beta.numpy()
+    np.testing.assert_allclose(np.reshape(out, (6, 4)), normalised, atol=5e-3)
 
 
 def test_constructed_again_from_its_config() -> None:

@@ -12,9 +12,10 @@ from keras import ops
 
 from tfzoo.layers import attention
 from tfzoo.layers.activations import ACTIVATIONS, gelu, get_activation, quick_gelu
-from tfzoo.layers.attention import SelfAttention, attend, attend_in_blocks
+from tfzoo.layers.attention import SelfAttention, attend, attention_context
 from tfzoo.layers.drop_path import DropPath, drop_path_rates
 from tfzoo.layers.linear import Linear, chain
+from tfzoo.layers.masks import score_offsets
 from tfzoo.layers.mlp import MLP
 from tfzoo.layers.norm import LayerNorm
 from tfzoo.layers.patch_embedding import PatchEmbedding
@@ -82,14 +83,22 @@ def test_chain_is_both_layers(rows: int) -> None:
     np.testing.assert_allclose(chain(x, first, second), second(first(x)), atol=1e-5)
 
 
-@pytest.mark.parametrize("keys", [7, 2])  # fewer than the width of 4, too
+@pytest.mark.parametrize("keys", [7, 2])  # more and fewer than the width of 4
 def test_attention_by_hand(keys: int) -> None:
     q, k, v = normal(2, 3, 5, 4), normal(2, 3, keys, 4), normal(2, 3, keys, 4)
     scores = np.einsum("bhnk,bhmk->bhnm", q, k) / 2.0
-    maps = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
     context, found = attend(*map(ops.convert_to_tensor, (q, k, v)))
-    np.testing.assert_allclose(found, maps, atol=1e-6)
-    np.testing.assert_allclose(context, np.einsum("bhnm,bhmk->bhnk", maps, v), atol=1e-5)
+    np.testing.assert_allclose(found, weights, atol=1e-6)
+    np.testing.assert_allclose(context, np.einsum("bhnm,bhmk->bhnk", weights, v), atol=1e-5)
+
+
+def test_few_keys_do_not_overflow_in_half_precision() -> None:
+    """Scores of 90,000 before they are scaled, which float16 cannot hold."""
+    query = ops.full((1, 1, 1, 400), 15.0, "float16")
+    key = ops.concatenate([query, -query], axis=2)
+    _, weights = attend(query, key, key)
+    assert np.asarray(weights).tolist() == [[[[1.0, 0.0]]]]
 
 
 def test_attention_orders_query_key_value_head_after_head() -> None:
@@ -101,7 +110,7 @@ def test_attention_orders_query_key_value_head_after_head() -> None:
     context, _ = attend(*map(ops.convert_to_tensor, heads))
     context = np.swapaxes(context, 1, 2).reshape(1, 3, 4)
     np.testing.assert_allclose(layer(x)[0], context @ layer.out.kernel.numpy(), atol=1e-6)
-    with pytest.raises(ValueError, match="width 5 is no multiple of the 2 heads"):
+    with pytest.raises(ValueError, match="width 5 is not a multiple of the 2 heads"):
         SelfAttention(5, 2)
 
 
@@ -216,20 +225,38 @@ def test_layer_norm(dtype: str, options: dict) -> None:
 
 def test_blocks_of_attention_run_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """A graph would begin all of them, and hold all scores that the blocks are there to spare."""
-    monkeypatch.setattr(attention, "_BLOCK", 2 * 9 * 3)  # three queries of two heads at a time
+    monkeypatch.setattr(attention, "SCORES_AT_ONCE", 2 * 9 * 3)  # three queries of two heads
     query, key, value = (normal(1, 2, 9, 4) for _ in range(3))
     mask = (RNG.random((1, 1, 9, 9)) < 0.3).astype("int8")
     expected = attend(query, key, value, mask)[0]
-    np.testing.assert_allclose(attend_in_blocks(query, key, value, mask), expected, atol=1e-6)
+    inputs = (query / 2.0, key, value, score_offsets(mask))
+    np.testing.assert_allclose(attention_context(*inputs), expected, atol=1e-6)
 
-    call = tf.function(attend_in_blocks, autograph=False)
-    np.testing.assert_allclose(call(query, key, value, mask), expected, atol=1e-6)
-    graph = call.get_concrete_function(query, key, value, mask).graph
+    call = tf.function(attention_context, autograph=False)
+    np.testing.assert_allclose(call(*inputs), expected, atol=1e-6)
+    graph = call.get_concrete_function(*inputs).graph
     softmaxes = [op for op in graph.get_operations() if op.type == "Softmax"]
     assert len(softmaxes) == 3
     for earlier, later in pairwise(softmaxes):
         assert earlier in _before(later)
         assert later not in _before(earlier)
+
+
+@pytest.mark.parametrize("rows", ["one for all", "one for each"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_attention_over_blocks_of_keys(
+    rows: str, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first blocks hold hidden keys alone, the last one is shorter."""
+    query, key, value = normal(1, 2, 3, 4), normal(2, 2, 23, 4), normal(2, 2, 23, 4)
+    mask = np.zeros((2, 1, 1 if rows == "one for all" else 3, 23), "int8")
+    mask[..., :13] = 1
+    mask[1, ..., 17] = 2
+    expected = attend(query, key, value, mask)[0]
+    monkeypatch.setattr(attention, "SCORES_AT_ONCE", 2 * 2 * 3 * 5)  # five keys of two samples
+    call = tf.function(attention_context, autograph=False) if compiled else attention_context
+    found = call(query / 2.0, key, value, score_offsets(mask))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def _before(operation: tf.Operation) -> set[tf.Operation]:

@@ -1,4 +1,4 @@
-"""The ResNet by hand: sizes of its maps, its padding, its folded norms."""
+"""The ResNet by hand: sizes of its feature maps, its padding, its folded norms."""
 
 from __future__ import annotations
 

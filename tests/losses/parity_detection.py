@@ -11,12 +11,12 @@ from tests.support.processes import run_python
 from tests.support.reference import torch, torch_inputs, transformers
 from tfzoo.losses.detection.loss import detection_loss
 
-_ = transformers.PreTrainedModel  # loads the losses, too
+_ = transformers.PreTrainedModel  # loads the losses as well
 reference = transformers.loss.loss_deformable_detr
 
 
-def one_picture(seed: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Logits, boxes and targets of one picture: there divisors per picture and per batch agree."""
+def one_image(seed: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Logits, boxes and targets of one image, for which divisors per image and per batch agree."""
     rng = np.random.default_rng(seed)
     count = seed + 1
     return (
@@ -39,7 +39,7 @@ def reference_losses(logits: np.ndarray, boxes: np.ndarray, targets: dict) -> di
 
 @pytest.mark.parametrize("seed", [0, 1, 4])
 def test_components_are_the_reference_s(seed: int) -> None:
-    logits, boxes, targets = one_picture(seed)
+    logits, boxes, targets = one_image(seed)
     with torch.no_grad():
         theirs = reference_losses(logits, boxes, targets)
     settings = {"class_weight": 2.0, "box_weight": 5.0, "giou_weight": 2.0, "alpha": 0.25}

@@ -1,4 +1,4 @@
-"""Losses of detectors by hand: NumPy in float64 beside them, and what they must refuse."""
+"""The detection loss against NumPy in float64, and what it must refuse."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ TARGETS = [
 PARTS = ("loss_class", "loss_bbox", "loss_giou", "loss_objectness")
 
 
-def predictions(pictures: int = 3, boxes: int = 5, queries: int = 3) -> tuple[np.ndarray, ...]:
+def predictions(images: int = 3, boxes: int = 5, queries: int = 3) -> tuple[np.ndarray, ...]:
     """Logits, objectness logits and boxes."""
     rng = np.random.default_rng(1)
     return (
-        rng.normal(size=(pictures, boxes, queries)).astype("float32"),
-        rng.normal(size=(pictures, boxes)).astype("float32"),
-        rng.uniform(0.2, 0.5, size=(pictures, boxes, 4)).astype("float32"),
+        rng.normal(size=(images, boxes, queries)).astype("float32"),
+        rng.normal(size=(images, boxes)).astype("float32"),
+        rng.uniform(0.2, 0.5, size=(images, boxes, 4)).astype("float32"),
     )
 
 
-# ---- the same in NumPy, picture by picture, pair by pair
+# ---- the same in NumPy, image by image, pair by pair
 def by_hand(
     logits: np.ndarray, objectness: np.ndarray, boxes: np.ndarray, targets: list[dict]
 ) -> dict[str, float]:
@@ -80,7 +80,7 @@ def test_components_are_those_by_hand() -> None:
     assert float(losses["loss"]) == pytest.approx(sum(expected.values()), rel=1e-5)
 
 
-def test_weights_scale_components_and_pictures() -> None:
+def test_weights_scale_components_and_images() -> None:
     inputs = predictions()
     weights = {
         "class_weight": 2.0,
@@ -126,7 +126,7 @@ def test_generalized_iou_of_known_boxes() -> None:
     assert float(generalized_iou(point, point)) == 0.0
 
 
-def test_padded_and_listed_targets_are_the_same() -> None:
+def test_padded_and_listed_targets_are_equal() -> None:
     padded = prepare_targets(TARGETS, 3)
     assert np.asarray(padded["class_labels"]).tolist() == [[2, 0], [-1, -1], [1, -1]]
     assert keras.backend.standardize_dtype(padded["boxes"].dtype) == "float32"
@@ -158,7 +158,7 @@ def test_predictions_that_do_not_fit() -> None:
     ):
         with pytest.raises(ValueError, match=r"take logits \(B, N, Q\), objectness_logits"):
             detection_loss(*wrong)
-    with pytest.raises(ValueError, match="A picture has 2 targets, but the model predicts 1 boxes"):
+    with pytest.raises(ValueError, match="An image has 2 targets, but the model predicts 1 boxes"):
         detection_loss(logits[:, :1], None, boxes[:, :1], TARGETS)
     for bad in (logits * np.nan, logits * np.inf):
         with pytest.raises(ValueError, match="not finite"):

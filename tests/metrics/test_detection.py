@@ -12,13 +12,13 @@ NOWHERE = [90, 90, 95, 95]
 
 
 def found(*rows: tuple[float, int, list]) -> dict:
-    """Detections of a picture from (score, label, box)."""
+    """Detections of an image from (score, label, box)."""
     scores, labels, boxes = zip(*rows, strict=True) if rows else ((), (), ())
     return {"scores": np.array(scores), "labels": np.array(labels), "boxes": np.array(boxes)}
 
 
 def real(*rows: tuple[int, list]) -> dict:
-    """Targets of a picture from (label, box)."""
+    """Targets of an image from (label, box)."""
     labels, boxes = zip(*rows, strict=True) if rows else ((), ())
     return {"labels": np.array(labels, int), "boxes": np.array(boxes)}
 
@@ -40,7 +40,7 @@ def test_all_found_is_one() -> None:
         ([(0.9, 0, NOWHERE), (0.8, 0, A), (0.7, 0, B)], 2 / 3),  # 1/2 and 2/3, lifted to 2/3
         ([(0.9, 0, A), (0.8, 0, NOWHERE), (0.7, 0, B)], (1 + 2 / 3) / 2),
         ([(0.9, 0, A), (0.8, 0, A), (0.7, 0, B)], (1 + 2 / 3) / 2),  # found twice counts once
-        ([(0.7, 0, B), (0.8, 0, A), (0.9, 0, NOWHERE)], 2 / 3),  # order of rows is no matter
+        ([(0.7, 0, B), (0.8, 0, A), (0.9, 0, NOWHERE)], 2 / 3),  # the order of rows does not matter
     ],
 )
 def test_two_targets_of_one_class(rows: list, expected: float) -> None:
@@ -48,7 +48,7 @@ def test_two_targets_of_one_class(rows: list, expected: float) -> None:
     assert score == pytest.approx(expected)
 
 
-def test_ranks_go_over_all_pictures() -> None:
+def test_ranks_go_over_all_images() -> None:
     targets = [real((0, A)), real((0, A))]
     first = average_precision([found((0.9, 0, A)), found((0.8, 0, NOWHERE), (0.7, 0, A))], targets)
     assert first == pytest.approx((1 + 2 / 3) / 2)
@@ -83,8 +83,8 @@ def test_boxes_without_area_overlap_nothing() -> None:
     ("results", "targets", "message"),
     [
         ([found()], [], "1 results for 0 targets"),
-        ([], [], "no target in any picture"),
-        ([found((0.9, 0, A))], [real()], "no target in any picture"),
+        ([], [], "no target in any image"),
+        ([found((0.9, 0, A))], [real()], "no target in any image"),
         ([{"labels": [0], "boxes": [A]}], [real((0, A))], r"results\[0\] lacks \['scores'\]"),
         ([found()], [{"class_labels": [0], "boxes": [A]}], r"targets\[0\] lacks \['labels'\]"),
         ([found()], [{"labels": [0, 1], "boxes": [A]}], r"targets\[0\] must hold boxes \(K, 4\)"),

@@ -1,4 +1,4 @@
-"""Detections on a photo."""
+"""Detections on an image."""
 
 from __future__ import annotations
 

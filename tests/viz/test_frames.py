@@ -71,7 +71,7 @@ def test_wrong_frames_are_refused(args: tuple, options: dict, message: str) -> N
         draw_frames(*args, **options)
 
 
-# ---- maps over frames
+# ---- attention over frames
 def test_the_brightest_patch_is_where_the_map_is_largest() -> None:
     maps = np.zeros((2, 3, 4))
     maps[1, 2, 0], maps[0, 0, 3] = 4.0, 2.0

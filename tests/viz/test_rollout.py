@@ -16,7 +16,7 @@ PLACE = 5  # of the patch that is looked at: row 1, column 2 of 3 x 3
 
 
 def stochastic(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Random maps whose rows sum to one."""
+    """Random attention weights whose rows sum to one."""
     maps = rng.random(shape)
     return maps / maps.sum(-1, keepdims=True)
 

@@ -1,4 +1,4 @@
-"""Matrices as pictures."""
+"""Similarity matrices as images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_each_cell_has_the_colour_of_its_number() -> None:
         assert corner(image, i, j) == tuple(heat(np.array(value))), (i, j)
 
 
-def test_limits_hold_for_all_pictures() -> None:
+def test_limits_hold_for_all_images() -> None:
     image = drawn(limits=(0.0, 2.0))
     assert corner(image, 0, 1) == tuple(heat(np.array(0.5)))
     clipped = drawn(limits=(0.4, 0.6))

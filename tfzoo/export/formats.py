@@ -1,6 +1,6 @@
-"""Files for other runtimes, LiteRT and ONNX, written by Keras's own exporters and tried at once.
+"""Export for other runtimes, LiteRT and ONNX, by Keras's own exporters.
 
-What comes out is the model's documented call, without the preprocessing.
+The file holds the model's documented call, without the preprocessing; it is run at once.
 """
 
 from __future__ import annotations
@@ -20,27 +20,26 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.core.files import replacing
-from tfzoo.export.endpoint import Endpoint, ServingError
-from tfzoo.export.plain import default_endpoint
+from tfzoo.export.endpoint import Endpoint, ServingError, default_endpoint
 from tfzoo.modeling.base import TFPreTrainedModel
 
 __all__ = ["SUFFIXES", "Exported", "export_format"]
 
-#: How the file of each format is called.
+#: The file name extension of each format.
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
 _NEEDS = {"litert": (), "onnx": ("onnx", "tf2onnx", "onnxruntime")}
-_BOUND = 1e-3  # above it the file computes something else
+_BOUND = 1e-3  # above it, the file computes something else
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written, and what running it showed.
+    """A file that was written, and how its outputs compare.
 
     Attributes:
         path: The file.
         shapes: Sizes of each input; None for one that is free.
-        differences: Output -> largest difference to the model's, in parts of that output's largest
-            magnitude, on one random input.
+        differences: Output -> largest difference from the model's on one random input, as a
+            fraction of that output's largest magnitude.
     """
 
     path: Path
@@ -56,18 +55,18 @@ def export_format(
 ) -> Exported:
     """Write a model for another runtime, and compare the file's outputs with the model's.
 
-    Sizes that are free in the model's signature stay so where the converter and the runtime cope
-    with that; else they become those of one item, its text as long as the model takes it.
+    Sizes that are free in the model's signature stay free where the converter and the runtime
+    support it; else they become those of one item, with the longest text that the model takes.
 
     Args:
         model: Any model of tfzoo.
         path: File to write, `x.tflite` or `x.onnx`.
         format: `"litert"` or `"onnx"`.
-        shapes: Sizes of some inputs; then all sizes are fixed, as for one item where not given.
+        shapes: Sizes of some inputs. All sizes are fixed then, those not given to one item's.
 
     Raises:
-        ServingError: An operation of the model that the format lacks, by name; a file that gives
-            other outputs; shapes that the model does not take; a missing package.
+        ServingError: An operation that the format lacks, by name; a file whose outputs differ;
+            shapes that the model does not take; a missing package.
         FileExistsError: The file exists.
         OSError: It cannot be written.
 
@@ -90,7 +89,7 @@ def export_format(
 
 
 def _fixed(endpoint: Endpoint, shapes: Mapping[str, Sequence[int]]) -> Endpoint:
-    """The endpoint with its example's sizes, or the given ones, and no others."""
+    """The endpoint with all sizes fixed: the given ones, else its example's."""
     for name, shape in shapes.items():
         spec = endpoint.inputs.get(name)
         if spec is None:
@@ -135,7 +134,7 @@ def _check(format: str, target: Path) -> None:
 
 
 class _Flat(keras.Model):
-    """A model whose outputs are a flat dict, which is what the formats know."""
+    """A model whose outputs are a flat dict, as the formats need."""
 
     def __init__(self, model: TFPreTrainedModel) -> None:
         super().__init__(name="flat", dtype=model.dtype_policy)
@@ -143,7 +142,6 @@ class _Flat(keras.Model):
         self.built = True
 
     def call(self, inputs: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
-        """The model's outputs by name."""
         return self.model.serving_outputs(**inputs)
 
 
@@ -167,7 +165,7 @@ def _write(model: TFPreTrainedModel, endpoint: Endpoint, path: Path, format: str
 
 
 def _refusal(model: Any, format: str, error: Exception) -> ServingError:
-    """What is in the way, as the converter's pages of text say."""
+    """The error for what the converter's pages of text say."""
     text = str(error)
     found = dict.fromkeys(re.findall(r"'(tf\.\w+)' op|op (?:type )?'?\"?(\w+)'?\"? is not", text))
     names = [next(filter(None, pair)) for pair in found]
@@ -177,7 +175,7 @@ def _refusal(model: Any, format: str, error: Exception) -> ServingError:
 
 @contextmanager
 def _quiet_converters() -> Iterator[None]:
-    """Converters log each step and warn of themselves; what matters is found in the file."""
+    """Silence the converters' logs and warnings; the file is checked anyway."""
     loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow", "absl")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -192,10 +190,10 @@ def _quiet_converters() -> Iterator[None]:
 
 
 def _check_operations(path: Path, format: str) -> None:
-    """Refuse a file with operations that its format lacks: converters leave them in.
+    """Refuse a file with operations that its format lacks, which converters leave in.
 
-    In LiteRT these have a mark before TensorFlow's name, and need a runtime of which TensorFlow is
-    a part; in ONNX they have TensorFlow's name.
+    LiteRT puts "Flex" before TensorFlow's name for them, and needs a runtime with TensorFlow in it;
+    ONNX has TensorFlow's name.
     """
     if format == "litert":
         found = re.findall(rb"Flex([A-Z]\w+)", path.read_bytes())
@@ -227,7 +225,7 @@ def _run_onnx(path: Path, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndar
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is fatal comes as an error, too
+    options.log_severity_level = 4  # what is fatal is raised anyway
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, dict(inputs)), strict=True))
@@ -242,7 +240,7 @@ _RUNNERS: dict[str, Callable[[Path, Mapping[str, np.ndarray]], Any]] = {
 def _differences(
     outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
 ) -> dict[str, float]:
-    """Largest difference of each output in parts of its largest magnitude."""
+    """Largest difference of each output as a fraction of its largest magnitude."""
     found = {}
     for name, want in expected.items():
         have = outputs[name]

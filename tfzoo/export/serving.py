@@ -1,4 +1,4 @@
-"""The entrance: a model and its processor become a version that TensorFlow Serving can load."""
+"""Export of a model and its processor as a version that TensorFlow Serving can load."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ import importlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfzoo.core.files import replacing
-from tfzoo.export.batching import write_batching
-from tfzoo.export.endpoint import Endpoint, ServingError
-from tfzoo.export.options import ServingOptions
-from tfzoo.export.plain import DEFAULT, default_endpoint
-from tfzoo.export.trial import try_out
-from tfzoo.export.warmup import write_warmup
+from tfzoo.export.endpoint import (
+    DEFAULT,
+    Endpoint,
+    ServingError,
+    ServingOptions,
+    default_endpoint,
+)
+from tfzoo.export.saved_model import write_batching, write_warmup
 from tfzoo.modeling.base import TFPreTrainedModel
 from tfzoo.registry import family_of
 
@@ -43,11 +46,11 @@ def export_serving(
     signatures: Sequence[str] | None = None,
     **options: Any,
 ) -> Path:
-    """Write a SavedModel that takes photos, clips or texts and answers in the user's terms.
+    """Write a SavedModel that takes images, clips or texts and answers in the user's terms.
 
     Its signatures are those of the model's family, with the preprocessing inside, and
-    `serving_default`, the model's documented call. Every signature is run on an example first; the
-    version appears whole or not at all, so a server may watch `path` meanwhile.
+    `serving_default`, the model's documented call. Every signature is run on an example first. The
+    version appears whole or not at all, so that a server may watch `path` meanwhile.
 
     Args:
         model: A model with a head, e.g. `TFTimesformerForVideoClassification`.
@@ -57,8 +60,8 @@ def export_serving(
         version: Number of the version to write.
         labels: Name of each class where the config's are not wanted.
         warmup: Write a request of each signature for the server to run before it answers others.
-        signatures: Names of the signatures to write, the first of which is `serving_default`, too,
-            where that is not among them; all where None.
+        signatures: Names of the signatures to write; all where None. Without `serving_default`
+            among them, the first one also gets that name.
         **options: Further fields of `tfzoo.export.ServingOptions` that the family takes, e.g.
             `queries` of a detector, or `top_k`.
 
@@ -67,9 +70,9 @@ def export_serving(
 
     Raises:
         ServingError: Model, processor and options do not go together.
-        TypeError: An option that does not exist, or something that is no model of tfzoo.
+        TypeError: An option that does not exist, or something else than a model of tfzoo.
         FileExistsError: The version exists.
-        OSError: There is no room, or the folder cannot be written. Nothing half-written stays.
+        OSError: The disk is full, or the folder cannot be written. Nothing half-written stays.
 
     Example:
         >>> import tempfile, tfzoo
@@ -93,7 +96,7 @@ def export_serving(
 
 
 def _version_folder(path: str | Path, version: Any) -> Path:
-    """Where the version is to be, which must be free."""
+    """The folder of the version, which must not exist."""
     if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version < 2**63:
         raise ServingError(
             f"version must be a whole number from 0, as TensorFlow Serving counts; got {version!r}."
@@ -114,7 +117,7 @@ def _version_folder(path: str | Path, version: Any) -> Path:
 
 
 def _family(model: Any) -> ModuleType:
-    """The file of what the model's family serves."""
+    """The `serving` module of the model's family."""
     if not isinstance(model, TFPreTrainedModel):
         raise TypeError(f"export_serving takes a model of tfzoo, got {type(model).__name__}.")
     if keras.backend.backend() != "tensorflow":
@@ -133,7 +136,7 @@ def _family(model: Any) -> ModuleType:
 
 
 def _options(family: ModuleType, owner: str, given: Mapping[str, Any]) -> ServingOptions:
-    """The options, of which the family must take each one that is given."""
+    """The options given, each of which the family must take."""
     given = {name: value for name, value in given.items() if value is not None}
     every = ServingOptions.names()
     taken = [name for name in every if name in family.OPTIONS]
@@ -188,14 +191,47 @@ def _add(archive: Any, endpoint: Endpoint) -> bool:
     function = archive.add_endpoint(
         endpoint.name, lambda inputs: endpoint.function(**inputs), input_signature=[signature]
     )
-    keeps_rows = try_out(endpoint, function)
+    keeps_rows = _try_out(endpoint, function)
     if endpoint.name != DEFAULT and not keeps_rows:
         raise ServingError(f"{endpoint.name} does not give one answer for each row of a request.")
     return keeps_rows
 
 
+def _try_out(endpoint: Endpoint, function: Callable[[Mapping[str, Any]], Any]) -> bool:
+    """Run a traced signature on its example, and on the example twice in one batch.
+
+    Returns:
+        Whether each output has a row for each row of the inputs, of a shape that does not depend on
+        their number: only then may a server put requests together.
+    """
+    double = {name: np.concatenate([value] * 2) for name, value in endpoint.example.items()}
+    once, twice = (_run(endpoint, function, inputs) for inputs in (endpoint.example, double))
+    rows = {len(value) for value in endpoint.example.values()}
+    return len(rows) == 1 and all(
+        value.shape[:1] == list(rows) and twice[name].shape == [2 * len(value), *value.shape[1:]]
+        for name, value in once.items()
+    )
+
+
+def _run(endpoint: Endpoint, function: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    tensors = {
+        name: tf.constant(value, endpoint.inputs[name].dtype) for name, value in inputs.items()
+    }
+    try:
+        outputs = function(tensors)
+    except tf.errors.OpError as error:
+        raise ServingError(f"{endpoint.name} does not run: {error.message}") from error
+    for name, value in outputs.items():
+        if value.dtype.is_floating and not np.isfinite(tf.cast(value, "float32")).all():
+            raise ServingError(
+                f"{endpoint.name}: {name} is not finite for a valid request: the model's weights "
+                "are damaged or overflow."
+            )
+    return outputs
+
+
 def _publish(archive: Any, folder: Path, warm_up: Sequence[Endpoint], can_be_batched: bool) -> None:
-    """Write the version beside its place, under a name that is no number, and move it there."""
+    """Write the version beside its place, under a name that is not a number, and move it there."""
     is_new = not folder.parent.exists()
     try:
         with replacing(folder, force=False) as unfinished:

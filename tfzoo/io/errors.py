@@ -6,8 +6,8 @@ __all__ = ["ImageError", "VideoError"]
 
 
 class VideoError(ValueError):
-    """A video that cannot be read, or that has not the frames that were asked for."""
+    """A video that cannot be read, or that lacks the frames that were asked for."""
 
 
 class ImageError(ValueError):
-    """A file or bytes that are no image, or images that do not belong together."""
+    """A file or bytes that are not an image, or images that do not belong together."""

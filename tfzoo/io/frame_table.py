@@ -1,4 +1,4 @@
-"""The frames of a video stream as its packets tell them, without decoding any."""
+"""The frames of a video stream, listed from its packets without decoding."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class FrameTable:
 
     Attributes:
         total: Number of frames.
-        stamps: Time stamp of each frame, ascending; empty where the file has none to trust.
+        stamps: Time stamp of each frame, ascending; empty where the file's cannot be trusted.
         keys: Indices of the keyframes, ascending.
-        seeks: For each keyframe, the time stamp that a seek to it takes.
+        seeks: Time stamp of each keyframe, to seek to it.
     """
 
     total: int
@@ -46,7 +46,7 @@ class FrameTable:
 
 
 class _Packet(NamedTuple):
-    """What the table needs to know of a packet; the packet itself would keep its bytes."""
+    """What the table needs of a packet, without the packet's bytes."""
 
     pts: int | None
     is_key: bool
@@ -54,16 +54,12 @@ class _Packet(NamedTuple):
     is_corrupt: bool
 
 
-def read_table(container: Any, stream: Any, path: str) -> FrameTable:
-    """Read all packets of `stream` and list its frames.
+def read_table(container: Any, stream: Any) -> FrameTable:
+    """Read all packets of a stream and list its frames.
 
     Args:
-        container: The opened file; it stands at its end afterwards.
+        container: The opened file, at its end afterwards.
         stream: One of its video streams.
-        path: The file's name, for messages.
-
-    Returns:
-        The table.
 
     Raises:
         VideoError: No frames, or a file that is cut off.
@@ -71,33 +67,33 @@ def read_table(container: Any, stream: Any, path: str) -> FrameTable:
     Example:
         >>> import av
         >>> with av.open("clip.mp4") as container:
-        ...     table = read_table(container, container.streams.video[0], "clip.mp4")
+        ...     table = read_table(container, container.streams.video[0])
     """
     packets = [_packet(stream, packet) for packet in container.demux(stream) if packet.size]
-    _check_whole(container, stream, packets, path)
-    # A stream cut out of a broadcast may begin with frames whose keyframe is missing.
+    _check_whole(container, stream, packets)
+    # A stream cut out of a broadcast may begin with frames that lack their keyframe.
     packets = list(dropwhile(lambda p: not p.is_key, packets)) or packets
     stamps = [packet.pts for packet in packets if packet.is_shown]
     if not stamps:
-        raise VideoError(f"{path}: expected a video, got a stream without frames.")
-    # AVI has no times of display, only an order of decoding that FFmpeg numbers.
+        raise VideoError("expected a video, got a stream without frames.")
+    # AVI has no display times, only an order of decoding that FFmpeg numbers.
     if container.format.name == "avi" or None in stamps or len(set(stamps)) < len(stamps):
         return FrameTable(len(stamps))
     order = sorted(stamps)
-    # Hidden keyframes count too: what an edit list leaves of a video may start behind one.
+    # Hidden keyframes count as well: what an edit list leaves of a video may start after one.
     keys = {bisect_left(order, p.pts): p.pts for p in packets if p.is_key and p.pts is not None}
     places = sorted(place for place in keys if place < len(order))
     return FrameTable(len(order), tuple(order), tuple(places), tuple(keys[p] for p in places))
 
 
 def _packet(stream: Any, packet: Any) -> _Packet:
-    # VP8 has reference pictures that are never shown: bit 4 of a packet's first byte is off.
+    # VP8 has reference frames that are never shown: bit 4 of the packet's first byte is off.
     hidden = stream.codec_context.name in ("vp8", "libvpx") and not memoryview(packet)[0] & 0x10
     is_shown = not (packet.is_discard or hidden)
     return _Packet(packet.pts, packet.is_keyframe, is_shown, packet.is_corrupt)
 
 
-def _check_whole(container: Any, stream: Any, packets: list[_Packet], path: str) -> None:
+def _check_whole(container: Any, stream: Any, packets: list[_Packet]) -> None:
     """Refuse a file that ends before its header says so."""
     promised = 0
     if "mp4" in container.format.name:
@@ -105,6 +101,6 @@ def _check_whole(container: Any, stream: Any, packets: list[_Packet], path: str)
         promised = len(getattr(stream, "index_entries", ()))
     if len(packets) < promised or (packets and packets[-1].is_corrupt):
         raise VideoError(
-            f"{path}: expected {stream.frames or 'more'} frames, as the header says, got "
+            f"expected {stream.frames or 'more'} frames, as the header says, got "
             f"{len(packets)} before the file ends: it is truncated. Download or copy it again."
         )

@@ -18,9 +18,9 @@ __all__ = ["read_frames", "read_image", "to_rgb"]
 def read_image(source: str | os.PathLike[str] | bytes) -> np.ndarray:
     """Read one image.
 
-    The EXIF orientation of a camera is applied, so the array is upright. Grey becomes three equal
-    channels, transparency is dropped, 16-bit grey keeps its upper 8 bits, and of an animation the
-    first frame is taken.
+    The EXIF orientation is applied, so that the array is upright. Grey becomes three equal
+    channels, transparency is dropped, 16-bit grey keeps its upper 8 bits, and an animation gives
+    its first frame.
 
     Args:
         source: Path of an image file, or the encoded bytes themselves.
@@ -29,8 +29,8 @@ def read_image(source: str | os.PathLike[str] | bytes) -> np.ndarray:
         (height, width, 3) uint8.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ImageError: The file is no image that Pillow knows, or it is damaged.
+        FileNotFoundError: The file does not exist.
+        ImageError: The file is damaged or not an image that Pillow knows.
 
     Example:
         >>> pixels = read_image("photo.jpg")
@@ -55,18 +55,18 @@ def read_image(source: str | os.PathLike[str] | bytes) -> np.ndarray:
 def read_frames(path: str | os.PathLike[str]) -> np.ndarray:
     """Read an image file, or a folder of images as the frames of a video.
 
-    A folder's files are taken in natural order ("frame2" before "frame10"); hidden files are
-    left out.
+    A folder's files are read in natural order ("frame2" before "frame10"); hidden files are left
+    out.
 
     Args:
-        path: An image file, or a folder that holds images only.
+        path: An image file, or a folder of images only.
 
     Returns:
         (T, height, width, 3) uint8; T = 1 for a file.
 
     Raises:
-        FileNotFoundError: There is no such file or folder.
-        ImageError: An empty folder, a file that is no image, or images of different sizes.
+        FileNotFoundError: The file or folder does not exist.
+        ImageError: An empty folder, a file that is not an image, or images of different sizes.
 
     Example:
         >>> frames = read_frames("frames/")
@@ -99,7 +99,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         An image of mode "RGB".
 
     Raises:
-        ImageError: 32-bit integer or float pixels, whose range nothing tells.
+        ImageError: 32-bit integer or float pixels, whose range is unknown.
 
     Example:
         >>> to_rgb(Image.new("L", (4, 4))).mode

@@ -1,4 +1,4 @@
-"""Which frames of a video to take. Letters: T frames taken."""
+"""Which frames of a video to take."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def sample_frame_indices(
 ) -> np.ndarray:
     """Draw a random clip: `clip_len` frames, about `frame_sample_rate` apart.
 
-    The clip's end is drawn first and its frames are spread over the
-    `clip_len * frame_sample_rate` frames before it, as in TimeSformer's documented example.
+    The clip's end is drawn first and its frames are spaced over the `clip_len * frame_sample_rate`
+    frames before it, as in TimeSformer's documented example.
 
     Args:
         clip_len: Number of frames to take.
@@ -63,9 +63,9 @@ def choose_indices(
     Args:
         total: Number of frames of the video.
         num_frames: Number of frames to take.
-        sampling: "uniform": evenly spread, the first and the last frame included; "spread": the
-            same, but a video of fewer frames than are taken, two at least, has frames taken twice
-            or more; "segment": the middles of `num_frames` equal segments; "centre": every
+        sampling: "uniform": evenly spaced, the first and the last frame included; "spread": the
+            same, but a video with fewer frames, two at least, has frames taken more than once;
+            "segment": the middles of `num_frames` equal segments; "centre": every
             `frame_sample_rate`th frame around the video's middle; "random_clip":
             `sample_frame_indices`.
         frame_sample_rate: For "centre" and "random_clip", the distance in frames.

@@ -1,9 +1,9 @@
 """Videos to arrays: exactly the frames that are asked for, decoding as little as possible.
 
-A file is first read through without decoding. That gives every frame's time stamp, in the order of
-display, and which of them are keyframes: the number of frames is then known whatever the header
-says, index i means the i-th frame that a player shows, and a seek can never land on a wrong frame
-because frames are recognised by their time stamps.
+A file is first read through without decoding, which gives the time stamps of all frames in display
+order and the keyframes. So the number of frames is known whatever the header says, index i means
+the i-th frame that a player shows, and a seek never returns a wrong frame, since frames are
+recognised by their time stamps.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class VideoClip:
 
     Attributes:
         frames: (T, height, width, 3) uint8, RGB.
-        indices: (T,) int64, the place of each frame in the video, counted from 0.
+        indices: (T,) int64, the index of each frame in the video, from 0.
         fps: Average frames per second of the video.
         total_frames: Number of frames of the video.
         duration: Length of the video in seconds.
@@ -62,29 +62,29 @@ def read_video(
     upright: bool = True,
     progress: bool | Callable[[int, int], None] = False,
 ) -> VideoClip:
-    """Read frames of a video (anything FFmpeg knows; animated GIF and WebP too).
+    """Read frames of a video, of any format that FFmpeg knows, animated GIF and WebP included.
 
-    Give `indices` to name the frames, or `num_frames` to have them chosen; without both, the whole
-    video is read (a minute of 720p takes 5 GB).
+    Give `indices`, or `num_frames` to have them chosen; without both, the whole video is read (a
+    minute of 720p takes 5 GB).
 
     Args:
         path: The video file.
-        indices: Frames to read, counted from 0; any order, repeats allowed.
+        indices: Frames to read, from 0; any order, repeats allowed.
         num_frames: Number of frames to choose.
         sampling: How: "uniform", "spread", "segment", "centre" or "random_clip", see
             `choose_indices`.
         frame_sample_rate: For "centre" and "random_clip", the distance of the frames.
         rng: For "random_clip": a `numpy.random.Generator`, a `RandomState` or an integer seed.
         stream: Which of the file's video streams.
-        upright: Turn the frames as the file's rotation tag says (videos of phones).
+        upright: Rotate the frames as the file's rotation tag says (videos of phones).
         progress: True shows a bar on a terminal; a function is called with (done, wanted).
 
     Returns:
         The frames in the order of the indices, equal to those of a full sequential decode.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        VideoError: No video, no such stream, too few frames, a truncated or damaged file.
+        FileNotFoundError: The file does not exist.
+        VideoError: Not a video, no such stream, too few frames, a truncated or damaged file.
         ValueError: Arguments that contradict each other, or an unknown `sampling`.
 
     Example:
@@ -95,83 +95,75 @@ def read_video(
     if indices is not None and num_frames is not None:
         raise ValueError("Give indices or num_frames, not both.")
     path = os.fspath(path)
-    with _open(path) as container, _decode_errors(path):
-        video = _select_stream(container, stream, path)
-        table = read_table(container, video, path)
-        wanted = _wanted(table.total, indices, num_frames, sampling, frame_sample_rate, rng, path)
+    with _errors_of(path), _open(path) as container:
+        video = _select_stream(container, stream)
+        table = read_table(container, video)
+        if num_frames is not None:
+            indices = choose_indices(
+                table.total, num_frames, sampling, frame_sample_rate=frame_sample_rate, rng=rng
+            )
+        wanted = _checked(indices, table.total)
         with _reporter(progress, len(set(wanted.tolist()))) as report:
-            frames = _collect(container, video, table, wanted, upright, report, path)
+            frames = _collect(container, video, table, wanted, upright, report)
         fps = float(video.average_rate or video.guessed_rate or 0)
         return VideoClip(frames, wanted, fps, table.total, _duration(container, video, table, fps))
 
 
-def _open(path: str) -> Any:
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path}: there is no such video file.")
-    if Path(path).is_dir():
-        raise VideoError(f"{path}: expected a video file, got a folder. Use read_frames for it.")
-    try:
-        container = av.open(path)
-    except av.FFmpegError as error:
-        raise VideoError(
-            f"{path}: expected a video that FFmpeg can read, got something else or a file that is "
-            f"damaged or cut off ({error.strerror})."
-        ) from error
-    if container.format.name == "tty":  # FFmpeg would render a text file as a film of characters
-        container.close()
-        raise VideoError(f"{path}: expected a video, got a text file.")
-    return container
-
-
 @contextlib.contextmanager
-def _decode_errors(path: str) -> Iterator[None]:
+def _errors_of(path: str) -> Iterator[None]:
+    """Put the path in front of the messages."""
     try:
         yield
+    except VideoError as error:
+        raise VideoError(f"{path}: {error}") from error.__cause__
     except av.FFmpegError as error:
         raise VideoError(f"{path}: the video is damaged: {error.strerror}.") from error
 
 
-def _select_stream(container: Any, number: int, path: str) -> Any:
+def _open(path: str) -> Any:
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path}: no such video file.")
+    if Path(path).is_dir():
+        raise VideoError("expected a video file, got a folder. Use read_frames for it.")
+    try:
+        container = av.open(path)
+    except av.FFmpegError as error:
+        raise VideoError(
+            "expected a video that FFmpeg can read, got something else or a file that is damaged "
+            f"or cut off ({error.strerror})."
+        ) from error
+    if container.format.name == "tty":  # FFmpeg would render a text file as a video of characters
+        container.close()
+        raise VideoError("expected a video, got a text file.")
+    return container
+
+
+def _select_stream(container: Any, number: int) -> Any:
     streams = container.streams.video
     if not streams:
         kinds = ", ".join(s.type for s in container.streams) or "none (it may be cut off)"
-        raise VideoError(f"{path}: expected a video stream, got a file with streams: {kinds}.")
+        raise VideoError(f"expected a video stream, got a file with streams: {kinds}.")
     if not 0 <= number < len(streams):
         raise VideoError(
-            f"{path}: expected a video stream number from 0 to {len(streams) - 1}, got {number}."
+            f"expected a video stream number from 0 to {len(streams) - 1}, got {number}."
         )
     streams[number].thread_type = "AUTO"
     return streams[number]
 
 
-def _wanted(
-    total: int,
-    indices: Sequence[int] | np.ndarray | None,
-    num_frames: int | None,
-    sampling: str,
-    frame_sample_rate: int,
-    rng: Any,
-    path: str,
-) -> np.ndarray:
-    """The indices to read, checked against the video's length."""
-    if num_frames is not None:
-        try:
-            return choose_indices(
-                total, num_frames, sampling, frame_sample_rate=frame_sample_rate, rng=rng
-            )
-        except VideoError as error:
-            raise VideoError(f"{path}: {error}") from None
+def _checked(indices: Sequence[int] | np.ndarray | None, total: int) -> np.ndarray:
+    """The indices to read, all of them where None, checked against the video's length."""
     if indices is None:
         return np.arange(total, dtype=np.int64)
     wanted = np.asarray(indices)
     if wanted.ndim != 1 or not wanted.size or not np.issubdtype(wanted.dtype, np.integer):
         raise VideoError(
-            f"{path}: expected indices as a flat, non-empty list of integers, got {indices!r}."
+            f"expected indices as a flat, non-empty list of integers, got {indices!r}."
         )
     outside = wanted[(wanted < 0) | (wanted >= total)]
     if outside.size:
         raise VideoError(
-            f"{path}: expected indices from 0 to {total - 1} (the video has {total} frames), got "
+            f"expected indices from 0 to {total - 1} (the video has {total} frames), got "
             f"{', '.join(map(str, outside[:5]))}."
         )
     return wanted.astype(np.int64)
@@ -185,7 +177,7 @@ def _reporter(
     if callable(progress):
         yield lambda done: progress(done, wanted)
         return
-    # disable=None: silent where the output is no terminal.
+    # disable=None: silent where the output is not a terminal.
     with tqdm(total=wanted, unit="frame", disable=None if progress else True) as bar:
         yield lambda done: bar.update(done - bar.n)
 
@@ -197,23 +189,22 @@ def _collect(
     wanted: np.ndarray,
     upright: bool,
     report: Callable[[int], None],
-    path: str,
 ) -> np.ndarray:
-    """Decode each wanted frame once and put it wherever it belongs."""
+    """Decode each wanted frame once and put it in all its places."""
     places: dict[int, list[int]] = {}
     for place, index in enumerate(wanted.tolist()):
         places.setdefault(index, []).append(place)
     frames: np.ndarray | None = None
     decoded = _by_stamp if table.stamps else _by_order
     missing = set(places)
-    reformatter = VideoReformatter()  # one for all: it keeps its tables
+    reformatter = VideoReformatter()  # one for all, since it keeps its tables
     for index, frame in decoded(container, stream, table, sorted(places)):
         pixels = _pixels(reformatter.reformat(frame, format="rgb24"), frame, upright)
         if frames is None:
             frames = np.empty((len(wanted), *pixels.shape), np.uint8)
         if pixels.shape != frames.shape[1:]:
             raise VideoError(
-                f"{path}: expected frames of one size, {frames.shape[1:3]} (height, width), got "
+                f"expected frames of one size, {frames.shape[1:3]} (height, width), got "
                 f"{pixels.shape[:2]} at frame {index}."
             )
         frames[places[index]] = pixels
@@ -221,7 +212,7 @@ def _collect(
         report(len(places) - len(missing))
     if frames is None or missing:
         raise VideoError(
-            f"{path}: expected {table.total} frames, as the file's packets say, but frame "
+            f"expected {table.total} frames, as the file's packets say, but frame "
             f"{min(missing)} does not decode: the video is truncated or damaged."
         )
     return frames
@@ -234,7 +225,7 @@ def _pixels(rgb: Any, frame: Any, upright: bool) -> np.ndarray:
 
 
 def _quarter_turns(frame: Any) -> int:
-    """Counterclockwise turns that bring a frame upright, from its display matrix."""
+    """Counterclockwise quarter turns that make a frame upright, from its display matrix."""
     for i in range(len(frame.side_data)):
         data = frame.side_data[i]
         if data.type.name == "DISPLAYMATRIX":
@@ -246,7 +237,7 @@ def _quarter_turns(frame: Any) -> int:
 def _by_order(
     container: Any, stream: Any, table: FrameTable, wanted: list[int]
 ) -> Iterator[tuple[int, Any]]:
-    """The wanted frames, found by counting from the start."""
+    """The wanted frames, counted from the start."""
     targets = set(wanted)
     for index, frame in enumerate(_decode(container, stream, None)):
         if index in targets:
@@ -258,9 +249,9 @@ def _by_order(
 def _by_stamp(
     container: Any, stream: Any, table: FrameTable, wanted: list[int]
 ) -> Iterator[tuple[int, Any]]:
-    """The wanted frames, jumping over every gap that holds a keyframe."""
+    """The wanted frames, skipping every gap that holds a keyframe."""
     for run in table.runs(wanted):
-        # A seek that lands too late (a loose index) is repeated one keyframe earlier; the last
+        # A seek that lands too late (an imprecise index) is repeated one keyframe earlier; the last
         # resort is the start of the file.
         key = table.key_before(run[0])
         for seek in (*reversed(table.seeks[: key + 1]), None):
@@ -277,7 +268,7 @@ def _by_stamp(
 def _decode_run(
     frames: Iterator[Any], table: FrameTable, run: list[int]
 ) -> Iterator[tuple[int, Any]]:
-    """Those of `frames` that are in `run`, recognised by their time stamps."""
+    """The frames of a run, recognised by their time stamps."""
     targets = {table.stamps[index]: index for index in run}
     last = table.stamps[run[-1]]
     for frame in frames:
@@ -288,18 +279,18 @@ def _decode_run(
 
 
 def _decode(container: Any, stream: Any, seek: int | None) -> Iterator[Any]:
-    """Decode from the keyframe at the time stamp `seek`; None: from the start of the file."""
+    """Decode from the keyframe at a time stamp; from the start of the file where None."""
     if seek is not None:
         container.seek(seek, stream=stream)
         yield from container.decode(stream)
         return
-    # Not every format can go back to its start, so the file is opened anew.
+    # Not every format can seek to its start, so the file is opened again.
     with _open(container.name) as again:
         yield from again.decode(again.streams[stream.index])
 
 
 def _duration(container: Any, stream: Any, table: FrameTable, fps: float) -> float:
-    """Seconds from the header; without one, from the number of frames."""
+    """Seconds from the header, else from the number of frames."""
     if stream.duration is not None and stream.time_base:
         return stream.duration * float(stream.time_base)
     if container.duration:

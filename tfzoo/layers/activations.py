@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from keras import ops
 
-__all__ = ["ACTIVATIONS", "gelu", "get_activation", "quick_gelu"]
+from tfzoo.core.types import Tensor
+
+__all__ = ["ACTIVATIONS", "Activation", "gelu", "get_activation", "quick_gelu"]
 
 
-def gelu(x: Any) -> Any:
+def gelu(x: Tensor) -> Tensor:
     """Exact GELU, x Phi(x), written with erf.
 
-    Keras's own emits an operation that ONNX lacks; this form is also the one that TensorFlow
-    fuses with the matrix product before it.
+    Keras's own emits an operation that ONNX lacks. TensorFlow fuses this form with the matrix
+    product before it.
     """
     return 0.5 * x * (1.0 + ops.erf(x * 0.7071067811865476))
 
 
-def quick_gelu(x: Any) -> Any:
+def quick_gelu(x: Tensor) -> Tensor:
     """x sigmoid(1.702 x), the approximation of CLIP's original code."""
     return x * ops.sigmoid(1.702 * x)
 
 
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+Activation = Callable[[Tensor], Tensor]
+
+ACTIVATIONS: dict[str, Activation] = {
     "gelu": gelu,
     "gelu_new": lambda x: ops.gelu(x, approximate=True),
     "gelu_pytorch_tanh": lambda x: ops.gelu(x, approximate=True),
@@ -39,11 +42,11 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def get_activation(name: str | Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The activation called `name`; a function is returned as it is.
+def get_activation(name: str | Activation) -> Activation:
+    """Find the activation called `name`; a function is returned as it is.
 
     Raises:
-        ValueError: There is none of that name; lists those that there are.
+        ValueError: An unknown name; the message lists the known ones.
 
     Example:
         >>> float(get_activation("relu")(-1.0))

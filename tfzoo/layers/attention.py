@@ -1,4 +1,10 @@
-"""Multi-head attention."""
+"""Multi-head attention: with all its weights at once, or in blocks where there are many scores.
+
+A Perceiver attends from 2,048 latents to 182,528 pixels: 374 million scores, 1.5 GB. Where the
+weights are not asked for and there are more than `SCORES_AT_ONCE`, the longer side is taken in
+blocks, one after the other. Long queries are independent of each other; over long keys the softmax
+is carried along with its running maximum and sum.
+"""
 
 from __future__ import annotations
 
@@ -6,98 +12,194 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfzoo.core.keras_compat import after
+from tfzoo.core.types import Shape, Tensor
 from tfzoo.layers.drop_path import dropout as make_dropout
 from tfzoo.layers.linear import Linear
 from tfzoo.layers.masks import score_offsets
 
-__all__ = ["MultiHeadAttention", "SelfAttention", "attend", "attend_in_blocks"]
+__all__ = [
+    "SCORES_AT_ONCE",
+    "MultiHeadAttention",
+    "SelfAttention",
+    "attend",
+    "attention_context",
+    "in_blocks",
+    "needs_blocks",
+]
 
-_BLOCK = 12_000_000  # scores held at once where the maps are not asked for
+SCORES_AT_ONCE = 12_000_000  # 48 MB; up to here one matrix is faster, beyond it blocks are as large
+
+Initializer = str | keras.initializers.Initializer
 
 
 def attend(
-    query: Any,
-    key: Any,
-    value: Any,
-    masked: Any = None,
-    dropout: Callable[[Any], Any] | None = None,
-) -> Any:
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    masked: Tensor | None = None,
+    dropout: Callable[[Tensor], Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
     """Scaled dot-product attention, softmax(q k^T / sqrt(K)) v.
 
-    The softmax runs in float32 whatever the compute dtype.
+    The queries are scaled rather than the scores, which might overflow in float16. The softmax runs
+    in float32 whatever the compute dtype.
 
     Args:
         query: (B, H, N, K); a batch of 1 serves all keys.
         key: (B, H, M, K).
         value: (B, H, M, K).
-        masked: How often each place is hidden, integers that broadcast to (B, H, N, M), see
-            `tfzoo.layers.masks`.
-        dropout: Applied to the attention maps.
+        masked: Mask of hidden places, see `tfzoo.layers.masks`; integers that broadcast to
+            (B, H, N, M).
+        dropout: Applied to the attention weights.
 
     Returns:
-        Context (B, H, N, K) and attention maps (B, H, N, M).
+        Context (B, H, N, K) and attention weights (B, H, N, M).
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, equation 1.
     """
-    width, count = query.shape[-1], key.shape[-2]
-    few = count is not None and count < width  # then scaling the scores is less work
-    scaled = query if few else query * width**-0.5
-    scores = ops.cast(ops.matmul(scaled, ops.swapaxes(key, -1, -2)), "float32")
-    if few:
-        scores = scores * width**-0.5
-    return _read(scores, value, masked, dropout)
-
-
-def _read(
-    scores: Any, value: Any, masked: Any = None, dropout: Callable[[Any], Any] | None = None
-) -> tuple[Any, Any]:
-    """Context and attention maps for scores in float32, see `attend`."""
-    if masked is not None:
-        scores = scores + score_offsets(masked)
-    alone = scores.shape[-1] == 1  # Keras takes such a softmax for a mistake, and warns
-    maps = ops.ones_like(scores) if alone else ops.softmax(scores, axis=-1)
-    maps = ops.cast(maps, value.dtype)
+    scaled = query * query.shape[-1] ** -0.5
+    offsets = None if masked is None else score_offsets(masked)
+    weights = _weights(scaled, key, value, offsets)
     if dropout is not None:
-        maps = dropout(maps)
-    return ops.matmul(maps, value), maps
+        weights = dropout(weights)
+    return ops.matmul(weights, value), weights
 
 
-def attend_in_blocks(query: Any, key: Any, value: Any, masked: Any = None) -> Any:
-    """The context of `attend`, some queries at a time, so that long sequences fit into memory.
+def attention_context(
+    query: Tensor, key: Tensor, value: Tensor, offsets: Tensor | None = None
+) -> Tensor:
+    """softmax(q k^T + offsets) v, in blocks where there are many scores.
 
     Args:
-        query: (B, H, N, K).
+        query: (B, H, N, K), scaled already; a batch of 1 serves all keys.
         key: (B, H, M, K).
-        value: (B, H, M, K).
-        masked: See `attend`.
+        value: (B, H, M, V).
+        offsets: Added to the scores, float32, broadcast to (B, H, N, M); None adds nothing.
 
     Returns:
-        Context (B, H, N, K).
+        (B, H, N, V).
     """
-    count = query.shape[2]
-    size = max(_BLOCK * count // _count(query, key), 1)
-    query, key = query * query.shape[-1] ** -0.5, ops.swapaxes(key, -1, -2)
-    blocks: list[Any] = []
+    heads, rows, columns = query.shape[1], query.shape[2], key.shape[2]
+    if not needs_blocks(query, key, heads):
+        return _context(query, key, value, offsets)
+    if columns > rows:
+        return _over_keys(query, key, value, offsets)
+    cost = (key.shape[0] or 1) * heads * columns
+    if offsets is not None and offsets.shape[-2] != 1:  # a row for each query
+        return in_blocks(lambda q, own: _context(q, key, value, own), cost, query, offsets)
+    return in_blocks(lambda q: _context(q, key, value, offsets), cost, query)
+
+
+def needs_blocks(query: Tensor, key: Tensor, heads: int) -> bool:
+    """Whether queries (..., N, K) and keys (B, ..., M, K) have too many scores for one matrix.
+
+    Sizes that are not known before the call count as small.
+    """
+    rows, columns = query.shape[-2], key.shape[-2]
+    known = None not in (rows, columns)
+    return known and (key.shape[0] or 1) * heads * rows * columns > SCORES_AT_ONCE
+
+
+def in_blocks(function: Callable[..., Tensor], scores_per_row: int, *tensors: Tensor) -> Tensor:
+    """Apply a function to some rows at a time, one block after the other.
+
+    Args:
+        function: (..., n, C), ... -> (..., n, E), each row by itself.
+        scores_per_row: What one row costs; decides how many are taken at once.
+        *tensors: (..., N, C) each, of one known N.
+
+    Returns:
+        (..., N, E).
+
+    Example:
+        >>> x = np.arange(6.0, dtype="float32").reshape(3, 2)
+        >>> np.asarray(in_blocks(lambda rows: rows + 1, SCORES_AT_ONCE, x)).tolist()
+        [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+    """
+    count = tensors[0].shape[-2]
+    size = max(SCORES_AT_ONCE // scores_per_row, 1)
+    size = -(-count // -(-count // size))  # blocks of about equal size
+    blocks: list[Tensor] = []
     for start in range(0, count, size):
-        rows = slice(start, start + size)
-        own = masked is not None and masked.shape[-2] != 1  # a row for each query
-        hidden = masked[..., rows, :] if own else masked
-        queries = after(blocks[-1:], query[:, :, rows])
-        scores = ops.cast(ops.matmul(queries, key), "float32")
-        blocks.append(_read(scores, value, hidden)[0])
-    return ops.concatenate(blocks, axis=2)
+        rows = [x[..., start : start + size, :] for x in tensors]
+        blocks.append(function(*(after(blocks[-1:], x) for x in rows)))
+    return ops.concatenate(blocks, axis=-2)
 
 
-def _count(query: Any, key: Any) -> int:
-    """Number of attention scores; 0 where a length is unknown, one sample where the batch is."""
-    _, heads, rows, _ = query.shape
-    columns = key.shape[2]
-    if None in (rows, columns):
-        return 0
-    return (key.shape[0] or 1) * heads * rows * columns
+def _weights(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor | None) -> Tensor:
+    """Softmax of the scores of scaled queries, in the values' dtype."""
+    scores = _scores(query, key, offsets)
+    alone = scores.shape[-1] == 1  # Keras takes such a softmax for a mistake, and warns
+    weights = ops.ones_like(scores) if alone else ops.softmax(scores, axis=-1)
+    return ops.cast(weights, value.dtype)
+
+
+def _scores(query: Tensor, key: Tensor, offsets: Tensor | None) -> Tensor:
+    scores = ops.cast(ops.matmul(query, ops.swapaxes(key, -1, -2)), "float32")
+    return scores if offsets is None else scores + offsets
+
+
+def _context(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor | None) -> Tensor:
+    return ops.matmul(_weights(query, key, value, offsets), value)
+
+
+def _over_keys(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor | None) -> Tensor:
+    """Attend to some keys at a time, and keep the softmax's maximum and sum up to date.
+
+    Source: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax",
+    arXiv:1805.02867.
+    """
+    heads, rows, columns = query.shape[1], query.shape[2], key.shape[2]
+    size = min(max(SCORES_AT_ONCE // ((key.shape[0] or 1) * heads * rows), 1), columns)
+    whole = columns // size
+
+    def step(
+        start: Tensor | int, count: int, top: Tensor, total: Tensor, context: Tensor
+    ) -> tuple[Tensor, ...]:
+        keys, values = _columns(key, -2, start, count), _columns(value, -2, start, count)
+        hidden = None if offsets is None else _columns(offsets, -1, start, count)
+        # A graph would begin the next blocks, and hold their scores, before this one is done.
+        scores = _scores(after([context], query), keys, hidden)
+        new_top = ops.maximum(top, ops.max(scores, axis=-1, keepdims=True))
+        kept, weights = ops.exp(top - new_top), ops.exp(scores - new_top)
+        total = total * kept + ops.sum(weights, axis=-1, keepdims=True)
+        part = ops.matmul(ops.cast(weights, values.dtype), values)
+        return new_top, total, context * kept + ops.cast(part, "float32")
+
+    def body(i: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        return (i + 1, *step(i * size, size, *state))
+
+    start = (ops.shape(key)[0], heads, rows)
+    state = (
+        ops.full((*start, 1), np.finfo("float32").min, dtype="float32"),
+        ops.zeros((*start, 1), dtype="float32"),
+        ops.zeros((*start, value.shape[-1]), dtype="float32"),
+    )
+    first = ops.convert_to_tensor(0, dtype="int32")
+    loop = ops.while_loop(
+        lambda i, *state: i < whole, body, (first, *state), maximum_iterations=whole
+    )
+    state = loop[1:]
+    if whole * size < columns:
+        state = step(whole * size, columns - whole * size, *state)
+    _, total, context = state
+    return ops.cast(context / total, value.dtype)
+
+
+def _columns(x: Tensor, axis: int, start: Tensor | int, count: int) -> Tensor:
+    """Take `count` places of `x` along an axis, from `start` on, which may be a tensor."""
+    begin, sizes = [0] * len(x.shape), list(ops.shape(x))
+    begin[axis], sizes[axis] = start, count
+    return ops.slice(x, begin, sizes)
+
+
+def _check_heads(width: int, num_heads: int) -> None:
+    if width % num_heads:
+        raise ValueError(f"The width {width} is not a multiple of the {num_heads} heads.")
 
 
 class SelfAttention(keras.layers.Layer):
@@ -109,12 +211,12 @@ class SelfAttention(keras.layers.Layer):
         width: D, a multiple of `num_heads`.
         num_heads: H.
         qkv_bias: Whether the joint projection has a bias.
-        attention_dropout: Dropout of the attention maps.
+        attention_dropout: Dropout of the attention weights.
         dropout: Dropout of the result.
         kernel_initializer: Of both projections.
 
     Raises:
-        ValueError: `width` is no multiple of `num_heads`.
+        ValueError: `width` is not a multiple of `num_heads`.
     """
 
     def __init__(
@@ -124,12 +226,11 @@ class SelfAttention(keras.layers.Layer):
         qkv_bias: bool = True,
         attention_dropout: float = 0.0,
         dropout: float = 0.0,
-        kernel_initializer: Any = "glorot_uniform",
+        kernel_initializer: Initializer = "glorot_uniform",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if width % num_heads:
-            raise ValueError(f"The width {width} is no multiple of the {num_heads} heads.")
+        _check_heads(width, num_heads)
         self.width, self.num_heads = width, num_heads
         self.qkv = Linear(
             3 * width, use_bias=qkv_bias, kernel_initializer=kernel_initializer, name="qkv"
@@ -138,39 +239,31 @@ class SelfAttention(keras.layers.Layer):
         self.attention_dropout = make_dropout(attention_dropout)
         self.dropout = make_dropout(dropout)
 
-    def build(self, input_shape: Any) -> None:
-        """Create the weights for inputs (B, N, D)."""
+    def build(self, input_shape: Shape) -> None:
         self.qkv.build(input_shape)
         self.out.build(input_shape)
         self.built = True
 
-    def context(self, x: Any) -> tuple[Any, Any]:
-        """What is attended to, before the output projection.
+    def context(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Attend, without the output projection.
 
         Args:
             x: (B, N, D).
 
         Returns:
-            Context (B, N, D) and attention maps (B, H, N, N).
+            Context (B, N, D) and attention weights (B, H, N, N).
         """
         batch, tokens = ops.shape(x)[:2]
         heads = (batch, tokens, 3, self.num_heads, self.width // self.num_heads)
         qkv = ops.transpose(ops.reshape(self.qkv(x), heads), (2, 0, 3, 1, 4))
-        context, maps = attend(qkv[0], qkv[1], qkv[2], dropout=self.attention_dropout)
+        context, weights = attend(qkv[0], qkv[1], qkv[2], dropout=self.attention_dropout)
         context = ops.transpose(context, (0, 2, 1, 3))
-        return ops.reshape(context, (batch, tokens, self.width)), maps
+        return ops.reshape(context, (batch, tokens, self.width)), weights
 
-    def call(self, x: Any, training: bool = False) -> tuple[Any, Any]:
-        """Apply attention and the output projection.
-
-        Args:
-            x: (B, N, D).
-
-        Returns:
-            Output (B, N, D) and attention maps (B, H, N, N).
-        """
-        context, maps = self.context(x)
-        return self.dropout(self.out(context)), maps
+    def call(self, x: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
+        """Attend, and apply the output projection; arguments and results as of `context`."""
+        context, weights = self.context(x)
+        return self.dropout(self.out(context)), weights
 
 
 class MultiHeadAttention(keras.layers.Layer):
@@ -180,13 +273,13 @@ class MultiHeadAttention(keras.layers.Layer):
         width: D, a multiple of `num_heads`.
         num_heads: H.
         qkv_bias: Whether the projections to queries, keys and values have a bias.
-        attention_dropout: Dropout of the attention maps.
+        attention_dropout: Dropout of the attention weights.
         dropout: Dropout of the result.
         in_initializer: Of the projections to queries, keys and values.
         out_initializer: Of the output projection.
 
     Raises:
-        ValueError: `width` is no multiple of `num_heads`.
+        ValueError: `width` is not a multiple of `num_heads`.
     """
 
     def __init__(
@@ -196,13 +289,12 @@ class MultiHeadAttention(keras.layers.Layer):
         qkv_bias: bool = True,
         attention_dropout: float = 0.0,
         dropout: float = 0.0,
-        in_initializer: Any = "glorot_uniform",
-        out_initializer: Any = "glorot_uniform",
+        in_initializer: Initializer = "glorot_uniform",
+        out_initializer: Initializer = "glorot_uniform",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if width % num_heads:
-            raise ValueError(f"The width {width} is no multiple of the {num_heads} heads.")
+        _check_heads(width, num_heads)
         self.width, self.num_heads = width, num_heads
 
         def projection(name: str) -> Linear:
@@ -214,13 +306,12 @@ class MultiHeadAttention(keras.layers.Layer):
         self.attention_dropout = make_dropout(attention_dropout)
         self.dropout = make_dropout(dropout)
 
-    def build(self, input_shape: Any) -> None:
-        """Create the weights for inputs (B, N, D)."""
+    def build(self, input_shape: Shape) -> None:
         for layer in (self.query, self.key, self.value, self.out):
             layer.build((None, None, self.width))
         self.built = True
 
-    def _heads(self, x: Any) -> Any:
+    def _heads(self, x: Tensor) -> Tensor:
         """(B, N, D) -> (B, H, N, K)."""
         batch, tokens = ops.shape(x)[:2]
         x = ops.reshape(x, (batch, tokens, self.num_heads, self.width // self.num_heads))
@@ -228,30 +319,32 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def call(
         self,
-        x: Any,
-        source: Any = None,
-        masked: Any = None,
+        x: Tensor,
+        source: Tensor | None = None,
+        masked: Tensor | None = None,
         output_attentions: bool = True,
         training: bool = False,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Tensor, Tensor]:
         """Attend to `source`, or to `x` itself.
 
         Args:
             x: (B, N, D); a batch of 1 serves every batch of `source`.
             source: (B, M, D), what is attended to; `x` where None.
-            masked: How often each place is hidden, see `attend`.
-            output_attentions: Return the attention maps. Without them, long sequences are attended
-                to in blocks.
+            masked: Mask of hidden places, see `attend`.
+            output_attentions: Return the attention weights. Without them, long sequences are
+                attended to in blocks.
 
         Returns:
-            Output (B, N, D) and attention maps (B, H, N, M), or () where they are not asked for.
+            Output (B, N, D) and attention weights (B, H, N, M), or () where they are not asked for.
         """
         source = x if source is None else source
-        parts = [self._heads(p) for p in (self.query(x), self.key(source), self.value(source))]
-        if output_attentions or training or _count(parts[0], parts[1]) <= _BLOCK:
-            context, maps = attend(*parts, masked, self.attention_dropout)
+        query, key, value = map(self._heads, (self.query(x), self.key(source), self.value(source)))
+        if output_attentions or training:
+            context, weights = attend(query, key, value, masked, self.attention_dropout)
         else:
-            context, maps = attend_in_blocks(*parts, masked), ()
+            offsets = None if masked is None else score_offsets(masked)
+            query = query * (self.width // self.num_heads) ** -0.5
+            context, weights = attention_context(query, key, value, offsets), ()
         batch, _, tokens, _ = ops.shape(context)
         context = ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (batch, tokens, self.width))
-        return self.dropout(self.out(context)), maps if output_attentions else ()
+        return self.dropout(self.out(context)), weights if output_attentions else ()

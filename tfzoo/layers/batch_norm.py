@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from tfzoo.core.keras_compat import replicas, summed
+from tfzoo.core.types import Shape, Tensor
 
 __all__ = ["BatchNorm"]
 
@@ -15,21 +16,21 @@ __all__ = ["BatchNorm"]
 class BatchNorm(keras.layers.BatchNormalization):
     """Batch norm of channels-last images as PyTorch computes it.
 
-    Epsilon is 1e-5, and a step of training moves the statistics by a tenth. The moving variance
-    takes the batch's with the divisor n - 1, the normalisation with n; Keras takes n in both.
+    Epsilon is 1e-5, and a training step moves the statistics by a tenth. The moving variance takes
+    the batch's variance with the divisor n - 1, the normalisation with n; Keras takes n in both.
 
-    In training the batch's own statistics are used and the moving ones move, unless the layer is
+    Training uses the statistics of the batch and updates the moving ones, unless the layer is
     frozen (`trainable = False`) or its statistics are (`live = False`). Under `tf.distribute` they
-    are those of the whole batch, of all replicas.
+    are those of the whole batch, over all replicas.
 
     Args:
-        live: Whether training uses the batch's statistics, and moves its own. It may be set later,
-            and holds for functions that are traced after that.
+        live: Whether training uses the batch's statistics and updates the moving ones. It may be
+            set later, and holds for functions that are traced after that.
         **kwargs: As in `keras.layers.BatchNormalization`.
 
     Attributes:
         live: See above.
-        num_batches_tracked: How often the statistics moved; checkpoints hold it.
+        num_batches_tracked: Number of updates of the statistics; checkpoints hold it.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
 
@@ -47,15 +48,13 @@ class BatchNorm(keras.layers.BatchNormalization):
         self.live = live
 
     def get_config(self) -> dict[str, Any]:
-        """What constructs the layer again."""
         return {**super().get_config(), "live": self.live}
 
-    def build(self, input_shape: Any) -> None:
-        """Create the weights; several devices move the statistics alike."""
+    def build(self, input_shape: Shape) -> None:
         shape, own = (input_shape[-1],), {"autocast": False}
         self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma", **own)
         self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta", **own)
-        own |= {"trainable": False, "aggregation": "mean"}
+        own |= {"trainable": False, "aggregation": "mean"}  # the same on all devices
         self.moving_mean = self.add_weight(
             shape=shape, initializer="zeros", name="moving_mean", **own
         )
@@ -72,8 +71,8 @@ class BatchNorm(keras.layers.BatchNormalization):
         """Whether the batch's statistics are used rather than the moving ones."""
         return bool(training and self.live and self.trainable)
 
-    def affine(self) -> tuple[Any, Any]:
-        """Scale and shift (C,) of the norm with its moving statistics, float32."""
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift (C,), float32, of the norm with its moving statistics."""
         gamma, beta, mean, variance = (
             ops.cast(v, "float32")
             for v in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
@@ -81,14 +80,9 @@ class BatchNorm(keras.layers.BatchNormalization):
         scale = gamma * ops.rsqrt(variance + self.epsilon)
         return scale, beta - mean * scale
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalise (B, height, width, C) over all but the channels.
-
-        Args:
-            inputs: (B, height, width, C).
-            training: Whether this is a step of training, see above.
-            mask: None; images have no padding.
-        """
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         pixels = ops.cast(inputs, "float32")
         if not self.uses_batch(training):
             scale, shift = self.affine()
@@ -99,7 +93,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         pixels = ops.batch_normalization(pixels, mean, variance, -1, beta, gamma, self.epsilon)
         return ops.cast(pixels, self.compute_dtype)
 
-    def _move(self, mean: Any, variance: Any, count: Any) -> None:
+    def _move(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         unbiased = variance * (count / ops.maximum(count - 1.0, 1.0))
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
             old = ops.cast(moving, "float32")
@@ -108,8 +102,8 @@ class BatchNorm(keras.layers.BatchNormalization):
         self.num_batches_tracked.assign(self.num_batches_tracked + 1)
 
 
-def _statistics(pixels: Any) -> tuple[Any, Any, Any]:
-    """Mean (C,) and variance (C,) of a batch, of all replicas' shares, and the values of each."""
+def _statistics(pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (C,) and variance (C,) of a batch over all replicas, and the number of its values."""
     count = 1.0
     for size in ops.shape(pixels)[:3]:  # floats: the product may pass the largest int32
         count = count * ops.cast(size, "float32")

@@ -1,14 +1,15 @@
-"""BERT's transformer blocks, whose norms stand behind the sums (Devlin et al. 2018)."""
+"""BERT's embeddings and its post-norm transformer blocks (Devlin et al. 2018)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
+from tfzoo.core.types import Shape, Tensor
+from tfzoo.layers.activations import Activation
 from tfzoo.layers.attention import MultiHeadAttention
 from tfzoo.layers.drop_path import dropout
 from tfzoo.layers.mlp import MLP
@@ -35,49 +36,49 @@ class BertSizes:
         activation: Of the MLPs, name or function.
         epsilon: Of the layer norms.
         dropout: Dropout of the embeddings and of each branch's result.
-        attention_dropout: Dropout of attention maps.
-        spread: Standard deviation of fresh weights.
+        attention_dropout: Dropout of the attention weights.
+        std: Standard deviation of fresh weights.
     """
 
     width: int
     num_heads: int
     hidden: int
-    activation: str | Callable[[Any], Any] = "gelu"
+    activation: str | Activation = "gelu"
     epsilon: float = 1e-12
     dropout: float = 0.0
     attention_dropout: float = 0.0
-    spread: float = 0.02
+    std: float = 0.02
 
     def norm(self, name: str) -> LayerNorm:
-        """A layer norm."""
+        """Make a layer norm."""
         return LayerNorm(epsilon=self.epsilon, name=name)
 
     def initializer(self) -> keras.initializers.Initializer:
-        """The normal distribution of fresh weights; a new one each time, or weights repeat."""
-        return keras.initializers.RandomNormal(stddev=self.spread)
+        """Make the distribution of fresh weights; a shared one would draw equal weights."""
+        return keras.initializers.RandomNormal(stddev=self.std)
 
 
 class _RowOfZeros(keras.initializers.Initializer):
     """Another initialiser, with zeros in one row."""
 
-    def __init__(self, initializer: Any, row: int) -> None:
+    def __init__(self, initializer: str | keras.initializers.Initializer, row: int) -> None:
         self.initializer, self.row = keras.initializers.get(initializer), row
 
-    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
         values = self.initializer(shape, dtype)
         is_row = ops.equal(ops.arange(shape[0]), self.row)[:, None]
         return ops.where(is_row, ops.zeros_like(values), values)
 
 
 class PaddedEmbedding(keras.layers.Embedding):
-    """An embedding table with a row for padding: it starts at zero and lookups leave it there.
+    """An embedding table with a row for padding: it starts at zero and lookups do not train it.
 
-    Only lookups do: whatever else uses the table, such as a tied decoder, trains that row, too.
+    Whatever else uses the table, such as a tied decoder, does train that row.
 
     Args:
         input_dim: Rows of the table.
         output_dim: D.
-        padding_row: The row; none where None.
+        padding_row: The row; None for a table without one.
         embeddings_initializer: Of the other rows.
 
     Source: `padding_idx` of PyTorch's Embedding.
@@ -88,7 +89,7 @@ class PaddedEmbedding(keras.layers.Embedding):
         input_dim: int,
         output_dim: int,
         padding_row: int | None = None,
-        embeddings_initializer: Any = "uniform",
+        embeddings_initializer: str | keras.initializers.Initializer = "uniform",
         **kwargs: Any,
     ) -> None:
         if padding_row is not None:
@@ -98,15 +99,7 @@ class PaddedEmbedding(keras.layers.Embedding):
         )
         self.padding_row = padding_row
 
-    def call(self, inputs: Any) -> Any:
-        """Look rows up.
-
-        Args:
-            inputs: (...), integers.
-
-        Returns:
-            (..., D).
-        """
+    def call(self, inputs: Tensor) -> Tensor:
         vectors = super().call(inputs)
         if self.padding_row is None:
             return vectors
@@ -115,14 +108,14 @@ class PaddedEmbedding(keras.layers.Embedding):
 
 
 class BertEmbeddings(keras.layers.Layer):
-    """Words, their places and the text that each belongs to: their sum, normed.
+    """The normalised sum of word, position and token type embeddings.
 
     Args:
         sizes: Sizes and settings.
         vocabulary: Entries of the vocabulary.
-        positions: Longest text, in tokens.
-        types: Number of texts that are told apart.
-        padding: The padding row of words, places and types; None where a table has none.
+        positions: Tokens of the longest text.
+        types: Number of token types.
+        padding: The padding row of words, positions and types; None where a table has none.
     """
 
     def __init__(
@@ -143,7 +136,7 @@ class BertEmbeddings(keras.layers.Layer):
         self.dropout = dropout(sizes.dropout)
 
     def table(self, rows: int, padding_row: int | None, name: str) -> PaddedEmbedding:
-        """A table of vectors of this width, not built yet."""
+        """Make a table of vectors of this width, not built yet."""
         return PaddedEmbedding(
             rows,
             self.sizes.width,
@@ -152,8 +145,7 @@ class BertEmbeddings(keras.layers.Layer):
             name=name,
         )
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the weights."""
+    def build(self, input_shape: Shape = None) -> None:
         for layer in (self.word_embeddings, self.position_embeddings, self.token_type_embeddings):
             layer.build(None)
         self.norm.build((None, None, self.sizes.width))
@@ -161,27 +153,27 @@ class BertEmbeddings(keras.layers.Layer):
 
     def call(
         self,
-        input_ids: Any = None,
-        token_type_ids: Any = None,
-        inputs_embeds: Any = None,
+        input_ids: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         training: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """Embed texts.
 
         Args:
             input_ids: (B, N), integers; or give `inputs_embeds`.
-            token_type_ids: (B, N), which text each token belongs to; all to the first where None.
+            token_type_ids: (B, N), the text of each token; 0 throughout where None.
             inputs_embeds: (B, N, D), vectors to use instead of those of `input_ids`.
 
         Returns:
             (B, N, D).
         """
         words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
-        places = self.position_embeddings(ops.arange(ops.shape(words)[1], dtype="int32"))
+        positions = self.position_embeddings(ops.arange(ops.shape(words)[1], dtype="int32"))
         if token_type_ids is None:
             token_type_ids = ops.zeros((1, 1), dtype="int32")
         types = self.token_type_embeddings(token_type_ids)
-        return self.dropout(self.norm(words + types + places))
+        return self.dropout(self.norm(words + types + positions))
 
 
 class PostNormAttention(MultiHeadAttention):
@@ -191,7 +183,7 @@ class PostNormAttention(MultiHeadAttention):
         sizes: Sizes and settings.
 
     Raises:
-        ValueError: The width is no multiple of the number of heads.
+        ValueError: The width is not a multiple of the number of heads.
     """
 
     def __init__(self, sizes: BertSizes, **kwargs: Any) -> None:
@@ -206,32 +198,20 @@ class PostNormAttention(MultiHeadAttention):
         )
         self.norm = sizes.norm("norm")
 
-    def build(self, input_shape: Any) -> None:
-        """Create the weights for inputs (B, N, D)."""
+    def build(self, input_shape: Shape) -> None:
         self.norm.build(input_shape)
         super().build(input_shape)
 
     def call(
         self,
-        x: Any,
-        source: Any = None,
-        masked: Any = None,
+        x: Tensor,
+        source: Tensor | None = None,
+        masked: Tensor | None = None,
         output_attentions: bool = False,
         training: bool = False,
-    ) -> tuple[Any, Any]:
-        """Attend to `source`, or to `x` itself.
-
-        Args:
-            x: (B, N, D).
-            source: (B, M, D); `x` where None.
-            masked: How often each place is hidden, see `tfzoo.layers.masks`.
-            output_attentions: Return the attention maps.
-
-        Returns:
-            (B, N, D) and the attention maps (B, H, N, M), or () where they are not asked for.
-        """
-        attended, maps = super().call(x, source, masked, output_attentions, training)
-        return self.norm(attended + x), maps
+    ) -> tuple[Tensor, Tensor]:
+        attended, weights = super().call(x, source, masked, output_attentions, training)
+        return self.norm(attended + x), weights
 
 
 class PostNormMLP(MLP):
@@ -253,18 +233,16 @@ class PostNormMLP(MLP):
         )
         self.norm = sizes.norm("norm")
 
-    def build(self, input_shape: Any) -> None:
-        """Create the weights for inputs (..., D)."""
+    def build(self, input_shape: Shape) -> None:
         self.norm.build(input_shape)
         super().build(input_shape)
 
-    def call(self, x: Any, training: bool = False) -> Any:
-        """Map (..., D) to (..., D)."""
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         return self.norm(super().call(x) + x)
 
 
 class BertLayer(keras.layers.Layer):
-    """One block: attention, then an MLP, each with its sum and norm.
+    """One block: attention, then an MLP, each followed by its sum and norm.
 
     Args:
         sizes: Sizes and settings.
@@ -277,28 +255,27 @@ class BertLayer(keras.layers.Layer):
         self.attention = PostNormAttention(sizes, name="attention")
         self.mlp = PostNormMLP(sizes, name="mlp")
 
-    def build(self, input_shape: Any) -> None:
-        """Create the weights for inputs (B, N, D)."""
+    def build(self, input_shape: Shape) -> None:
         self.attention.build(input_shape)
         self.mlp.build(input_shape)
         self.built = True
 
     def call(
         self,
-        x: Any,
-        masked: Any = None,
+        x: Tensor,
+        masked: Tensor | None = None,
         output_attentions: bool = False,
         training: bool = False,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Tensor, Tensor]:
         """Apply the block.
 
         Args:
             x: (B, N, D).
-            masked: How often each place is hidden, see `tfzoo.layers.masks`.
-            output_attentions: Return the attention maps.
+            masked: Mask of hidden places, see `tfzoo.layers.masks`.
+            output_attentions: Return the attention weights.
 
         Returns:
-            (B, N, D) and the attention maps (B, H, N, N), or () where they are not asked for.
+            (B, N, D) and the attention weights (B, H, N, N), or () where they are not asked for.
         """
-        attended, maps = self.attention(x, masked=masked, output_attentions=output_attentions)
-        return self.mlp(attended), maps
+        attended, weights = self.attention(x, masked=masked, output_attentions=output_attentions)
+        return self.mlp(attended), weights

@@ -8,20 +8,17 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfzoo.core.types import Tensor
+
 __all__ = ["DropPath", "drop_path_rates", "dropout"]
 
 
-def dropout(rate: float) -> Callable[[Any], Any]:
-    """Dropout, or nothing where the rate is 0: a layer without effect costs time in every call.
-
-    Example:
-        >>> dropout(0.0)(3)
-        3
-    """
+def dropout(rate: float) -> Callable[[Tensor], Tensor]:
+    """Make a dropout layer; none where the rate is 0, since it would cost time in every call."""
     return keras.layers.Dropout(rate) if rate else _unchanged
 
 
-def _unchanged(x: Any) -> Any:
+def _unchanged(x: Tensor) -> Tensor:
     return x
 
 
@@ -31,9 +28,9 @@ def drop_path_rates(last: float, num_layers: int) -> list[float]:
 
 
 class DropPath(keras.layers.Layer):
-    """Drops a residual branch for whole samples (rows of the first axis) during training.
+    """Stochastic depth: drops a residual branch for whole samples during training.
 
-    Rows that stay are divided by the probability of staying.
+    Samples are rows of the first axis. Those that stay are divided by the probability of staying.
 
     Args:
         rate: Probability of dropping a row.
@@ -47,8 +44,7 @@ class DropPath(keras.layers.Layer):
         if self.rate > 0:
             self.seed_generator = keras.random.SeedGenerator()
 
-    def call(self, x: Any, training: bool = False) -> Any:
-        """Map (B, ...) to (B, ...)."""
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
             return x
         rows = (ops.shape(x)[0],) + (1,) * (len(x.shape) - 1)

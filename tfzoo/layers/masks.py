@@ -1,23 +1,23 @@
 """Attention masks, in the form that `tfzoo.layers.attention.attend` takes.
 
-A mask counts how often each place is hidden, and masks add up. Once hidden, a place gets the
-smallest float32, so that a row without any visible key has no NaN; twice hidden, minus infinity,
-so that even such a row attends to nothing there, as in the reference. Counts are integers since
-Keras casts floats to a layer's dtype on the way in, where the smallest float32 overflows.
+A mask has 0 for a visible place and 1 for a hidden one, and masks are added up. A 1 becomes the
+smallest float32, so that a row without any visible key has no NaN; a 2 minus infinity, so that even
+such a row attends to nothing there, as in the reference. Masks are integers because Keras casts
+floats to a layer's dtype on the way in, where the smallest float32 overflows.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from keras import ops
+
+from tfzoo.core.types import Tensor
 
 __all__ = ["causal_mask", "padding_mask", "score_offsets"]
 
 
-def causal_mask(length: Any) -> Any:
-    """Mask that hides from each token those after it.
+def causal_mask(length: int | Tensor) -> Tensor:
+    """Hide from each token those after it.
 
     Args:
         length: N; an int, or a scalar of a graph.
@@ -35,8 +35,8 @@ def causal_mask(length: Any) -> Any:
     return hidden.astype("int8") if is_known else ops.cast(hidden, "int8")
 
 
-def padding_mask(attention_mask: Any) -> Any:
-    """Mask that hides padding from all tokens.
+def padding_mask(attention_mask: Tensor) -> Tensor:
+    """Hide padding from all tokens.
 
     Args:
         attention_mask: (B, N), 1 for tokens and 0 for padding; numbers or booleans. Anything but
@@ -54,13 +54,6 @@ def padding_mask(attention_mask: Any) -> Any:
     return ops.cast(hidden, "int8")[:, None, None, :]
 
 
-def score_offsets(masked: Any) -> Any:
-    """What a mask adds to attention scores, float32.
-
-    Args:
-        masked: Integers, how often each place is hidden.
-
-    Returns:
-        The same shape: 0, the smallest float32, or minus infinity.
-    """
+def score_offsets(masked: Tensor) -> Tensor:
+    """What a mask adds to attention scores: 0, the smallest float32 or minus infinity."""
     return ops.cast(masked, "float32") * np.finfo(np.float32).min

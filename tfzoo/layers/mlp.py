@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
-from tfzoo.layers.activations import get_activation
+from tfzoo.core.types import Shape, Tensor
+from tfzoo.layers.activations import Activation, get_activation
 from tfzoo.layers.drop_path import dropout as make_dropout
 from tfzoo.layers.linear import Linear
 
 __all__ = ["MLP"]
 
+Initializer = str | keras.initializers.Initializer
+
 
 class MLP(keras.layers.Layer):
-    """Two linear layers with an activation between, each followed by dropout.
+    """Two linear layers with an activation in between, each followed by dropout.
 
     Args:
         hidden: Width of the hidden layer.
@@ -30,9 +32,9 @@ class MLP(keras.layers.Layer):
         self,
         hidden: int,
         width: int,
-        activation: str | Callable[[Any], Any] = "gelu",
+        activation: str | Activation = "gelu",
         dropout: float = 0.0,
-        kernel_initializer: Any = "glorot_uniform",
+        kernel_initializer: Initializer | tuple[Initializer, Initializer] = "glorot_uniform",
         hidden_dropout: float | None = None,
         **kwargs: Any,
     ) -> None:
@@ -49,12 +51,10 @@ class MLP(keras.layers.Layer):
         self.hidden_dropout = make_dropout(dropout if hidden_dropout is None else hidden_dropout)
         self.dropout = make_dropout(dropout)
 
-    def build(self, input_shape: Any) -> None:
-        """Create the weights for inputs (..., D)."""
+    def build(self, input_shape: Shape) -> None:
         self.fc1.build(input_shape)
         self.fc2.build((*input_shape[:-1], self.fc1.units))
         self.built = True
 
-    def call(self, x: Any, training: bool = False) -> Any:
-        """Map (..., D) to (..., D)."""
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         return self.dropout(self.fc2(self.hidden_dropout(self.fc1(x))))

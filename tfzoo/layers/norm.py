@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
+
+from tfzoo.core.types import Tensor
 
 __all__ = ["LayerNorm"]
 
@@ -13,11 +13,11 @@ __all__ = ["LayerNorm"]
 class LayerNorm(keras.layers.LayerNormalization):
     """Layer norm over the last axis, in fewer passes over the data than Keras's own.
 
-    On a CPU the passes are what it costs: 0.34 ms against 0.56 ms for 288 rows of 768. Half
-    precision is computed in float32, as Keras does.
+    On a CPU the passes are the cost: 0.34 ms against 0.56 ms for 288 rows of 768. Half precision is
+    computed in float32, as in Keras.
 
     Args:
-        epsilon: Is added to the variance.
+        epsilon: Added to the variance.
         **kwargs: As in `keras.layers.LayerNormalization`; `axis` is the last one.
 
     Source: Ba et al. 2016, arXiv:1607.06450.
@@ -28,8 +28,7 @@ class LayerNorm(keras.layers.LayerNormalization):
         [[-1.0, 1.0]]
     """
 
-    def call(self, inputs: Any) -> Any:
-        """Normalise (..., D)."""
+    def call(self, inputs: Tensor) -> Tensor:
         half = self.compute_dtype in ("float16", "bfloat16")
         dtype = "float32" if half else self.compute_dtype
         x = ops.cast(inputs, dtype)

@@ -7,16 +7,17 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfzoo.core.types import Shape, Tensor
 from tfzoo.layers.linear import affine
 
 __all__ = ["PatchEmbedding"]
 
 
 class PatchEmbedding(keras.layers.Layer):
-    """Projects non-overlapping square patches; pixels that fill no patch are dropped.
+    """Projects square patches side by side; pixels that do not fill a patch are dropped.
 
-    The weights are those of a convolution whose stride is its kernel; it is computed as one
-    matrix product over the patches, which needs no image in channels-last order.
+    The weights are those of a convolution whose stride is its kernel size. One matrix product over
+    the patches computes it, without bringing the images into channels-last order.
 
     Args:
         width: D.
@@ -32,7 +33,7 @@ class PatchEmbedding(keras.layers.Layer):
         patch_size: int,
         num_channels: int,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
+        kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -47,16 +48,15 @@ class PatchEmbedding(keras.layers.Layer):
             name="projection",
         )
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the weights; the input's shape is known from the arguments."""
+    def build(self, input_shape: Shape = None) -> None:
         self.projection.build((None, None, None, self.num_channels))
         self.built = True
 
-    def grid(self, height: Any, width: Any) -> tuple[Any, Any]:
-        """Patches along the height and the width of an image."""
+    def grid(self, height: int | Tensor, width: int | Tensor) -> tuple[Tensor, Tensor]:
+        """Number of patches along the height and the width of an image."""
         return height // self.patch_size, width // self.patch_size
 
-    def call(self, images: Any) -> Any:
+    def call(self, images: Tensor) -> Tensor:
         """Project the patches.
 
         Args:

@@ -1,11 +1,11 @@
-"""Position tables and their interpolation, by the reference's kernels."""
+"""Interpolation of position tables, by the reference's kernels."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from keras import ops
+
+from tfzoo.core.types import Tensor
 
 __all__ = [
     "bicubic_weights",
@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 
-def nearest_indices(size_in: int, size_out: Any) -> Any:
+def nearest_indices(size_in: int, size_out: int | Tensor) -> Tensor:
     """Source row of each output row under PyTorch's "nearest" rule.
 
     floor(i * (size_in / size_out)) in float32, at most size_in - 1. Integer arithmetic differs
@@ -42,31 +42,23 @@ def nearest_indices(size_in: int, size_out: Any) -> Any:
     return ops.minimum(ops.cast(rows, "int32"), size_in - 1)
 
 
-def resize_rows_nearest(table: Any, size: Any) -> Any:
-    """Resize a table along its rows.
-
-    Args:
-        table: (N, D).
-        size: Rows wanted.
-
-    Returns:
-        (size, D), the table itself where the size is the same.
-    """
+def resize_rows_nearest(table: Tensor, size: int | Tensor) -> Tensor:
+    """Resize a table (N, D) to (size, D) by `nearest_indices`."""
     if isinstance(size, int) and size == table.shape[0]:
         return table
     return ops.take(table, nearest_indices(table.shape[0], size), axis=0)
 
 
-def resize_grid_nearest(table: Any, height: Any, width: Any) -> Any:
-    """Resize a table of positions of a square grid to another grid.
+def resize_grid_nearest(table: Tensor, height: int | Tensor, width: int | Tensor) -> Tensor:
+    """Resize a table of positions of a square grid to another grid, by `nearest_indices`.
 
-    A grid with the same *number* of positions gets the table as it is, whatever its sides, as in
-    the reference.
+    A grid with the same number of positions gets the table as it is, whatever its sides, as in the
+    reference.
 
     Args:
         table: (N, D), row by row; N is rounded down to a square.
-        height: Rows of the grid wanted.
-        width: Columns of the grid wanted.
+        height: Rows of the result.
+        width: Columns of the result.
 
     Returns:
         (height * width, D).
@@ -76,18 +68,15 @@ def resize_grid_nearest(table: Any, height: Any, width: Any) -> Any:
     if isinstance(wanted, int) and wanted == count:
         return table
     rows, columns = nearest_indices(side, height), nearest_indices(side, width)
-    resized = (
-        (rows[:, None] * side + columns[None, :]).reshape(-1)
-        if isinstance(wanted, int)
-        else ops.reshape(rows[:, None] * side + columns[None, :], (-1,))
-    )
-    if not isinstance(wanted, int):
-        same = ops.minimum(ops.arange(wanted), count - 1)
-        resized = ops.where(ops.equal(wanted, count), same, resized)
+    resized = rows[:, None] * side + columns[None, :]
+    if isinstance(wanted, int):
+        return ops.take(table, resized.reshape(-1), axis=0)
+    same = ops.minimum(ops.arange(wanted), count - 1)
+    resized = ops.where(ops.equal(wanted, count), same, ops.reshape(resized, (-1,)))
     return ops.take(table, resized, axis=0)
 
 
-def bicubic_weights(size_in: int, size_out: Any, a: float = -0.75) -> Any:
+def bicubic_weights(size_in: int, size_out: int | Tensor, a: float = -0.75) -> Tensor:
     """Weights of PyTorch's bicubic interpolation along one axis.
 
     Keys's kernel of four taps with half-pixel centres, indices clamped at the borders and no
@@ -127,17 +116,8 @@ def bicubic_weights(size_in: int, size_out: Any, a: float = -0.75) -> Any:
     return weights
 
 
-def resize_grid_bicubic(table: Any, height: Any, width: Any) -> Any:
-    """Resize a table of positions of a square grid to another grid, by `bicubic_weights`.
-
-    Args:
-        table: (N, D), row by row; N is a square.
-        height: Rows of the grid wanted.
-        width: Columns of the grid wanted.
-
-    Returns:
-        (height * width, D), the table itself where the grid is the same.
-    """
+def resize_grid_bicubic(table: Tensor, height: int | Tensor, width: int | Tensor) -> Tensor:
+    """Resize a table of positions of a square grid, (N, D), to (height * width, D), row by row."""
     side, depth = int(table.shape[0] ** 0.5), table.shape[1]
     if isinstance(height, int) and isinstance(width, int) and height == width == side:
         return table

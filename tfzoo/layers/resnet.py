@@ -1,14 +1,12 @@
 """ResNet without its classifier (He et al. 2016, arXiv:1512.03385), in channels-last order.
 
-Where batch norms use their moving statistics they are affine maps, and are folded into the
-convolutions before them: K * s and a bias instead of a second pass over every activation. The
-product is taken in each call, so that it never is out of date; the kernels are small beside what
-they are applied to.
+A batch norm with moving statistics is an affine map, which is folded into the convolution before
+it: K * s and a bias instead of a second pass over every activation. The product is computed in each
+call, so that it is never out of date; the kernels are small beside the feature maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +14,8 @@ import keras
 from keras import ops
 
 from tfzoo.core.keras_compat import tensorflow
-from tfzoo.layers.activations import get_activation
+from tfzoo.core.types import Shape, Tensor
+from tfzoo.layers.activations import Activation, get_activation
 from tfzoo.layers.batch_norm import BatchNorm
 
 __all__ = ["ConvNorm", "ResNet", "ResNetSizes", "conv_initializer"]
@@ -25,7 +24,7 @@ _REDUCTION = 4  # of the channels inside a bottleneck
 
 
 def conv_initializer() -> keras.initializers.Initializer:
-    """He's normal distribution by the fan out, of fresh kernels."""
+    """Make He's normal distribution by the fan out, for fresh kernels."""
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
@@ -50,7 +49,7 @@ class ResNetSizes:
     hidden_sizes: tuple[int, ...]
     depths: tuple[int, ...]
     layer_type: str = "bottleneck"
-    activation: str | Callable[[Any], Any] = "relu"
+    activation: str | Activation = "relu"
     downsample_in_first_stage: bool = False
     downsample_in_bottleneck: bool = False
 
@@ -59,15 +58,11 @@ class ResNetSizes:
         return 2 if stage or self.downsample_in_first_stage else 1
 
     def inputs(self, stage: int) -> int:
-        """Channels that a stage, counted from 0, takes."""
+        """Input channels of a stage, counted from 0."""
         return self.hidden_sizes[stage - 1] if stage else self.embedding_size
 
-    def grid(self, size: Any, index: int) -> Any:
-        """Side of a feature map.
-
-        Args:
-            size: Side of the images in pixels.
-            index: Which map: 0 the stem's, then those of the stages.
+    def grid(self, size: int | Tensor, index: int) -> int | Tensor:
+        """Side of a feature map of images of a size; index 0 is the stem's map.
 
         Example:
             >>> ResNetSizes(3, 64, (256, 512, 1024, 2048), (3, 4, 6, 3)).grid(448, 4)
@@ -78,14 +73,14 @@ class ResNetSizes:
 
 
 class ConvNorm(keras.layers.Layer):
-    """A convolution without bias, padded by half its kernel on all sides, and a batch norm.
+    """A convolution without bias, padded by half its kernel, and a batch norm.
 
     Args:
         inputs: Channels of the input.
         channels: Channels of the output.
         kernel_size: Side of the kernel, odd.
         stride: Step of the kernel.
-        activation: Name or function; None for none.
+        activation: Name or function; None for no activation.
     """
 
     def __init__(
@@ -94,7 +89,7 @@ class ConvNorm(keras.layers.Layer):
         channels: int,
         kernel_size: int = 3,
         stride: int = 1,
-        activation: str | Callable[[Any], Any] | None = "relu",
+        activation: str | Activation | None = "relu",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -112,13 +107,12 @@ class ConvNorm(keras.layers.Layer):
         )
         self.normalization = BatchNorm(name="normalization")
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the weights; the input's shape is known from the arguments."""
+    def build(self, input_shape: Shape = None) -> None:
         self.convolution.build((None, None, None, self.inputs))
         self.normalization.build((None, None, None, self.channels))
         self.built = True
 
-    def call(self, x: Any, residual: Any = None, training: bool = False) -> Any:
+    def call(self, x: Tensor, residual: Tensor | None = None, training: bool = False) -> Tensor:
         """Apply convolution, norm and activation.
 
         Args:
@@ -137,12 +131,12 @@ class ConvNorm(keras.layers.Layer):
             x = _add_bias(x, ops.cast(shift, x.dtype))
         return self.activation(x if residual is None else x + residual)
 
-    def _convolve(self, x: Any, kernel: Any) -> Any:
-        """The convolution; "same" would pad by one pixel less on the left where it strides."""
+    def _convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """Convolve; with a stride, "same" would pad one pixel less on the left."""
         side, stride, padding = self.kernel_size // 2, self.stride, "same"
         if stride > 1 and not side:
-            # The pixels that count, first: TensorFlow's oneDNN kernel for the gradient of strided
-            # 1x1 kernels writes past its memory when another convolution runs beside it.
+            # Pick the pixels first: TensorFlow's oneDNN kernel for the gradient of strided 1x1
+            # kernels writes past its memory when another convolution runs beside it.
             x, stride = x[:, ::stride, ::stride], 1
         elif stride > 1:
             x = ops.pad(x, ((0, 0), (side, side), (side, side), (0, 0)))
@@ -150,14 +144,14 @@ class ConvNorm(keras.layers.Layer):
         return ops.conv(x, kernel, strides=stride, padding=padding, data_format="channels_last")
 
 
-def _add_bias(x: Any, bias: Any) -> Any:
+def _add_bias(x: Tensor, bias: Tensor) -> Tensor:
     """x + bias, in the form that TensorFlow fuses with the convolution before it."""
     tf = tensorflow()
     return x + bias if tf is None else tf.nn.bias_add(x, bias)
 
 
 class Block(keras.layers.Layer):
-    """Convolutions, and the input added to what they give: activation(convs(x) + shortcut(x)).
+    """A residual block: activation(convs(x) + shortcut(x)).
 
     Args:
         inputs: Channels of the input.
@@ -173,7 +167,7 @@ class Block(keras.layers.Layer):
         self.shortcut = None
         if inputs != channels or stride != 1:
             self.shortcut = ConvNorm(inputs, channels, 1, stride, None, name="shortcut")
-        last = sizes.activation  # after the sum, which the last convolution takes, too
+        last = sizes.activation  # after the sum, which the last convolution computes
         if sizes.layer_type == "basic":
             self.convs = [
                 ConvNorm(inputs, channels, 3, stride),
@@ -188,13 +182,12 @@ class Block(keras.layers.Layer):
             ConvNorm(inner, channels, 1, activation=last),
         ]
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the weights."""
+    def build(self, input_shape: Shape = None) -> None:
         for layer in [*self.convs, *([self.shortcut] if self.shortcut else [])]:
             layer.build()
         self.built = True
 
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Map (B, height, width, C) to (B, height / stride, width / stride, channels)."""
         residual = x if self.shortcut is None else self.shortcut(x, training=training)
         for conv in self.convs[:-1]:
@@ -216,13 +209,12 @@ class Stage(keras.layers.Layer):
         self.blocks = [Block(sizes.inputs(index), channels, sizes.stride(index), sizes)]
         self.blocks += [Block(channels, channels, 1, sizes) for _ in range(sizes.depths[index] - 1)]
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the weights."""
+    def build(self, input_shape: Shape = None) -> None:
         for block in self.blocks:
             block.build()
         self.built = True
 
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Map (B, height, width, C) to (B, height / stride, width / stride, channels)."""
         for block in self.blocks:
             x = block(x, training=training)
@@ -230,12 +222,12 @@ class Stage(keras.layers.Layer):
 
 
 class ResNet(keras.layers.Layer):
-    """A ResNet that gives feature maps.
+    """A ResNet that returns feature maps.
 
     Args:
         sizes: Sizes and settings.
-        out_indices: Which maps, in ascending order: 0 the stem's, then those of the stages.
-            Stages after the last of them have weights, and are not run.
+        out_indices: Which maps, in ascending order: 0 for the stem's, then those of the stages.
+            Later stages have weights but are not run.
 
     Source: the reference's ResNetBackbone.
 
@@ -255,20 +247,19 @@ class ResNet(keras.layers.Layer):
         )
         self.stages = [Stage(i, sizes, name=f"stage{i + 1}") for i in range(len(sizes.depths))]
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the weights."""
+    def build(self, input_shape: Shape = None) -> None:
         for layer in (self.stem, *self.stages):
             layer.build()
         self.built = True
 
     def batch_norms(self) -> list[BatchNorm]:
-        """All batch norms."""
+        """List all batch norms."""
         blocks = [block for stage in self.stages for block in stage.blocks]
         convs = [conv for block in blocks for conv in (*block.convs, block.shortcut) if conv]
         return [conv.normalization for conv in (self.stem, *convs)]
 
-    def call(self, images: Any, training: bool = False) -> list[Any]:
-        """The feature maps of a batch of images.
+    def call(self, images: Tensor, training: bool = False) -> list[Tensor]:
+        """Compute the feature maps of a batch of images.
 
         Args:
             images: (B, height, width, C).
@@ -277,7 +268,7 @@ class ResNet(keras.layers.Layer):
             A map (B, height', width', channels) for each of `out_indices`.
         """
         x = self.stem(images, training=training)
-        # Padded with the least number, not 0: activations other than ReLU go below it.
+        # Padded with minus infinity, not 0: activations other than ReLU go below it.
         x = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=float("-inf"))
         x = ops.max_pool(x, 3, 2, padding="valid", data_format="channels_last")
         maps = [x]

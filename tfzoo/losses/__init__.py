@@ -1,1 +1,1 @@
-"""Losses of the heads, with PyTorch's formulas."""
+"""Losses of the heads: classification, contrastive, detection."""

@@ -1,31 +1,29 @@
-"""Losses of the heads, with PyTorch's formulas.
+"""The loss of a classification head, with PyTorch's formulas.
 
-All go through `keras.losses` objects: those scale correctly under `tf.distribute`, where a mean
+It goes through `keras.losses` objects: those scale correctly under `tf.distribute`, where a mean
 taken by hand would count each replica in full.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from tfzoo.core.keras_compat import concrete
+from tfzoo.core.types import Tensor
 
 __all__ = [
     "IGNORE_INDEX",
     "check_class_indices",
     "classification_loss",
-    "contrastive_loss",
     "problem_type_of",
 ]
 
 IGNORE_INDEX = -100
 
 
-def problem_type_of(labels: Any, num_labels: int, problem_type: str | None = None) -> str:
-    """The kind of loss that `labels` ask for.
+def problem_type_of(labels: Tensor, num_labels: int, problem_type: str | None = None) -> str:
+    """Infer the kind of loss from the labels.
 
     Args:
         labels: The labels; integers mean class indices.
@@ -44,16 +42,16 @@ def problem_type_of(labels: Any, num_labels: int, problem_type: str | None = Non
 
 
 def classification_loss(
-    labels: Any,
-    logits: Any,
+    labels: Tensor,
+    logits: Tensor,
     num_labels: int,
     problem_type: str | None = None,
-    sample_weight: Any = None,
-) -> Any:
-    """Loss of a classification head; the problem type follows config, width and labels' dtype.
+    sample_weight: Tensor | None = None,
+) -> Tensor:
+    """Loss of a classification head; its kind follows config, width and labels' dtype.
 
-    The reference stores the inferred type in the config, so that it sticks for later calls; here
-    each call decides anew.
+    The reference stores the inferred kind in the config, so that it sticks for later calls; here
+    each call infers it.
 
     Args:
         labels: (B,) class indices where -100 is ignored, (B, labels) of 0 and 1 for several
@@ -61,7 +59,7 @@ def classification_loss(
         logits: (B, labels).
         num_labels: Width of the head.
         problem_type: The config's choice, or None.
-        sample_weight: Weight of each sample, optional.
+        sample_weight: (B,), weight of each sample.
 
     Returns:
         Scalar, the mean over the samples that count.
@@ -98,51 +96,10 @@ def classification_loss(
     return loss(ops.cast(labels, "float32"), logits, sample_weight)
 
 
-def contrastive_loss(
-    per_text: Any, per_picture: Any = None, pairs: Any = None, sample_weight: Any = None
-) -> Any:
-    """CLIP's loss of a batch of pairs: each text has to find its picture, and the other way round.
+def check_class_indices(labels: Tensor, num_classes: int) -> None:
+    """Refuse class indices outside [0, num_classes) other than -100, where values are known.
 
-    Args:
-        per_text: (B, B) logits of the texts with the pictures, the pair i on the diagonal. Where a
-            device holds some of the pairs: (b, B), its texts with all pictures.
-        per_picture: The same of the pictures with the texts; the transpose where None.
-        pairs: (b,), where each row's partner stands; 0, 1, 2, ... where None.
-        sample_weight: (b,), weight of each pair, optional.
-
-    Returns:
-        Scalar, the mean of the cross-entropies over rows and over columns.
-
-    Raises:
-        ValueError: The numbers of texts and pictures differ.
-
-    Source: Radford et al. 2021, arXiv:2103.00020, figure 3.
-
-    Example:
-        >>> import numpy as np
-        >>> round(float(contrastive_loss(np.zeros((4, 4)))), 5)  # ln 4
-        1.38629
-    """
-    per_picture = ops.transpose(per_text) if per_picture is None else per_picture
-    rows, columns = per_text.shape[0], per_picture.shape[0]
-    if rows is not None and columns is not None and rows != columns:
-        raise ValueError(
-            f"A contrastive loss needs pairs, as many texts as videos or images, got {rows} and "
-            f"{columns}."
-        )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    pairs = ops.arange(ops.shape(per_text)[0]) if pairs is None else pairs
-    one, other = (
-        loss(pairs, ops.cast(scores, "float32"), sample_weight)
-        for scores in (per_text, per_picture)
-    )
-    return (one + other) / 2
-
-
-def check_class_indices(labels: Any, num_classes: int) -> None:
-    """Refuse class indices outside [0, num_classes), -100 excepted, where values are known.
-
-    Inside a graph they are not known; there TensorFlow's own operation refuses them on the CPU.
+    They are unknown inside a graph; there TensorFlow's own operation refuses them on the CPU.
 
     Raises:
         ValueError: Names the range and the first offending values.
@@ -158,7 +115,7 @@ def check_class_indices(labels: Any, num_classes: int) -> None:
         )
 
 
-def _check_same_shape(labels: Any, logits: Any, kind: str) -> None:
+def _check_same_shape(labels: Tensor, logits: Tensor, kind: str) -> None:
     if len(labels.shape) != len(logits.shape) or any(
         a is not None and b is not None and a != b
         for a, b in zip(labels.shape, logits.shape, strict=True)

@@ -1,4 +1,4 @@
-"""How good detections are, in NumPy: average precision."""
+"""Average precision of detections, in NumPy."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ def average_precision(
 ) -> float:
     """Mean over classes of the area under the interpolated curve of precision against recall.
 
-    Detections of one class, over all pictures, are taken from the highest score down. Each takes
-    the target of its class and picture with the largest overlap among those still free; it is wrong
-    if that overlap stays below the threshold. Precision at a recall is the best precision at that
-    recall or a higher one; the area is exact, without sampling. Classes without a target do not
-    count. Equal scores keep the order in which they come.
+    Detections of one class, over all images, are taken from the highest score down. Each takes the
+    target of its class and image with the largest overlap among those still free; it is wrong if
+    that overlap is below the threshold. Precision at a recall is the best precision at that recall
+    or a higher one; the area is exact, without sampling. Classes without a target do not count.
+    Equal scores keep their order.
 
     Args:
-        results: For each picture `scores` (K,), `labels` (K,) and `boxes` (K, 4), as from
+        results: For each image `scores` (K,), `labels` (K,) and `boxes` (K, 4), as from
             `post_process_object_detection`; corners x0, y0, x1, y1.
-        targets: For each picture `labels` (m,) and `boxes` (m, 4), corners in the same unit.
+        targets: For each image `labels` (m,) and `boxes` (m, 4), corners in the same unit.
         iou_threshold: Least intersection over union of a hit, in (0, 1].
 
     Returns:
         Average precision in [0, 1]; AP50 with the default threshold.
 
     Raises:
-        ValueError: Lists of different lengths, missing keys, shapes that do not fit, no target at
-            all, or a threshold outside (0, 1].
+        ValueError: Lists of different lengths, missing keys, shapes that do not fit, no targets, or
+            a threshold outside (0, 1].
 
     Source: Everingham et al. 2010, The PASCAL VOC challenge, section 4.2, with the area of the
         development kits since 2010; the free-target rule is COCO's.
@@ -48,12 +48,12 @@ def average_precision(
     if not 0 < iou_threshold <= 1:
         raise ValueError(f"iou_threshold must lie in (0, 1], got {iou_threshold}.")
     if len(results) != len(targets):
-        raise ValueError(f"{len(results)} results for {len(targets)} targets: one per picture.")
+        raise ValueError(f"{len(results)} results for {len(targets)} targets: one per image.")
     found = [_read(one, ("scores", "labels"), f"results[{i}]") for i, one in enumerate(results)]
     real = [_read(one, ("labels",), f"targets[{i}]") for i, one in enumerate(targets)]
     classes = np.unique(np.concatenate([one["labels"] for one in real] or [np.zeros(0)]))
     if classes.size == 0:
-        raise ValueError("There is no target in any picture: average precision is not defined.")
+        raise ValueError("There is no target in any image: average precision is not defined.")
     return float(np.mean([_of_class(label, found, real, iou_threshold) for label in classes]))
 
 
@@ -96,7 +96,7 @@ def _of_class(label: Any, found: list[dict], real: list[dict], iou_threshold: fl
 
 
 def _hits(overlaps: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """Which detections of a picture, best first, find a target that is still free."""
+    """Which detections of an image, best first, find a target that is still free."""
     overlaps, hits = overlaps.copy(), np.zeros(len(overlaps), bool)
     if overlaps.shape[1] == 0:
         return hits
@@ -108,7 +108,7 @@ def _hits(overlaps: np.ndarray, iou_threshold: float) -> np.ndarray:
 
 
 def _read(one: Mapping[str, Any], keys: tuple[str, ...], name: str) -> dict[str, np.ndarray]:
-    """Arrays of one picture, checked."""
+    """Arrays of one image, checked."""
     missing = [key for key in (*keys, "boxes") if key not in one]
     if missing:
         raise ValueError(f"{name} lacks {missing}, it has {sorted(one)}.")

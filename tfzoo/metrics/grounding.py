@@ -1,8 +1,8 @@
-"""How well moments of videos are found: recall at an overlap, and the mean overlap.
+"""Video-grounding metrics: recall at an overlap, and the mean overlap.
 
 A model that grounds a sentence gives one moment, so that recall is that of the first guess, R@1.
 The metrics are Keras's: `model.compile(optimizer, metrics=grounding_metrics())`. They add up sums
-and counts, so they are right under `tf.distribute`, too.
+and counts, which is right under `tf.distribute` as well.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfzoo.core.types import Tensor
+
 __all__ = ["MeanTemporalIoU", "TemporalRecall", "grounding_metrics", "temporal_iou"]
 
 
-def temporal_iou(y_true: Any, y_pred: Any) -> Any:
+def temporal_iou(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Intersection over union of moments.
 
-    A prediction that ends before it begins overlaps with nothing. Two moments without length
-    overlap by 0, even if they are the same.
+    A prediction that ends before it begins overlaps with nothing. Two moments without length have
+    an overlap of 0, even if they are the same.
 
     Args:
         y_true: (B, 3) duration of the video, start and end, in seconds, as TVP's labels; then
-            `y_pred` are parts of the duration. Or (B, 2) start and end.
+            `y_pred` are fractions of the duration. Or (B, 2) start and end.
         y_pred: (B, 2) start and end.
 
     Returns:
@@ -44,7 +46,7 @@ def temporal_iou(y_true: Any, y_pred: Any) -> Any:
     shared = ops.minimum(y_true[:, 1], y_pred[:, 1]) - ops.maximum(y_true[:, 0], y_pred[:, 0])
     union = ops.maximum(y_true[:, 1], y_pred[:, 1]) - ops.minimum(y_true[:, 0], y_pred[:, 0])
     shared = ops.maximum(shared, 0.0)
-    # Moments that overlap have a union without a gap; where they do not, it divides a 0.
+    # The union includes the gap between moments that do not overlap; there it divides a 0.
     return shared / ops.where(union > 0, union, 1.0)
 
 
@@ -64,7 +66,7 @@ def _check_shapes(true: tuple[int | None, ...], predicted: tuple[int | None, ...
 
 @keras.saving.register_keras_serializable("tfzoo")
 class MeanTemporalIoU(keras.metrics.Mean):
-    """Mean of `temporal_iou`, which papers call mIoU.
+    """Mean of `temporal_iou`, mIoU in papers.
 
     Args:
         name: Of the metric.
@@ -80,27 +82,19 @@ class MeanTemporalIoU(keras.metrics.Mean):
     def __init__(self, name: str = "mean_iou", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch.
-
-        Args:
-            y_true: See `temporal_iou`.
-            y_pred: See there.
-            sample_weight: (B,), optional.
-
-        Raises:
-            ValueError: Other shapes.
-        """
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         super().update_state(self.score(temporal_iou(y_true, y_pred)), sample_weight)
 
-    def score(self, overlaps: Any) -> Any:
-        """What is averaged, (B,), of overlaps (B,)."""
+    def score(self, overlaps: Tensor) -> Tensor:
+        """The values to average, (B,), from overlaps (B,)."""
         return overlaps
 
 
 @keras.saving.register_keras_serializable("tfzoo")
 class TemporalRecall(MeanTemporalIoU):
-    """Part of the moments that are found with an overlap of at least `threshold`: R@1 at an IoU.
+    """Share of moments found with an overlap of at least `threshold`, R@1 at an IoU in papers.
 
     Args:
         threshold: The least `temporal_iou` of a hit, in (0, 1].
@@ -125,17 +119,15 @@ class TemporalRecall(MeanTemporalIoU):
         super().__init__(name=name or f"r1_iou{100 * threshold:g}", **kwargs)
         self.threshold = threshold
 
-    def score(self, overlaps: Any) -> Any:
-        """1 for each hit, else 0."""
+    def score(self, overlaps: Tensor) -> Tensor:
         return ops.cast(overlaps >= self.threshold, "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
         return {"threshold": self.threshold, **super().get_config()}
 
 
 def grounding_metrics() -> list[keras.metrics.Metric]:
-    """What papers report: R@1 at an IoU of 0.3, 0.5 and 0.7, and the mean IoU.
+    """The metrics that papers report: R@1 at an IoU of 0.3, 0.5 and 0.7, and the mean IoU.
 
     Example:
         >>> [metric.name for metric in grounding_metrics()]

@@ -1,4 +1,4 @@
-"""Boxes with their labels on a photo."""
+"""Boxes with their labels on an image."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tfzoo.viz.drawing import Colour, colour_of, font_of, ink_on, rgb_pixels, size_of
+from tfzoo.viz.drawing import Colour, colour_of, floats, font_of, ink_on, rgb_pixels, size_of
 
 __all__ = ["draw_detections"]
 
 
 class _Detection(NamedTuple):
-    """One box to draw, and in which words and colour."""
+    """One box to draw, with its words and its colour."""
 
     box: np.ndarray
     text: str
@@ -33,30 +33,30 @@ def draw_detections(
     font_size: int | None = None,
     font: str | os.PathLike[str] | None = None,
 ) -> Image.Image:
-    """Draw the detections of one image on it, the best on top, each label in its own colour.
+    """Draw the detections of one image on it, the best on top, one colour for each label.
 
     Args:
         image: Path or bytes of an image file, Pillow image, or uint8 array (height, width),
             (height, width, C) or (C, height, width). Files are drawn upright, as all of tfzoo
-            reads them. The image itself stays as it is.
+            reads them. The image itself is not changed.
         results: What a processor's post-processing gives for one image, with `target_sizes`:
             `scores` (M,), `boxes` (M, 4) as x0, y0, x1, y1 in pixels, `labels` (M,), whole
-            numbers, or None for 0 throughout, and maybe `text_labels`, M strings. Boxes may reach
-            beyond the image, or lie outside it and then do not show.
+            numbers, or None for 0 throughout, and optionally `text_labels`, M strings. Boxes may
+            reach beyond the image; those outside it do not show.
         labels: Name of each number in `results["labels"]`, e.g. the queries, or a config's
             `id2label`. Default: `text_labels`, or else the numbers themselves.
         min_score: Detections with a lower score are left out.
         line_width: Of the boxes, in pixels; default: to suit the image's size.
         font_size: Of the labels, in pixels; default: to suit the image's size.
-        font: File of a TrueType font, for labels in scripts that Pillow's own one lacks; that one
-            has Latin letters.
+        font: File of a TrueType font, for labels in scripts other than Latin, which Pillow's own
+            font lacks.
 
     Returns:
         A new image of the same size, in RGB.
 
     Raises:
-        FileNotFoundError: There is no such image file.
-        TypeError: `image` is no image.
+        FileNotFoundError: The image file does not exist.
+        TypeError: `image` is not an image.
         ValueError: Pixels that are not uint8, results of several images or without what is needed,
             lengths that differ, corners in the wrong order, a number that `labels` do not name, or
             sizes that are not above 0.
@@ -83,7 +83,7 @@ def draw_detections(
 
 # ---- what to draw
 def _detections(results: Any, labels: Any, min_score: float) -> list[_Detection]:
-    """What is to be drawn, in this order."""
+    """What to draw, in this order."""
     if not isinstance(results, Mapping):
         raise ValueError(
             "results: expected one image's dict of scores, labels and boxes, got "
@@ -114,17 +114,14 @@ def _numbers(results: Mapping[str, Any], name: str) -> np.ndarray:
     """A field of the results as finite floats."""
     if results.get(name) is None:
         raise ValueError(f"results: expected scores and boxes, got {sorted(results)}.")
-    try:
-        values = np.asarray(results[name], "float64")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"results: expected {name} as an array of numbers: {error}.") from None
+    values = floats("results", results[name], f"{name} as an array of numbers")
     if not np.isfinite(values).all():
         raise ValueError(f"results: expected finite {name}, got {values.tolist()}.")
     return values
 
 
 def _names(results: Mapping[str, Any], labels: Any, count: int) -> tuple[list[int], list[str]]:
-    """For each detection the number of its label, which decides the colour, and the words."""
+    """For each detection the number of its label, which decides the colour, and its words."""
     texts = results.get("text_labels")
     texts = None if texts is None else [str(text) for text in texts]
     numbers = _label_numbers(results.get("labels"), texts, count)
@@ -138,7 +135,7 @@ def _names(results: Mapping[str, Any], labels: Any, count: int) -> tuple[list[in
 
 
 def _label_numbers(values: Any, texts: list[str] | None, count: int) -> list[int]:
-    """`labels` where there are any, else one number for each text, else 0 for all."""
+    """`labels` if given, else one number for each text, else 0 for all."""
     if values is None:
         known = list(dict.fromkeys(texts or []))
         return [0] * count if texts is None else [known.index(text) for text in texts]
@@ -170,7 +167,7 @@ def _draw(
     line_width: int,
     font: Any,
 ) -> None:
-    """Draw one box, if any of it is on the image, and its label where there is room."""
+    """Draw one box, if any of it is on the image, and its label where it has room."""
     width, height = size
     x0, y0, x1, y1 = (
         max(0.0, min(float(value), float(end)))
@@ -180,7 +177,7 @@ def _draw(
         return
     # The pixels that the box touches: its edges lie between pixels.
     left, top, right, bottom = floor(x0), floor(y0), ceil(x1) - 1, ceil(y1) - 1
-    if min(right - left, bottom - top) < 2 * line_width:  # nothing is left between the lines
+    if min(right - left, bottom - top) < 2 * line_width:  # no room between the lines
         draw.rectangle((left, top, right, bottom), fill=detection.colour)
     else:
         draw.rectangle((left, top, right, bottom), outline=detection.colour, width=line_width)

@@ -1,36 +1,47 @@
-"""What the pictures have in common: pixels, colours, letters."""
+"""Pixels, colours and letters of all drawings, and the checks of what goes into them."""
 
 from __future__ import annotations
 
 import colorsys
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import ImageFont
+from PIL import Image, ImageFont
 
 from tfzoo.preprocessing.image import to_channels_last
 from tfzoo.preprocessing.image_batch import open_image
 
-__all__ = ["Colour", "colour_of", "font_of", "heat", "ink_on", "rgb_pixels", "size_of"]
+__all__ = [
+    "INK",
+    "PAPER",
+    "TRACK",
+    "Colour",
+    "colour_of",
+    "floats",
+    "font_of",
+    "heat",
+    "ink_on",
+    "resized",
+    "rgb_frames",
+    "rgb_pixels",
+    "size_of",
+]
 
 Colour = tuple[int, int, int]
-_GOLDEN = 0.618033988749895  # multiples of it, modulo 1, keep well apart however many there are
+PAPER, INK, TRACK = (255, 255, 255), (40, 40, 40), (225, 225, 225)
+
+_GOLDEN = 0.618033988749895  # its multiples modulo 1 are far apart, however many are used
 _STOPS = ((0, 0, 60), (120, 0, 140), (230, 60, 40), (255, 180, 0), (255, 255, 190))
 
 
 def rgb_pixels(image: Any) -> np.ndarray:
-    """The pixels of an image, (height, width, 3) uint8.
-
-    Raises:
-        FileNotFoundError: There is no such image file.
-        TypeError: Something that is no image.
-        ValueError: Pixels that are not uint8, or another number of channels than 1, 3 or 4.
-    """
+    """The pixels of an image, (height, width, 3) uint8."""
     pixels = to_channels_last(open_image(image))
     if pixels.dtype != np.uint8:
         raise ValueError(
-            f"image: expected pixels as uint8, 0 to 255, got dtype {pixels.dtype}. Give the photo "
+            f"image: expected pixels as uint8, 0 to 255, got dtype {pixels.dtype}. Give the image "
             "itself rather than a model's pixel_values, or scale and convert it."
         )
     if pixels.shape[-1] != 3:
@@ -38,12 +49,29 @@ def rgb_pixels(image: Any) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def size_of(name: str, value: int | None, default: int) -> int:
-    """A size in pixels that the user may choose.
+def rgb_frames(frames: Sequence[Any]) -> list[np.ndarray]:
+    """The pixels of frames, all of one size."""
+    shown = [rgb_pixels(frame) for frame in frames]
+    if len({pixels.shape for pixels in shown}) > 1:
+        raise ValueError("frames: expected frames of one size, got several.")
+    return shown
 
-    Raises:
-        ValueError: It is no whole number above 0.
-    """
+
+def resized(pixels: np.ndarray, width: int, height: int) -> Image.Image:
+    """An image of another size."""
+    return Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
+
+
+def floats(name: str, values: Any, what: str) -> np.ndarray:
+    """An array or tensor of numbers as float64."""
+    try:
+        return np.asarray(values, "float64")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected {what}: {error}.") from None
+
+
+def size_of(name: str, value: int | None, default: int) -> int:
+    """A size in pixels, checked, or its default."""
     if value is None:
         return default
     if not isinstance(value, int) or value < 1:
@@ -52,11 +80,7 @@ def size_of(name: str, value: int | None, default: int) -> int:
 
 
 def font_of(path: str | os.PathLike[str] | None, size: int) -> Any:
-    """Pillow's own font, or that of a TrueType file.
-
-    Raises:
-        ValueError: The file holds no font.
-    """
+    """Pillow's own font, or that of a TrueType file."""
     if path is None:
         return ImageFont.load_default(size)
     try:
@@ -73,7 +97,7 @@ def colour_of(number: int) -> Colour:
 
 
 def ink_on(background: Colour) -> Colour:
-    """Black or white, whichever can be read on the background."""
+    """Black or white, whichever is legible on the background."""
     red, green, blue = background
     return (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else (255, 255, 255)
 

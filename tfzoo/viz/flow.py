@@ -1,4 +1,4 @@
-"""Motion as colours: the hue tells the direction, the strength of the colour how fast."""
+"""Motion as colours: the hue tells the direction, the saturation the speed."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tfzoo.preprocessing.image import to_channels_last
-from tfzoo.preprocessing.image_batch import open_image
+from tfzoo.viz.drawing import floats, rgb_pixels, size_of
 
 __all__ = ["draw_flow", "flow_to_image", "flow_wheel"]
 
-_UNKNOWN = 1e9  # files of true flow mark what nobody knows with larger values
+_UNKNOWN = 1e9  # files of true flow mark unknown motion with larger values
 _SEGMENTS = (15, 6, 4, 11, 13, 6)  # red to yellow, green, cyan, blue, magenta, and red again
 
 
 def flow_to_image(flow: Any, max_flow: float | None = None) -> Image.Image:
     """Colour each pixel by its motion, as on Middlebury's wheel.
 
-    Motion to the right is red, downwards yellow, to the left cyan, upwards violet; what stands
-    still is white, and what moves as fast as `max_flow` has the full colour.
+    Motion to the right is red, downwards yellow, to the left cyan, upwards violet. No motion is
+    white, and motion as fast as `max_flow` has the full colour.
 
     Args:
         flow: (height, width, 2), motion in pixels: to the right, then downwards. Array or tensor.
@@ -28,11 +27,11 @@ def flow_to_image(flow: Any, max_flow: float | None = None) -> Image.Image:
             longest in `flow`. Give one number for all frames of a video.
 
     Returns:
-        A picture in RGB of (width, height). Motion that is NaN or above 1e9, which marks what is
-        not known, is black.
+        An image in RGB of (width, height). Unknown motion, NaN or above 1e9, is black.
 
     Raises:
-        ValueError: Another shape, no real numbers, or a `max_flow` that is not above 0.
+        ValueError: Another shape, something else than real numbers, or a `max_flow` that is not
+            above 0.
 
     Source: Baker et al., "A Database and Evaluation Methodology for Optical Flow", 2011.
 
@@ -65,18 +64,18 @@ def draw_flow(
 
     Args:
         image: The first frame: path or bytes of an image file, Pillow image, or uint8 array
-            (height, width), (height, width, C) or (C, height, width). It stays as it is.
-        flow: (height, width, 2), as of `flow_to_image`, of the frame's size.
+            (height, width), (height, width, C) or (C, height, width). It is not changed.
+        flow: (height, width, 2), of the frame's size, see `flow_to_image`.
         max_flow: See `flow_to_image`.
         opacity: Of the colours: 0 shows the frame alone, 1 the colours alone.
-        step: Distance of the arrows in pixels; 0 for none. Default: to suit the frame's size.
+        step: Distance of the arrows in pixels, 0 for no arrows. Default: to suit the frame's size.
 
     Returns:
-        A new picture of the frame's size, in RGB.
+        A new image of the frame's size, in RGB.
 
     Raises:
-        FileNotFoundError: There is no such image file.
-        TypeError: `image` is no image.
+        FileNotFoundError: The image file does not exist.
+        TypeError: `image` is not an image.
         ValueError: Sizes that differ, pixels that are not uint8, or options out of range.
 
     Example:
@@ -84,24 +83,18 @@ def draw_flow(
         >>> draw_flow("photo.jpg", flow).size
         (320, 213)
     """
-    pixels = to_channels_last(open_image(image))
-    if pixels.dtype != np.uint8 or pixels.shape[-1] != 3:
-        raise ValueError(
-            f"image: expected pixels as uint8 of 1, 3 or 4 channels, got {pixels.dtype} of shape "
-            f"{pixels.shape}. Give the frame itself rather than a model's inputs."
-        )
-    flow = _flow(flow)
+    pixels, flow = rgb_pixels(image), _flow(flow)
     if flow.shape[:2] != pixels.shape[:2]:
         raise ValueError(
             f"flow: expected the frame's size {pixels.shape[:2]}, got {flow.shape[:2]}."
         )
     if not 0 <= opacity <= 1:
-        raise ValueError(f"opacity: expected a number of 0 to 1, got {opacity!r}.")
+        raise ValueError(f"opacity: expected a number in [0, 1], got {opacity!r}.")
     step = max(16, max(flow.shape[:2]) // 24) if step is None else step
     if not isinstance(step, int) or step < 0:
         raise ValueError(f"step: expected a whole number of pixels, 0 or more, got {step!r}.")
     colours = flow_to_image(flow, max_flow)
-    picture = Image.blend(Image.fromarray(np.ascontiguousarray(pixels)), colours, opacity)
+    picture = Image.blend(Image.fromarray(pixels), colours, opacity)
     _draw_arrows(ImageDraw.Draw(picture), flow, step)
     return picture
 
@@ -113,17 +106,16 @@ def flow_wheel(size: int = 151) -> Image.Image:
         size: Width and height in pixels.
 
     Returns:
-        A picture in RGB, white around the wheel.
+        An image in RGB, white around the wheel.
 
     Raises:
-        ValueError: A size that is no whole number above 0.
+        ValueError: A size that is not a whole number above 0.
 
     Example:
         >>> flow_wheel(99).getpixel((98, 49))  # on the right
         (255, 0, 0)
     """
-    if not isinstance(size, int) or size < 1:
-        raise ValueError(f"size: expected a whole number of pixels above 0, got {size!r}.")
+    size = size_of("size", size, 151)
     axis = (2 * np.arange(size) - (size - 1)) / max(size - 1, 1)  # the middle is 0 exactly
     flow = np.stack(np.meshgrid(axis, axis), axis=-1)
     inside = np.hypot(flow[..., 0], flow[..., 1]) <= 1
@@ -132,10 +124,7 @@ def flow_wheel(size: int = 151) -> Image.Image:
 
 def _flow(flow: Any) -> np.ndarray:
     """The flow as float64 (height, width, 2)."""
-    try:
-        array = np.asarray(flow, "float64")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"flow: expected an array of real numbers: {error}.") from None
+    array = floats("flow", flow, "an array of real numbers")
     if array.ndim != 3 or array.shape[-1] != 2 or not array.size:
         raise ValueError(
             f"flow: expected (height, width, 2), the motion of each pixel to the right and "
@@ -156,10 +145,10 @@ def _wheel() -> np.ndarray:
 
 
 def _colours(flow: np.ndarray) -> np.ndarray:
-    """(..., 2), lengths of 0 to 1, to (..., 3) of 0 to 255, not rounded but cut."""
+    """(..., 2), lengths of 0 to 1 -> (..., 3) of 0 to 255, rounded down."""
     wheel = _wheel() / 255
     length = np.hypot(flow[..., 0], flow[..., 1])[..., None]
-    flow = flow + 0.0  # no negative zeros: they would stand at the other end of the wheel
+    flow = flow + 0.0  # no negative zeros, which lie at the other end of the wheel
     angle = np.arctan2(-flow[..., 1], -flow[..., 0]) / np.pi  # -1 for motion to the right
     place = (angle + 1) / 2 * (len(wheel) - 1)
     before = place.astype(int)

@@ -1,4 +1,4 @@
-"""Frames side by side: those that a model sees, and what it looks at in them."""
+"""Frames side by side: those that a model sees, and its attention to them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tfzoo.viz.drawing import font_of, heat, rgb_pixels, size_of
+from tfzoo.viz.drawing import INK, PAPER, TRACK, font_of, heat, resized, rgb_frames, size_of
 
 __all__ = ["draw_attention", "draw_frames"]
 
-_PAPER, _INK, _TRACK, _MARK = (255, 255, 255), (40, 40, 40), (225, 225, 225), (214, 69, 29)
+_MARK = (214, 69, 29)
 _COLUMNS = 8  # more frames in a row would be too small to see
 
 
@@ -27,18 +27,18 @@ def draw_frames(
     font_size: int | None = None,
     font: str | os.PathLike[str] | None = None,
 ) -> Image.Image:
-    """Draw some frames of a video side by side, each with its number, and where in it they lie.
+    """Draw frames of a video side by side, with their numbers and their places in the video.
 
-    The bar below stands for the whole video; each frame that is shown has a mark on it.
+    The bar below is the whole video, with a mark for each frame that is shown.
 
     Args:
         frames: T frames, all of one size: an array (T, height, width, C) or a list of images
             (paths, Pillow images or uint8 arrays). They are all the frames of the video, of which
             `indices` are shown; or, with `total`, those that were read at `indices`.
         indices: (N,) numbers of the frames, from 0; default: all of `frames`.
-        total: How many frames the video has, where `frames` are only those at `indices`.
+        total: Number of frames of the video, where `frames` are only those at `indices`.
         columns: Frames in a row; default: up to 8.
-        width: Of the picture, in pixels.
+        width: Of the result, in pixels.
         font_size: Of the numbers, in pixels; default: to suit the width.
         font: File of a TrueType font.
 
@@ -46,8 +46,8 @@ def draw_frames(
         A new image in RGB.
 
     Raises:
-        FileNotFoundError: There is no such image file.
-        TypeError: Frames that are no images.
+        FileNotFoundError: An image file does not exist.
+        TypeError: Frames that are not images.
         ValueError: No frames, frames of several sizes, indices that do not fit, or sizes that are
             not above 0.
 
@@ -63,11 +63,11 @@ def draw_frames(
     unit = size_of("font_size", font_size, max(10, width // 64))
     columns = size_of("columns", columns, min(len(shown), _COLUMNS))
     sheet, places = _grid(shown, columns, width, unit, 2 * unit)
-    picture = Image.new("RGB", (width, sheet.height + 2 * unit), _PAPER)
+    picture = Image.new("RGB", (width, sheet.height + 2 * unit), PAPER)
     picture.paste(sheet, (0, 0))
     draw, letters = ImageDraw.Draw(picture), font_of(font, unit)
     for (left, bottom), index in zip(places, chosen, strict=True):
-        draw.text((left, bottom + unit // 4), str(index), fill=_INK, font=letters)
+        draw.text((left, bottom + unit // 4), str(index), fill=INK, font=letters)
     _marks(draw, chosen, count, (unit, sheet.height, width - unit, sheet.height + unit))
     return picture
 
@@ -80,22 +80,22 @@ def draw_attention(
     columns: int | None = None,
     width: int = 1280,
 ) -> Image.Image:
-    """Lay over each frame what a model looks at in it: dark for nothing, bright for most.
+    """Lay a model's attention over the frames, the brighter the more.
 
     Args:
-        frames: T frames, all of one size, see `draw_frames`; they stay as they are.
-        maps: (T, rows, columns), not negative, e.g. of `attention_rollout`. One scale holds for
-            all frames.
+        frames: T frames, all of one size, see `draw_frames`; they are not changed.
+        maps: (T, rows, columns), not negative, e.g. of `attention_rollout`. All frames share one
+            scale.
         opacity: Of the colours: 0 shows the frames alone, 1 the colours alone.
         columns: Frames in a row; default: up to 8.
-        width: Of the picture, in pixels.
+        width: Of the result, in pixels.
 
     Returns:
         A new image in RGB.
 
     Raises:
-        FileNotFoundError: There is no such image file.
-        TypeError: Frames that are no images.
+        FileNotFoundError: An image file does not exist.
+        TypeError: Frames that are not images.
         ValueError: Another number of maps than of frames, numbers that are negative or not finite,
             or an opacity outside [0, 1].
 
@@ -142,30 +142,25 @@ def _choose(
             f"indices: expected numbers from 0 to {length - 1}, got {numbers.tolist()}."
         )
     chosen = numbers.tolist()
-    shown = [
-        rgb_pixels(frames[place if total is not None else i]) for place, i in enumerate(chosen)
-    ]
-    if len({pixels.shape for pixels in shown}) > 1:
-        raise ValueError("frames: expected frames of one size, got several.")
-    return chosen, length, shown
+    shown = frames if total is not None else [frames[index] for index in chosen]
+    return chosen, length, rgb_frames(shown)
 
 
 # ---- how to draw it
 def _grid(
     shown: list[np.ndarray], columns: int, width: int, gap: int, below: int
 ) -> tuple[Image.Image, list[tuple[int, int]]]:
-    """The frames in rows, with room below each; and where the room of each begins."""
+    """The frames in rows, with room below each, and where that room begins."""
     tall, wide = shown[0].shape[:2]
     cell = max(1, (width - gap * (columns + 1)) // columns)
     height = max(1, round(cell * tall / wide))
     rows = -(-len(shown) // columns)
-    sheet = Image.new("RGB", (width, gap + rows * (height + max(below, gap))), _PAPER)
+    sheet = Image.new("RGB", (width, gap + rows * (height + max(below, gap))), PAPER)
     places = []
     for number, pixels in enumerate(shown):
         row, column = divmod(number, columns)
         left, top = gap + column * (cell + gap), gap + row * (height + max(below, gap))
-        small = Image.fromarray(pixels).resize((cell, height), Image.Resampling.LANCZOS)
-        sheet.paste(small, (left, top))
+        sheet.paste(resized(pixels, cell, height), (left, top))
         places.append((left, top + height))
     return sheet, places
 
@@ -175,7 +170,7 @@ def _marks(
 ) -> None:
     """A bar for the whole video with a mark for each frame that is shown."""
     left, top, right, bottom = box
-    draw.rectangle((left, top, right - 1, bottom - 1), fill=_TRACK)
+    draw.rectangle((left, top, right - 1, bottom - 1), fill=TRACK)
     for index in chosen:
         start = left + (right - left) * index // count
         end = left + (right - left) * (index + 1) // count
@@ -183,7 +178,7 @@ def _marks(
 
 
 def _overlay(frame: np.ndarray, strength: np.ndarray, opacity: float) -> np.ndarray:
-    """A frame under the colours of a map that has values in [0, 1]."""
+    """A frame under the colours of values in [0, 1]."""
     height, width = frame.shape[:2]
     picture = Image.fromarray(strength.astype("float32"))
     large = np.asarray(picture.resize((width, height), Image.Resampling.NEAREST))

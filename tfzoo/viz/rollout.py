@@ -1,4 +1,4 @@
-"""Attention rollout: which patches an answer rests on, through all layers (Abnar and Zuidema)."""
+"""Attention rollout: which patches an answer rests on, through all layers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["attention_rollout", "rollout_divided", "rollout_joint"]
 
 
 def rollout_joint(maps: Any) -> np.ndarray:
-    """Follow attention through layers in which every token sees every other one.
+    """Follow attention through layers in which every token attends to every other one.
 
-    A layer passes on half of what a token is and half of what it attends to: (A + I) / 2.
+    A layer passes on half of a token and half of what it attends to: (A + I) / 2.
 
     Args:
-        maps: L maps (B, H, N, N), the first layer first; the heads' mean counts.
+        maps: L attention weights (B, H, N, N), the first layer first; heads are averaged.
 
     Returns:
         (B, N, N): how much of each input token (columns) is in each output token (rows). Rows sum
         to one.
 
     Raises:
-        ValueError: No layers, or maps of other shapes.
+        ValueError: No layers, or other shapes.
 
     Source: Abnar and Zuidema 2020, arXiv:2005.00928, section 3.
 
@@ -43,19 +43,19 @@ def rollout_joint(maps: Any) -> np.ndarray:
 def rollout_divided(time_maps: Any, space_maps: Any) -> np.ndarray:
     """Follow attention through layers that attend first over time and then over space.
 
-    Over time each place is on its own, and the class token is not in it; over space each frame is
-    on its own, with the class token, whose new value is the mean of what the frames give it. Both
-    halves of a layer pass on half of what a token is, see `rollout_joint`.
+    Over time each place attends on its own, without the class token. Over space each frame attends
+    on its own together with the class token, whose new value is the mean over the frames. Both
+    halves of a layer pass on half of a token, see `rollout_joint`.
 
     Args:
-        time_maps: L maps (B, S, H, T, T), S places in space.
-        space_maps: L maps (B, T, H, 1 + S, 1 + S), the class token first.
+        time_maps: L attention weights (B, S, H, T, T), S places in space.
+        space_maps: L attention weights (B, T, H, 1 + S, 1 + S), the class token first.
 
     Returns:
         (B, 1 + S T, 1 + S T), patches outer and frames inner. Rows sum to one.
 
     Raises:
-        ValueError: No layers, or maps whose shapes do not fit.
+        ValueError: No layers, or shapes that do not fit.
 
     Source: Abnar and Zuidema 2020, arXiv:2005.00928, for the blocks of arXiv:2102.05095.
 
@@ -87,7 +87,7 @@ def rollout_divided(time_maps: Any, space_maps: Any) -> np.ndarray:
 
 
 def attention_rollout(model: Any, pixel_values: Any) -> np.ndarray:
-    """How much of each patch is in a TimeSformer's class token, from which the answer is made.
+    """How much of each patch is in a TimeSformer's class token, which gives the answer.
 
     Args:
         model: A `TFTimesformerModel` or `TFTimesformerForVideoClassification`.
@@ -130,7 +130,7 @@ def attention_rollout(model: Any, pixel_values: Any) -> np.ndarray:
 
 
 def _divided_flow(model: Any, outputs: Any, sizes: tuple[int, int, int]) -> np.ndarray:
-    """The rollout of a model with divided attention, whose maps over time are computed anew."""
+    """The rollout of divided attention, whose weights over time are computed again."""
     batch, frames, places = sizes
     if frames != model.config.num_frames:
         raise ValueError(
@@ -148,7 +148,7 @@ def _divided_flow(model: Any, outputs: Any, sizes: tuple[int, int, int]) -> np.n
 
 
 def _mean(maps: Any) -> np.ndarray:
-    """The mean over the heads, which are the third axis from the end."""
+    """The mean over the heads, the third axis from the end."""
     return ops.convert_to_numpy(maps).astype("float64").mean(axis=-3)
 
 
@@ -161,7 +161,7 @@ def _over_time(time: np.ndarray, flow: np.ndarray) -> np.ndarray:
 
 
 def _over_space(space: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """What they are made of once each frame has attended over its places and the class token."""
+    """The same once each frame has attended over its places and the class token."""
     batch, frames, count, _ = space.shape
     patches = flow[:, 1:].reshape(batch, count - 1, frames, -1).swapaxes(1, 2)
     cls = np.broadcast_to(flow[:, None, :1], (batch, frames, 1, flow.shape[-1]))

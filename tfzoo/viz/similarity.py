@@ -1,4 +1,4 @@
-"""How alike the members of two lists are: a matrix as a picture."""
+"""A similarity matrix as an image."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tfzoo.viz.drawing import font_of, heat, ink_on, size_of
+from tfzoo.viz.drawing import INK, PAPER, floats, font_of, heat, ink_on, size_of
 
 __all__ = ["draw_similarity"]
-
-_PAPER, _INK = (255, 255, 255), (40, 40, 40)
 
 
 def draw_similarity(
@@ -27,26 +25,26 @@ def draw_similarity(
     font_size: int = 14,
     font: str | os.PathLike[str] | None = None,
 ) -> Image.Image:
-    """Draw a matrix, the brighter the larger, with its numbers in the cells.
+    """Draw a matrix with its numbers in the cells, the brighter the larger.
 
     Args:
         matrix: (M, N), e.g. X-CLIP's `logits_per_video` or probabilities. Array or tensor.
         rows: M names on the left, e.g. the videos; default: their numbers.
         columns: N names, e.g. the sentences; default: their numbers. They are listed with their
-            numbers below the picture, where they have room.
+            numbers below the matrix, where they have room.
         limits: Values of the darkest and of the brightest colour; default: the smallest and the
             largest number.
-        digits: Behind the decimal point.
+        digits: Decimal places.
         cell: Side of a cell in pixels; default: to suit the numbers.
         font_size: Of the letters, in pixels.
-        font: File of a TrueType font, for names in scripts that Pillow's own one lacks.
+        font: File of a TrueType font, for names in scripts other than Latin.
 
     Returns:
         A new image in RGB.
 
     Raises:
-        ValueError: No matrix of finite numbers, names that are not as many as rows or columns,
-            limits in the wrong order, or sizes that are not above 0.
+        ValueError: Something else than a matrix of finite numbers, another number of names than of
+            rows or columns, limits in the wrong order, or sizes that are not above 0.
 
     Example:
         >>> picture = draw_similarity([[0.9, 0.1], [0.2, 0.8]], ["a dog", "a cat"])
@@ -66,33 +64,23 @@ def draw_similarity(
     height = 2 * unit + side * len(left) + unit + round(1.5 * unit) * len(below)
     width = margin + side * len(top) + unit
     width = max(width, *(round(letters.getlength(line)) + 2 * unit for line in ["", *below]))
-    picture = Image.new("RGB", (width, height), _PAPER)
+    picture = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(picture)
     colours = heat(np.clip((values - low) / (high - low), 0, 1))
     for i, j in np.ndindex(values.shape):
-        _cell(
-            draw,
-            (margin + j * side, 2 * unit + i * side),
-            side,
-            colours[i, j],
-            texts[i][j],
-            letters,
-        )
-    for number, name in enumerate(left):
-        _write(draw, (unit, 2 * unit + (number + 0.5) * side), name, letters, "lm")
-    for number in range(len(top)):
-        _write(draw, (margin + (number + 0.5) * side, unit), str(number), letters, "mm")
-    for number, line in enumerate(below):
-        place = 3.25 * unit + side * len(left) + round(1.5 * unit) * number
-        _write(draw, (unit, place), line, letters, "lm")
+        corner = (margin + j * side, 2 * unit + i * side)
+        _cell(draw, corner, side, colours[i, j], texts[i][j], letters)
+    under, step = 3.25 * unit + side * len(left), round(1.5 * unit)
+    words = [((unit, 2 * unit + (i + 0.5) * side), name, "lm") for i, name in enumerate(left)]
+    words += [((margin + (j + 0.5) * side, unit), str(j), "mm") for j in range(len(top))]
+    words += [((unit, under + step * i), line, "lm") for i, line in enumerate(below)]
+    for place, text, anchor in words:
+        draw.text(place, text, fill=INK, font=letters, anchor=anchor)
     return picture
 
 
 def _matrix(matrix: Any) -> np.ndarray:
-    try:
-        values = np.asarray(matrix, "float64")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"matrix: expected numbers (M, N): {error}.") from None
+    values = floats("matrix", matrix, "numbers (M, N)")
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         raise ValueError(f"matrix: expected finite numbers (M, N), got shape {values.shape}.")
     return values
@@ -130,9 +118,3 @@ def _cell(
     draw.rectangle((left, top, left + side - 1, top + side - 1), fill=fill)
     middle = (left + side / 2, top + side / 2)
     draw.text(middle, text, fill=ink_on(fill), font=letters, anchor="mm")
-
-
-def _write(
-    draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, letters: Any, anchor: str
-) -> None:
-    draw.text(place, text, fill=_INK, font=letters, anchor=anchor)

@@ -1,4 +1,4 @@
-"""Masked bytes and what a model suggests for each."""
+"""Masked bytes of a text and what a model suggests for each."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from tfzoo.viz.drawing import font_of, size_of
+from tfzoo.viz.drawing import INK, PAPER, TRACK, font_of, size_of
 
 __all__ = ["draw_suggestions"]
 
-_PAPER, _INK, _TRACK = (255, 255, 255), (40, 40, 40), (225, 225, 225)
 _GUESS, _BAR = (255, 214, 102), (46, 125, 180)
 
 
@@ -24,24 +23,24 @@ def draw_suggestions(
     font_size: int = 18,
     font: str | os.PathLike[str] | None = None,
 ) -> Image.Image:
-    """Draw a text with its guessed bytes marked, and the candidates for each with their odds.
+    """Draw a text with its guessed bytes marked, and each one's candidates with probabilities.
 
-    A byte that is no visible character is shown by its number, as `0x0a`, a blank as `0x20`.
+    A byte that is not a visible character is shown by its number, such as `0x0a`.
 
     Args:
         text: The text with its masks, as it was given to `fill_mask`.
         filled: What `fill_mask` gives for it: its `candidates`, for each mask pairs of a byte as a
             character and its probability, the best first.
-        mask: What stands for a byte in the text.
-        width: Of the picture, in pixels; longer texts take several lines.
+        mask: The mask token.
+        width: Of the result, in pixels; longer texts take several lines.
         font_size: Of the letters, in pixels.
-        font: File of a TrueType font, for scripts that Pillow's own one lacks.
+        font: File of a TrueType font, for scripts other than Latin.
 
     Returns:
         A new image in RGB.
 
     Raises:
-        ValueError: Not as many masks in the text as there are lists of candidates, none at all, a
+        ValueError: Another number of masks in the text than of lists of candidates, no mask, a
             probability outside [0, 1], or sizes that are not above 0.
 
     Example:
@@ -61,7 +60,7 @@ def draw_suggestions(
     rows = -(-len(candidates) // per_row)
     top = unit + step * len(lines) + unit
     height = top + rows * (step * (most + 1) + unit)
-    picture = Image.new("RGB", (width, height), _PAPER)
+    picture = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(picture)
     for number, line in enumerate(lines):
         _line(draw, line, (unit, unit + step * number), unit, letters)
@@ -81,16 +80,16 @@ def _candidates(text: str, filled: Any, mask: str) -> list[list[tuple[str, float
             f"text: expected {len(found)} times {mask!r}, once for each list of candidates, got "
             f"{count}."
         )
-    odds = [p for one in found for _, p in one]
-    if not all(0 <= p <= 1 for p in odds):
+    values = [p for one in found for _, p in one]
+    if not all(0 <= p <= 1 for p in values):
         raise ValueError(
-            f"filled: expected probabilities in [0, 1], got {min(odds)} to {max(odds)}."
+            f"filled: expected probabilities in [0, 1], got {min(values)} to {max(values)}."
         )
     return found
 
 
 def _shown(character: str) -> str:
-    """A byte as it is written in the picture."""
+    """A byte as it is written."""
     return character if "!" <= character <= "~" else f"0x{ord(character):02x}"
 
 
@@ -103,7 +102,7 @@ def _marked(parts: list[str], candidates: list[list[tuple[str, float]]]) -> list
 
 
 def _lines(marked: list[tuple[str, bool]], letters: Any, room: int) -> list[list[tuple[str, bool]]]:
-    """The characters in lines that fit, broken behind a blank where they have one."""
+    """The characters in lines that fit, broken after a blank if possible."""
     lines: list[list[tuple[str, bool]]] = [[]]
     for character, guessed in marked:
         line = lines[-1]
@@ -122,14 +121,14 @@ def _line(
     unit: int,
     letters: Any,
 ) -> None:
-    """One line, the guesses on a ground of their own."""
+    """Draw one line, the guesses highlighted."""
     left, top = float(place[0]), place[1]
     for character, guessed in line:
         long = letters.getlength(character)
         if guessed:
             box = (round(left), top - unit // 5, round(left + long) - 1, top + unit + unit // 5)
             draw.rectangle(box, fill=_GUESS)
-        draw.text((left, top), character, fill=_INK, font=letters)
+        draw.text((left, top), character, fill=INK, font=letters)
         left += long
 
 
@@ -141,16 +140,16 @@ def _table(
     sizes: tuple[int, int, int],
     letters: Any,
 ) -> None:
-    """The candidates for one mask, each with a bar as long as it is likely, and its odds."""
+    """Draw the candidates for one mask, each with a bar and its probability."""
     (left, top), (long, step, unit) = place, sizes
-    draw.text((left, top), f"byte {number + 1}", fill=_INK, font=letters)
+    draw.text((left, top), f"byte {number + 1}", fill=INK, font=letters)
     start, end = left + 3 * unit, left + long - 3 * unit
-    for index, (character, odds) in enumerate(candidates):
+    for index, (character, probability) in enumerate(candidates):
         upper = top + step * (index + 1)
-        draw.text((left, upper), _shown(character), fill=_INK, font=letters)
-        draw.rectangle((start, upper, end - 1, upper + unit - 1), fill=_TRACK)
-        filled = round(odds * (end - start))
+        draw.text((left, upper), _shown(character), fill=INK, font=letters)
+        draw.rectangle((start, upper, end - 1, upper + unit - 1), fill=TRACK)
+        filled = round(probability * (end - start))
         if filled:
             draw.rectangle((start, upper, start + filled - 1, upper + unit - 1), fill=_BAR)
-        text = f"{100 * odds:.0f} %"
-        draw.text((left + long, upper), text, fill=_INK, font=letters, anchor="ra")
+        text = f"{100 * probability:.0f} %"
+        draw.text((left + long, upper), text, fill=INK, font=letters, anchor="ra")

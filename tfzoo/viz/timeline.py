@@ -10,12 +10,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tfzoo.viz.drawing import Colour, colour_of, font_of, rgb_pixels, size_of
+from tfzoo.viz.drawing import (
+    INK,
+    PAPER,
+    TRACK,
+    Colour,
+    colour_of,
+    font_of,
+    resized,
+    rgb_frames,
+    size_of,
+)
 
 __all__ = ["draw_timeline"]
 
-_PAPER, _INK, _TRACK, _TRUTH = (255, 255, 255), (40, 40, 40), (225, 225, 225), (110, 110, 110)
-_COLUMNS = 12  # more frames than these would be too small to see
+_TRUTH = (110, 110, 110)
+_COLUMNS = 12  # more frames would be too small to see
 
 
 class _Row(NamedTuple):
@@ -28,7 +38,7 @@ class _Row(NamedTuple):
 
 
 class _Sheet(NamedTuple):
-    """The paper, and where times lie on it."""
+    """The sheet, and where times lie on it."""
 
     draw: ImageDraw.ImageDraw
     font: Any
@@ -56,10 +66,10 @@ def draw_timeline(
     font_size: int | None = None,
     font: str | os.PathLike[str] | None = None,
 ) -> Image.Image:
-    """Draw when the moments of a video are: its frames, a time axis, and a bar for each moment.
+    """Draw moments of a video: its frames, a time axis, and a bar for each moment.
 
-    The frames stand above the axis where they belong in time; each moment is framed on them, too.
-    A moment that ends before it begins, as models may give, has a hollow bar.
+    Each frame stands above the axis at its time, and each moment is framed on the frames. A moment
+    that ends before it begins, which models may return, has a hollow bar.
 
     Args:
         frames: T frames, of which some are shown: an array (T, height, width, C) or a list of
@@ -67,19 +77,19 @@ def draw_timeline(
         spans: (start, end) in seconds, or a list of Q.
         duration: Of the video, in seconds.
         labels: The sentence of each moment; one string for one moment.
-        truths: Where the moments really are: (start, end), or a list of Q, None where unknown.
-        times: (T,) time of each frame in seconds, ascending; default: evenly spread over the video.
+        truths: The true moments: (start, end), or a list of Q, None where unknown.
+        times: (T,) time of each frame in seconds, ascending; default: evenly spaced over the video.
         columns: How many frames to show; default: up to 12.
-        width: Of the picture, in pixels.
+        width: Of the result, in pixels.
         font_size: Of the letters, in pixels; default: to suit the width.
-        font: File of a TrueType font, for labels in scripts that Pillow's own one lacks.
+        font: File of a TrueType font, for labels in scripts other than Latin.
 
     Returns:
         A new image in RGB.
 
     Raises:
-        FileNotFoundError: There is no such image file.
-        TypeError: Frames that are no images.
+        FileNotFoundError: An image file does not exist.
+        TypeError: Frames that are not images.
         ValueError: No frames, frames of several sizes, numbers that are not finite, a duration
             that is not above 0, lengths that differ, or sizes that are not above 0.
 
@@ -97,7 +107,7 @@ def draw_timeline(
     shown = _choose(frames, times, duration, columns)
     strip = _strip(shown, max(1, width - 2 * unit))
     height = strip.height + unit * (5 + 3 * len(rows))
-    picture = Image.new("RGB", (width, height), _PAPER)
+    picture = Image.new("RGB", (width, height), PAPER)
     picture.paste(strip, (unit, unit))
     draw = ImageDraw.Draw(picture)
     sheet = _Sheet(draw, font_of(font, unit), unit, unit, unit + strip.width, duration)
@@ -119,7 +129,7 @@ def _duration(value: float) -> float:
 
 
 def _rows(spans: Any, truths: Any, labels: Any) -> list[_Row]:
-    """What is to be shown of each moment."""
+    """What to show of each moment."""
     pairs = _pairs("spans", spans)
     real = [None] * len(pairs) if truths is None else _pairs("truths", truths)
     labels = [labels] if isinstance(labels, str) else labels
@@ -168,10 +178,7 @@ def _choose(frames: Any, times: Any, duration: float, columns: int | None) -> li
         )
     middles = (np.arange(columns) + 0.5) * duration / columns
     nearest = np.abs(times[None] - middles[:, None]).argmin(axis=1)
-    shown = [rgb_pixels(frames[index]) for index in nearest.tolist()]
-    if len({pixels.shape for pixels in shown}) > 1:
-        raise ValueError("frames: expected frames of one size, got several.")
-    return shown
+    return rgb_frames([frames[index] for index in nearest.tolist()])
 
 
 def _strip(frames: list[np.ndarray], width: int) -> Image.Image:
@@ -179,11 +186,10 @@ def _strip(frames: list[np.ndarray], width: int) -> Image.Image:
     tall, wide = frames[0].shape[:2]
     edges = [round(width * i / len(frames)) for i in range(len(frames) + 1)]
     height = max(1, round(width / len(frames) * tall / wide))
-    strip = Image.new("RGB", (width, height), _PAPER)
+    strip = Image.new("RGB", (width, height), PAPER)
     for pixels, left, right in zip(frames, edges, edges[1:], strict=False):
         if right > left:
-            small = Image.fromarray(pixels).resize((right - left, height), Image.Resampling.LANCZOS)
-            strip.paste(small, (left, 0))
+            strip.paste(resized(pixels, right - left, height), (left, 0))
     return strip
 
 
@@ -205,13 +211,13 @@ def _frame(sheet: _Sheet, row: _Row, top: int, bottom: int) -> None:
 def _axis(sheet: _Sheet, top: int) -> None:
     """The time axis, with a number at round seconds."""
     draw, step = sheet.draw, _tick(sheet.duration)
-    draw.line((sheet.left, top, sheet.right - 1, top), fill=_INK)
+    draw.line((sheet.left, top, sheet.right - 1, top), fill=INK)
     for number in range(floor(sheet.duration / step + 1e-9) + 1):
         x, text = sheet.place(number * step), f"{number * step:g}"
-        draw.line((x, top, x, top + sheet.unit // 3), fill=_INK)
+        draw.line((x, top, x, top + sheet.unit // 3), fill=INK)
         long = draw.textlength(text, font=sheet.font)
         x = min(max(x - long / 2, 0), sheet.right + sheet.left - long)
-        draw.text((x, top + sheet.unit // 2), text, fill=_INK, font=sheet.font)
+        draw.text((x, top + sheet.unit // 2), text, fill=INK, font=sheet.font)
 
 
 def _tick(duration: float) -> float:
@@ -221,11 +227,11 @@ def _tick(duration: float) -> float:
 
 
 def _bar(sheet: _Sheet, row: _Row, top: int) -> None:
-    """The words of one moment, and under them its bar, with the truth below."""
+    """Draw the words of one moment, its bar under them, and the truth below."""
     draw, unit = sheet.draw, sheet.unit
-    draw.text((sheet.left, top), _words(sheet, row), fill=_INK, font=sheet.font)
+    draw.text((sheet.left, top), _words(sheet, row), fill=INK, font=sheet.font)
     top, bottom = top + unit + unit // 3, top + 2 * unit + unit // 3
-    draw.rectangle((sheet.left, top, sheet.right - 1, bottom - 1), fill=_TRACK)
+    draw.rectangle((sheet.left, top, sheet.right - 1, bottom - 1), fill=TRACK)
     filled = None if row.span[0] > row.span[1] else row.colour
     draw.rectangle(_box(sheet, row.span, top, bottom), fill=filled, outline=row.colour, width=2)
     if row.truth is not None:

@@ -1,1 +1,1 @@
-"""Preprocessing and post-processing as TensorFlow operations, inside of SavedModels."""
+"""Preprocessing and post-processing as TensorFlow operations inside SavedModels."""

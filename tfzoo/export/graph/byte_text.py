@@ -1,4 +1,4 @@
-"""Perceiver's byte tokenizer as operations of a graph."""
+"""Perceiver's byte tokenizer inside a graph."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from itertools import permutations
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.export.answers import checked
 from tfzoo.export.endpoint import ServingError
+from tfzoo.export.graph.answers import checked
 from tfzoo.models.perceiver.tokenizer import PerceiverTokenizer
 
 __all__ = ["ByteText"]
@@ -19,10 +19,10 @@ _FREE = bytes([0xC0, 0xC1, *range(0xF5, 0x100)])
 
 
 class ByteText:
-    """Texts to ids and back, as a `PerceiverTokenizer` does it, by core TensorFlow operations.
+    """Texts to ids and back, as a `PerceiverTokenizer`, by core TensorFlow operations.
 
-    A request's bytes need not be UTF-8: what is none becomes U+FFFD, as in Python's
-    `decode("utf-8", errors="replace")`, before the text is read. So no bytes are an error.
+    A request's bytes need not be UTF-8: invalid ones become U+FFFD before the text is read, as in
+    Python's `decode("utf-8", errors="replace")`.
 
     Args:
         tokenizer: The tokenizer; special tokens in a text count as such.
@@ -55,7 +55,7 @@ class ByteText:
 
         Args:
             texts: String (B,); an empty batch fails the request.
-            truncate: Whether longer texts are cut; if not, one fails the request.
+            truncate: Cut longer texts; otherwise they fail the request.
 
         Returns:
             Ids (B, N) int64, padded to the longest, and lengths (B,) int64.
@@ -93,7 +93,7 @@ class ByteText:
             lengths: (B,) int64, without padding.
 
         Returns:
-            String (B,) in UTF-8; bytes that are none become U+FFFD.
+            String (B,) in UTF-8; invalid bytes become U+FFFD.
         """
         pieces = [b""] * (1 + max(*self.alphabet.tolist(), *self._special.values()))
         for byte, index in enumerate(self.alphabet.tolist()):
@@ -114,7 +114,7 @@ def _special_tokens(tokenizer: PerceiverTokenizer) -> dict[str, int]:
     """The tokens that texts are searched for, the longest first.
 
     Raises:
-        ServingError: Their search is none of fixed words.
+        ServingError: Searching for fixed words would not find the same.
     """
     tokens = tokenizer.backend_tokenizer.get_added_tokens_decoder()
     ids = {str(token): index for index, token in tokens.items()}

@@ -1,29 +1,24 @@
-"""From a detector's boxes to what it found, in the form of TensorFlow's Object Detection API."""
+"""A detector's answer in the form of TensorFlow's Object Detection API."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from tfzoo.export.options import ServingOptions
+from tfzoo.export.endpoint import ServingOptions
 
 __all__ = ["corners_in_pixels", "detections"]
 
 
 def corners_in_pixels(boxes: tf.Tensor, sizes: tf.Tensor, square: bool) -> tf.Tensor:
-    """Boxes of a model in pixels of the original images, clipped to them.
+    """Bring a model's boxes to pixels of the original images, and clip them.
 
     Args:
-        boxes: (B, N, 4), centre x, centre y, width, height in parts of the model's image.
+        boxes: (B, N, 4), centre x, centre y, width, height as fractions of the model's image.
         sizes: (B, 2) int32, height and width of the images.
         square: Whether they were padded to a square, at the bottom and on the right.
 
     Returns:
         (B, N, 4) float32: ymin, xmin, ymax, xmax.
-
-    Example:
-        >>> boxes = tf.constant([[[0.5, 0.25, 0.5, 0.25]]])
-        >>> corners_in_pixels(boxes, tf.constant([[480, 640]]), square=True).numpy().tolist()
-        [[[80.0, 160.0, 240.0, 480.0]]]
     """
     x, y, width, height = tf.unstack(tf.cast(boxes, tf.float32), axis=-1)
     tops, lefts = y - 0.5 * height, x - 0.5 * width
@@ -36,18 +31,18 @@ def corners_in_pixels(boxes: tf.Tensor, sizes: tf.Tensor, square: bool) -> tf.Te
 def detections(
     logits: tf.Tensor, boxes: tf.Tensor, names: tf.Tensor, options: ServingOptions
 ) -> dict[str, tf.Tensor]:
-    """What was found: of each box its best class, and of boxes of a class that overlap the best.
+    """Take each box's best class, and of overlapping boxes of one class the best.
 
     Args:
         logits: (B, N, Q), whose sigmoid is the score of a box for a class.
-        boxes: (B, N, 4) float32, corners; those without an area are left out.
+        boxes: (B, N, 4) float32, corners; boxes without an area are left out.
         names: (1 or B, Q) strings, of the classes.
         options: `threshold`, `iou_threshold`, `max_detections` M.
 
     Returns:
         `detection_boxes` (B, M, 4), `detection_scores` (B, M), `detection_classes` (B, M) int32,
         which count from 1 as label maps do, `detection_class_names` (B, M), the best first, and
-        `num_detections` (B,) int32, how many of them count: past these come zeros and empty names.
+        `num_detections` (B,) int32; the rows past it are zeros and empty names.
 
     Example:
         >>> boxes = tf.constant([[[0.0, 0, 9, 9], [0, 0, 9, 8], [5, 5, 9, 9]]])

@@ -1,4 +1,4 @@
-"""Optical flow between frames of any size, as operations of a graph."""
+"""Optical flow between frames of any size inside a graph."""
 
 from __future__ import annotations
 
@@ -7,31 +7,23 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.export.answers import checked
+from tfzoo.export.graph.answers import checked
 
 __all__ = ["flow_of_frames", "patches_of"]
 
 
 def flow_of_frames(model: Any, frames: tf.Tensor) -> tf.Tensor:
-    """How each pixel of one frame moves until the next; as `tfzoo.compute_flow`, tile by tile.
+    """Compute how each pixel moves to the next frame, tile by tile as `tfzoo.compute_flow`.
 
     Args:
         model: A `TFPerceiverForOpticalFlow`.
-        frames: (B, 2, height, width, 3) float32, values of 0 to 255; smaller ones than the model's
-            fail the request.
+        frames: (B, 2, height, width, 3) float32, values of 0 to 255; frames smaller than the
+            model's fail the request.
 
     Returns:
         (B, height, width, 2) float32: motion to the right and downwards, in pixels.
 
     Source: the evaluation of Jaegle et al. 2022, arXiv:2107.14795, appendix H.
-
-    Example:
-        >>> import tensorflow as tf, tfzoo
-        >>> config = tfzoo.PerceiverConfig(train_size=[16, 24], num_latents=4, d_latents=32,
-        ...     num_self_attends_per_block=1, num_cross_attention_heads=1)
-        >>> model = tfzoo.TFPerceiverForOpticalFlow(config)
-        >>> tuple(flow_of_frames(model, tf.zeros((1, 2, 20, 30, 3))).shape)
-        (1, 20, 30, 2)
     """
     tile = tuple(model.config.train_size)
     size = tf.shape(frames)[2:4]
@@ -63,18 +55,9 @@ def flow_of_frames(model: Any, frames: tf.Tensor) -> tf.Tensor:
 
 
 def patches_of(frames: tf.Tensor) -> tf.Tensor:
-    """What the flow model sees: around each pixel the 3 x 3 pixels next to it.
+    """Stack the 3 x 3 pixels around each pixel, the flow model's input, as `tfzoo.flow_patches`.
 
-    Args:
-        frames: (B, T, height, width, 3) float32, values of 0 to 255.
-
-    Returns:
-        (B, T, 27, height, width) float32 in -1 to 1, as `tfzoo.flow_patches`.
-
-    Example:
-        >>> import tensorflow as tf
-        >>> tuple(patches_of(tf.zeros((1, 2, 4, 5, 3))).shape)
-        (1, 2, 27, 4, 5)
+    (B, T, height, width, 3) float32 of 0 to 255 -> (B, T, 27, height, width) float32 of -1 to 1.
     """
     height, width = tf.unstack(tf.shape(frames)[2:4])
     scaled = tf.transpose(frames / 255 * 2 - 1, (0, 1, 4, 2, 3))
@@ -86,7 +69,7 @@ def patches_of(frames: tf.Tensor) -> tf.Tensor:
 
 
 def _corners(size: tuple[tf.Tensor, tf.Tensor], tile: tuple[int, int]) -> tf.Tensor:
-    """(tiles, 2), top left corners row by row; the last ones end with the frame."""
+    """(tiles, 2), top left corners row by row; the last tiles end with the frame."""
     overlap = min(20, min(tile) // 4)
     axes = [
         tf.concat([tf.range(0, whole - part, part - overlap), [whole - part]], 0)

@@ -1,13 +1,13 @@
-"""Encoded images to pixels, as operations of a graph: equal to `tfzoo.read_image`, bit for bit."""
+"""Encoded images to pixels inside a graph, bit for bit as `tfzoo.read_image`."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from tfzoo.export.answers import checked
+from tfzoo.export.graph.answers import checked
 from tfzoo.export.graph.orientation import bytes_at, orientation_of, upright
 
-__all__ = ["decode_image", "example_image", "image_size"]
+__all__ = ["decode_image", "example_image"]
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # then width and height, four bytes each
@@ -17,11 +17,11 @@ def decode_image(encoded: tf.Tensor, max_pixels: int = 2**26) -> tf.Tensor:
     """Decode one JPEG or PNG, upright and in RGB.
 
     The size that the file declares is checked before anything is decoded, so that a small file
-    cannot ask for all memory. As on the host, the orientation of a camera's EXIF data is applied,
-    grey becomes three equal channels, transparency is dropped, and of 16 bits the upper 8 are kept.
+    cannot exhaust the memory. As on the host, the EXIF orientation is applied, grey becomes three
+    equal channels, transparency is dropped, and of 16 bits the upper 8 are kept.
 
     Args:
-        encoded: Scalar string, the bytes of the file. Bytes that are no sound JPEG or PNG, or
+        encoded: Scalar string, the bytes of the file. Bytes that are not a valid JPEG or PNG, or
             declare more than `max_pixels`, fail the request with `InvalidArgumentError`.
         max_pixels: Largest height times width.
 
@@ -34,34 +34,22 @@ def decode_image(encoded: tf.Tensor, max_pixels: int = 2**26) -> tf.Tensor:
         TensorShape([213, 320, 3])
     """
     is_jpeg = _begins(encoded, _JPEG)
-    size = image_size(encoded)
+    size = _image_size(encoded)
     fits = tf.reduce_all(size > 0) & (tf.reduce_prod(tf.cast(size, tf.int64)) <= max_pixels)
     message = f"An image may have up to {max_pixels} pixels, this one's height and width are"
-    sound = checked(encoded, fits, message, size)
+    valid = checked(encoded, fits, message, size)
     image = tf.cond(
         is_jpeg,
         # Pillow decodes with the exact cosine transform; TensorFlow's default is a faster one.
-        lambda: tf.io.decode_jpeg(sound, channels=3, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_png(sound, channels=3),
+        lambda: tf.io.decode_jpeg(valid, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_png(valid, channels=3),
     )
-    image = upright(tf.ensure_shape(image, (None, None, 3)), orientation_of(sound, is_jpeg))
+    image = upright(tf.ensure_shape(image, (None, None, 3)), orientation_of(valid, is_jpeg))
     return tf.ensure_shape(image, (None, None, 3))
 
 
-def image_size(encoded: tf.Tensor) -> tf.Tensor:
-    """The size that the header of a JPEG or PNG declares, before it is turned upright.
-
-    Args:
-        encoded: Scalar string, the bytes of the file; others fail with `InvalidArgumentError`.
-
-    Returns:
-        (2,) int32, height and width.
-
-    Example:
-        >>> import pathlib
-        >>> image_size(tf.constant(pathlib.Path("photo.jpg").read_bytes())).numpy().tolist()
-        [213, 320]
-    """
+def _image_size(encoded: tf.Tensor) -> tf.Tensor:
+    """(2,) int32, height and width that a JPEG or PNG declares, before it is turned upright."""
     is_jpeg = _begins(encoded, _JPEG)
     message = "Expected the bytes of a JPEG or PNG file, these are neither; their number is"
     is_known = is_jpeg | _begins(encoded, _PNG)
@@ -84,16 +72,7 @@ def _png_size(encoded: tf.Tensor) -> tf.Tensor:
     return tf.reverse(width_and_height, [0])
 
 
-def example_image(height: int = 240, width: int = 320) -> bytes:
-    """A small grey JPEG, for examples of requests.
-
-    Args:
-        height: In pixels.
-        width: In pixels.
-
-    Example:
-        >>> image_size(tf.constant(example_image())).numpy().tolist()
-        [240, 320]
-    """
-    grey = tf.fill((height, width, 3), tf.constant(128, tf.uint8))
+def example_image() -> bytes:
+    """Make a small grey JPEG, for examples of requests."""
+    grey = tf.fill((240, 320, 3), tf.constant(128, tf.uint8))
     return tf.io.encode_jpeg(grey).numpy()

@@ -1,4 +1,4 @@
-"""Which way up a camera was held, read from the EXIF data of a JPEG or PNG, inside a graph."""
+"""The EXIF orientation of a JPEG or PNG, read and applied inside a graph."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 __all__ = ["bytes_at", "orientation_of", "upright"]
 
-_PARTS = 64  # segments or chunks that are looked into: a file may have millions of empty ones
+_PARTS = 64  # segments or chunks that are searched: a file may have millions of empty ones
 _ENTRIES = 64  # of the first EXIF directory
 _ORIENTATION, _SHORT = 0x0112, 3
 
@@ -16,35 +16,14 @@ Reader = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def bytes_at(encoded: tf.Tensor, start: tf.Tensor | int, count: int) -> tf.Tensor:
-    """Some bytes of a string.
-
-    Args:
-        encoded: Scalar string.
-        start: Index of the first byte.
-        count: How many.
-
-    Returns:
-        (count,) int32; zeros beyond the end.
-
-    Example:
-        >>> bytes_at(tf.constant(b"abc"), 1, 4).numpy().tolist()
-        [98, 99, 0, 0]
-    """
+    """(count,) int32, the bytes of a scalar string from `start` on; zeros beyond its end."""
     start = tf.clip_by_value(start, 0, tf.strings.length(encoded))
     part = tf.strings.substr(encoded, start, count)
     return tf.cast(tf.io.decode_raw(part, tf.uint8, fixed_length=count), tf.int32)
 
 
 def orientation_of(encoded: tf.Tensor, is_jpeg: tf.Tensor) -> tf.Tensor:
-    """The EXIF orientation of an image.
-
-    Args:
-        encoded: Scalar string, the bytes of a JPEG or PNG.
-        is_jpeg: Which of them.
-
-    Returns:
-        Scalar int32, 1 to 8; 1, upright, where the file says nothing or nothing sound.
-    """
+    """The EXIF orientation of a JPEG or PNG, 1 to 8; 1, upright, where it has no valid one."""
     start = tf.cond(
         is_jpeg,
         lambda: _find(encoded, 2, _segment),
@@ -54,19 +33,7 @@ def orientation_of(encoded: tf.Tensor, is_jpeg: tf.Tensor) -> tf.Tensor:
 
 
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turn an image as its orientation says.
-
-    Args:
-        image: (height, width, C).
-        orientation: Scalar int32, 1 to 8.
-
-    Returns:
-        The image; height and width have changed places from 5 on.
-
-    Example:
-        >>> upright(tf.constant([[[1], [2]]]), tf.constant(6))[..., 0].numpy().tolist()
-        [[1], [2]]
-    """
+    """Turn an image (height, width, C) upright; from orientation 5 on its sides are swapped."""
 
     def applied(cases: tuple[int, ...], change: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
         holds = tf.reduce_any(orientation == tf.constant(cases))
@@ -78,13 +45,13 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def _find(encoded: tf.Tensor, start: int, read: Reader) -> tf.Tensor:
-    """Where the EXIF data begin; 0 where there are none.
+    """Where the EXIF data begin; 0 without EXIF data.
 
     Args:
         encoded: The file.
         start: Where its first segment or chunk begins.
-        read: From a segment's first bytes and its place to the place of the next one (0 at the
-            end) and that of EXIF data in it (0 without).
+        read: Takes a segment's first bytes and its place; returns the place of the next one (0 at
+            the end) and that of EXIF data in it (0 without).
     """
     length = tf.strings.length(encoded)
 
@@ -103,7 +70,7 @@ def _segment(head: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     marker, size = head[1], 256 * head[2] + head[3]
     ends = (head[0] != 0xFF) | (marker == 0xDA) | (marker == 0xD9)  # the scan, the end
     is_exif = _same(head[4:], b"Exif\0\0") & (marker == 0xE1) & ~ends
-    size = tf.where(marker != 0xFF, 2 + tf.maximum(size, 2), 1)  # markers may be filled up
+    size = tf.where(marker != 0xFF, 2 + tf.maximum(size, 2), 1)  # markers may be padded
     return tf.where(~ends, place + size, 0), tf.where(is_exif, place + 10, 0)
 
 

@@ -1,7 +1,7 @@
-"""From encoded images to `pixel_values` inside a graph, as a checkpoint's processor says.
+"""Encoded images to `pixel_values` inside a graph, as a checkpoint's processor prepares them.
 
-Each processor becomes a chain of small steps, in its own order. Only core TensorFlow operations
-take part, so that any server can run them.
+Each processor becomes a chain of small steps, in its own order, of core TensorFlow operations that
+any server can run.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.export.answers import checked
 from tfzoo.export.endpoint import ServingError
+from tfzoo.export.graph.answers import checked
 from tfzoo.export.graph.images import decode_image
 from tfzoo.export.graph.resize import FILTERS, antialiased_resize, resize
 from tfzoo.models.owlv2.image_processor import Owlv2ImageProcessor, OwlViTImageProcessor
@@ -25,12 +25,12 @@ from tfzoo.preprocessing.image import size_dict
 from tfzoo.preprocessing.padding import check_fill, padded_size
 from tfzoo.preprocessing.videomae import VideoMAEImageProcessor
 
-__all__ = ["GraphPreprocessing", "each_image", "graph_preprocessing"]
+__all__ = ["GraphPreprocessing", "each_image", "fitting_preprocessing", "graph_preprocessing"]
 
 Step = Callable[[tf.Tensor], tf.Tensor]
 Size = tuple[int, int]
 
-_AT_ONCE = 4  # images that are decoded side by side; each needs memory
+_AT_ONCE = 4  # images that are decoded in parallel; each needs memory
 
 
 class GraphPreprocessing(NamedTuple):
@@ -38,7 +38,7 @@ class GraphPreprocessing(NamedTuple):
 
     Attributes:
         steps: From an image (height, width, 3) uint8 to (*size, 3) float32, one after the other.
-        size: Height and width of what comes out.
+        size: Height and width of the result.
         max_pixels: Largest height times width of an image.
     """
 
@@ -47,14 +47,7 @@ class GraphPreprocessing(NamedTuple):
     max_pixels: int
 
     def one(self, image: tf.Tensor) -> tf.Tensor:
-        """Prepare one decoded image.
-
-        Args:
-            image: (height, width, 3) uint8.
-
-        Returns:
-            (3, *size) float32.
-        """
+        """Prepare one decoded image: (height, width, 3) uint8 -> (3, *size) float32."""
         for step in self.steps:
             image = step(image)
         return tf.transpose(tf.ensure_shape(image, (*self.size, 3)), (2, 0, 1))
@@ -63,8 +56,8 @@ class GraphPreprocessing(NamedTuple):
         """Decode and prepare a batch of images.
 
         Args:
-            encoded: (B,) strings, JPEG or PNG; an empty batch or one that holds something else
-                fails with `InvalidArgumentError`.
+            encoded: (B,) strings, JPEG or PNG; an empty batch or other bytes fail with
+                `InvalidArgumentError`.
 
         Returns:
             `pixel_values` (B, 3, *size) float32, and the images' own sizes (B, 2) int32, height and
@@ -79,7 +72,7 @@ class GraphPreprocessing(NamedTuple):
         return each_image(prepare, encoded, (pixels, tf.TensorSpec((2,), tf.int32)))
 
     def videos(self, encoded: tf.Tensor, num_frames: int) -> tf.Tensor:
-        """Decode and prepare a batch of videos, given as their frames.
+        """Decode and prepare a batch of videos, given as frames.
 
         Args:
             encoded: (B, T) strings, JPEG or PNG; another number of frames fails, see `images`.
@@ -104,7 +97,7 @@ def each_image(function: Callable[[tf.Tensor], Any], encoded: tf.Tensor, spec: A
         spec: Specs of what the function returns.
 
     Returns:
-        The same for the batch, with an axis B in front.
+        The tensors of all images, with an axis B in front.
     """
     message = "Expected at least one image, got an empty batch of shape"
     encoded = checked(encoded, tf.size(encoded) > 0, message, tf.shape(encoded))
@@ -112,14 +105,14 @@ def each_image(function: Callable[[tf.Tensor], Any], encoded: tf.Tensor, spec: A
 
 
 def graph_preprocessing(processor: Any, max_pixels: int = 2**26) -> GraphPreprocessing:
-    """Bring an image processor, as it is set, into a graph.
+    """Bring an image processor with its settings into a graph.
 
     Args:
         processor: An image processor of tfzoo, or a processor that holds one.
         max_pixels: Largest height times width of an image.
 
     Raises:
-        ServingError: A processor of another class, or settings that no graph of a fixed size can
+        ServingError: A processor of another class, or settings that a graph of a fixed size cannot
             express.
 
     Example:
@@ -141,23 +134,43 @@ def graph_preprocessing(processor: Any, max_pixels: int = 2**26) -> GraphPreproc
     )
 
 
+def fitting_preprocessing(
+    processor: Any, kind: type, max_pixels: int, check: Callable[[Size], None]
+) -> GraphPreprocessing:
+    """`graph_preprocessing` for a model, whose images it has to fit.
+
+    Args:
+        processor: An image processor, or a processor that holds one.
+        kind: The class that the image processor must have.
+        max_pixels: Largest height times width of an image.
+        check: Raises `ValueError` for a height and width that the model cannot take.
+
+    Raises:
+        ServingError: A processor of another class, or one whose images the model cannot take.
+    """
+    if not isinstance(getattr(processor, "image_processor", processor), kind):
+        raise ServingError(
+            f"The images of this model are prepared by a {kind.__name__}, got a "
+            f"{type(processor).__name__}: it is another model's."
+        )
+    prepare = graph_preprocessing(processor, max_pixels)
+    try:
+        check(prepare.size)
+    except ValueError as error:
+        raise ServingError(f"The processor does not fit the model. {error}") from error
+    return prepare
+
+
 # ---- the processors, each in its own order
-def _videomae(p: VideoMAEImageProcessor) -> tuple[list[Step], Size]:
-    size, crop = size_dict(p.size, square=False), size_dict(p.crop_size)
+def _videomae(p: VideoMAEImageProcessor | OwlViTImageProcessor) -> tuple[list[Step], Size]:
+    size = size_dict(p.size, square=False)
     if "longest_edge" in size:
         raise ServingError(
             f"{type(p).__name__}: expected a size of shortest_edge, or height and width, got "
             f"{size}."
         )
-    steps, out = _resized(p, size)
-    if p.do_center_crop:
-        out = (crop["height"], crop["width"])
-        steps.append(partial(_center_crop, size=out))
-    return [*steps, _scaling(p)], _fixed(p, out)
-
-
-def _owlvit(p: OwlViTImageProcessor) -> tuple[list[Step], Size]:
-    return _videomae(p)
+    steps, out = _cropped(p, size)
+    return steps, _fixed(p, out)
 
 
 def _perceiver(p: PerceiverImageProcessor) -> tuple[list[Step], Size]:
@@ -188,12 +201,7 @@ def _owlv2(p: Owlv2ImageProcessor) -> tuple[list[Step], Size]:
 
 
 def _tvp(p: TvpImageProcessor) -> tuple[list[Step], Size]:
-    crop = size_dict(p.crop_size)
-    steps, out = _resized(p, size_dict(p.size))
-    if p.do_center_crop:
-        out = (crop["height"], crop["width"])
-        steps.append(partial(_center_crop, size=out))
-    steps.append(_scaling(p))
+    steps, out = _cropped(p, size_dict(p.size))
     if p.do_flip_channel_order:
         steps.append(lambda frame: tf.reverse(frame, [2]))
     if p.do_pad:
@@ -210,7 +218,7 @@ def _tvp(p: TvpImageProcessor) -> tuple[list[Step], Size]:
 
 _PROCESSORS = {
     VideoMAEImageProcessor: _videomae,
-    OwlViTImageProcessor: _owlvit,
+    OwlViTImageProcessor: _videomae,
     Owlv2ImageProcessor: _owlv2,
     PerceiverImageProcessor: _perceiver,
     TvpImageProcessor: _tvp,
@@ -220,16 +228,26 @@ _PROCESSORS = {
 def _fixed(processor: Any, size: Size | None) -> Size:
     if size is None:
         raise ServingError(
-            f"{type(processor).__name__}: the size of what it makes depends on the image, and a "
-            "graph needs a fixed one. Set do_resize with a height and a width, or do_center_crop, "
-            "or do_pad where there is one."
+            f"{type(processor).__name__}: the size of its result depends on the image, and a graph "
+            "needs a fixed one. Set do_resize with a height and a width, or do_center_crop, or "
+            "do_pad where there is one."
         )
     return size
 
 
 # ---- steps
+def _cropped(processor: Any, size: dict[str, int]) -> tuple[list[Step], Size | None]:
+    """Resize, crop and scale, where these are switched on, and the size of the result."""
+    steps, out = _resized(processor, size)
+    if processor.do_center_crop:
+        crop = size_dict(processor.crop_size)
+        out = (crop["height"], crop["width"])
+        steps.append(partial(_center_crop, size=out))
+    return [*steps, _scaling(processor)], out
+
+
 def _resized(processor: Any, size: dict[str, int]) -> tuple[list[Step], Size | None]:
-    """Pillow's resize, where the processor has it switched on, and the size that comes out."""
+    """Pillow's resize, where it is switched on, and the size of the result."""
     if not processor.do_resize:
         return [], None
     if processor.resample not in FILTERS:
@@ -249,8 +267,7 @@ def _resized(processor: Any, size: dict[str, int]) -> tuple[list[Step], Size | N
 
 
 def _target(shape: tf.Tensor, size: dict[str, int]) -> tf.Tensor:
-    """(height, width) of an image once it is resized, by the same float64 operations as on the
-    host."""
+    """(height, width) of the resized image, by the same float64 operations as on the host."""
     if "height" in size:
         return tf.constant([size["height"], size["width"]])
     height, width = tf.unstack(tf.cast(shape, tf.float64))
@@ -266,7 +283,7 @@ def _target(shape: tf.Tensor, size: dict[str, int]) -> tf.Tensor:
 
 
 def _center_crop(image: tf.Tensor, size: Any) -> tf.Tensor:
-    """Cut `size` out of the middle; where the image is smaller, zeros surround it."""
+    """Cut `size` out of the middle; a smaller image is surrounded by zeros."""
     size, shape = tf.convert_to_tensor(size), tf.shape(image)[:2]
     begin, missing = tf.maximum((shape - size) // 2, 0), tf.maximum(size - shape, 0)
     kept, before = tf.minimum(shape, size), (missing + 1) // 2
@@ -276,7 +293,7 @@ def _center_crop(image: tf.Tensor, size: Any) -> tf.Tensor:
 
 
 def _crop_share(image: tf.Tensor, shares: list[float]) -> tf.Tensor:
-    """Cut out the middle: of the shorter edge the given shares, for height and width."""
+    """Cut out the middle, height and width given as shares of the shorter edge."""
     shape = tf.shape(image)[:2]
     shorter = tf.cast(tf.reduce_min(shape), tf.float64)
     size = tf.cast(tf.constant(shares, tf.float64) * shorter, tf.int32)
@@ -305,7 +322,7 @@ def _normalizing(processor: Any) -> Step:
     )
     if not all(map(math.isfinite, [*mean, *std])) or not std.all():
         raise ServingError(
-            f"{type(processor).__name__}: expected finite means, and deviations other than 0, got "
+            f"{type(processor).__name__}: expected finite means, and stds other than 0, got "
             f"image_mean={processor.image_mean}, image_std={processor.image_std}."
         )
     return lambda image: (image - mean) / std

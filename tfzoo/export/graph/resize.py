@@ -1,8 +1,8 @@
-"""Resizing inside a graph: as Pillow does it, bit for bit, and as scikit-image does it.
+"""Resizing inside a graph: as Pillow, bit for bit, and as scikit-image.
 
-Both act on one axis after the other, and on an axis each output is a weighted sum of a few
-neighbouring inputs. How many depends on the sizes, which only the request tells: the sums are built
-tap by tap, each of them one gather of whole rows.
+Both act on one axis after the other; along an axis each output is a weighted sum of a few
+neighbouring inputs. Their number depends on the sizes, which only the request tells: the sums are
+built tap by tap, each tap one gather of whole rows.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ __all__ = ["FILTERS", "antialiased_resize", "resize"]
 
 Taps = tuple[tf.Tensor, tf.Tensor]
 
-_DOWN_FIRST = int(PIL.__version__.split(".")[0]) >= 13  # tall images; all across first before
-_PRECISION = 22  # bits after the point of Pillow's weights
-_TRUNCATE = 4.0  # scikit-image's blur ends after so many standard deviations
+_DOWN_FIRST = int(PIL.__version__.split(".")[0]) >= 13  # for tall images
+_PRECISION = 22  # fractional bits of Pillow's weights
+_TRUNCATE = 4.0  # standard deviations at which scikit-image's blur ends
 
 
 def _triangle(x: tf.Tensor) -> tf.Tensor:
@@ -50,7 +50,7 @@ FILTERS: dict[int, tuple[float, Callable[[tf.Tensor], tf.Tensor]]] = {
 
 
 def resize(image: tf.Tensor, size: tf.Tensor, resample: int = 2) -> tf.Tensor:
-    """Resize as Pillow: a filter as wide as the reduction, and integers between the two axes.
+    """Resize as Pillow: a filter that widens with the reduction, and uint8 between the axes.
 
     Args:
         image: (height, width, C) uint8.
@@ -58,15 +58,11 @@ def resize(image: tf.Tensor, size: tf.Tensor, resample: int = 2) -> tf.Tensor:
         resample: Pillow's number of the filter: 1 Lanczos, 2 bilinear, 3 bicubic.
 
     Returns:
-        (new height, new width, C) uint8: to the last bit what the Pillow gives that is installed
+        (new height, new width, C) uint8, equal to the last bit to the Pillow that is installed
         where the graph is made.
 
     Source: `PIL.Image.Image.resize`. Since Pillow 13, images whose height is reduced by much more
     than their width are resized downwards first, which moves some values by one.
-
-    Example:
-        >>> resize(tf.zeros((4, 6, 3), tf.uint8), tf.constant([2, 3])).shape
-        TensorShape([2, 3, 3])
     """
 
     def down(pixels: tf.Tensor) -> tf.Tensor:
@@ -96,13 +92,8 @@ def antialiased_resize(
     Returns:
         (*size, C) float32.
 
-    Source: `tfzoo.preprocessing.resize.antialiased_resize`, equal but for rounding; a mean of
-    pixels never leaves their range, so that nothing is clipped here.
-
-    Example:
-        >>> white = tf.fill((4, 4, 3), tf.constant(255, tf.uint8))
-        >>> antialiased_resize(white, tf.constant([4, 8]), (2, 2), 0.0)[0, :, 0].numpy().round(2)
-        array([229.5,  25.5], dtype=float32)
+    Source: `tfzoo.preprocessing.resize.antialiased_resize`, equal up to rounding; a mean of pixels
+    never leaves their range, so that nothing is clipped here.
     """
     rows = _flat(image)
     rows = _weighted(rows, _blur_taps(canvas[0], size[0]), fill)
@@ -123,7 +114,7 @@ def _flat(image: tf.Tensor) -> tf.Tensor:
 
 
 def _filtered(image: tf.Tensor, count: tf.Tensor, resample: int) -> tf.Tensor:
-    """Pillow's pass along the first axis: (N, M, C) -> (count, M, C), uint8 both."""
+    """Pillow's pass along the first axis: (N, M, C) -> (count, M, C), both uint8."""
     positions, weights = _filter_taps(tf.shape(image)[0], count, resample)
     fixed = weights * 2.0**_PRECISION
     fixed = tf.cast(fixed + tf.where(fixed < 0, tf.constant(-0.5, tf.float64), 0.5), tf.int32)
@@ -135,7 +126,7 @@ def _filtered(image: tf.Tensor, count: tf.Tensor, resample: int) -> tf.Tensor:
 
 
 def _filter_taps(n_in: tf.Tensor, n_out: tf.Tensor, resample: int) -> Taps:
-    """For each output the inputs that it is made of, and their weights: (n_out, taps) both."""
+    """Positions and weights of the inputs of each output, both (n_out, taps)."""
     radius, weigh = FILTERS[resample]
     scale = tf.cast(n_in, tf.float64) / tf.cast(n_out, tf.float64)
     stretch = tf.maximum(scale, 1)
@@ -151,7 +142,7 @@ def _filter_taps(n_in: tf.Tensor, n_out: tf.Tensor, resample: int) -> Taps:
 
 
 def _blur_taps(n_in: tf.Tensor, n_out: int) -> Taps:
-    """The same for a Gaussian blur with linear sampling, mirrored as d c b | a b c d | c b a."""
+    """`_filter_taps` of a Gaussian blur with linear sampling, mirrored d c b | a b c d | c b a."""
     scale = tf.cast(n_in, tf.float64) / n_out
     sigma = tf.maximum((scale - 1) / 2, 0)
     radius = tf.cast(_TRUNCATE * sigma + 0.5, tf.int32)
@@ -179,11 +170,11 @@ def _mirror(positions: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
 
 
 def _weighted(rows: tf.Tensor, taps: Taps, fill: float | None = None) -> tf.Tensor:
-    """Sums of rows: (n_in, M) -> (n_out, M), of the weights' dtype.
+    """Weighted sums of rows: (n_in, M) -> (n_out, M), in the weights' dtype.
 
     Args:
         rows: (n_in, M).
-        taps: Positions and weights, (n_out, taps) both.
+        taps: Positions and weights, both (n_out, taps).
         fill: Value of the rows past the end; where None, these have no weight.
     """
     positions, weights = (tf.transpose(values) for values in taps)

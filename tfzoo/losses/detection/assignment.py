@@ -1,55 +1,57 @@
-"""The cheapest one-to-one assignment as operations of the backend, for XLA."""
+"""The cheapest one-to-one assignment in operations of the backend, for XLA."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from keras import ops
+
+from tfzoo.core.types import Tensor
 
 __all__ = ["assign"]
 
 
 class _Matching(NamedTuple):
-    """What is assigned so far, in B problems at once.
+    """The assignment so far, of B problems at once.
 
     Attributes:
         of_row: (B, N), dual variables of the rows.
         of_column: (B, M), dual variables of the columns.
-        owner: (B, N), the column of each row, -1 for none.
-        chosen: (B, M), the row of each column, -1 for none.
+        owner: (B, N), the column of each row, -1 where it is free.
+        chosen: (B, M), the row of each column, -1 where it has none.
     """
 
-    of_row: Any
-    of_column: Any
-    owner: Any
-    chosen: Any
+    of_row: Tensor
+    of_column: Tensor
+    owner: Tensor
+    chosen: Tensor
 
 
 class _Search(NamedTuple):
-    """The search for the cheapest way from a column to a free row.
+    """The search for the cheapest path from a column to a free row.
 
     Attributes:
         column: (B,), whose row was reached last.
-        low: (B,), what the way there costs.
-        cost: (B, N), of the cheapest way to each row that is known.
-        before: (B, N), the column from which that way comes.
-        seen: (B, N), rows whose way is final and goes on to their column.
-        end: (B,), the free row, -1 as long as there is none.
+        low: (B,), cost of the path to that row.
+        cost: (B, N), of the cheapest known path to each row.
+        before: (B, N), the column before the row on that path.
+        seen: (B, N), rows whose path is final and goes on to their column.
+        end: (B,), the free row, -1 until one is found.
     """
 
-    column: Any
-    low: Any
-    cost: Any
-    before: Any
-    seen: Any
-    end: Any
+    column: Tensor
+    low: Tensor
+    cost: Tensor
+    before: Tensor
+    seen: Tensor
+    end: Tensor
 
 
-def assign(cost: Any, real: Any) -> Any:
-    """Give each column a row of its own, so that the sum of the costs is least.
+def assign(cost: Tensor, real: Tensor) -> Tensor:
+    """Give each column a row of its own at the least total cost.
 
-    It takes about M² steps over N numbers. Nothing is checked: where a cost is not finite, the
-    answer means nothing, but there is one.
+    It takes about M² steps over N numbers. Nothing is checked: costs that are not finite give an
+    arbitrary assignment.
 
     Args:
         cost: (B, N, M), N at least M.
@@ -75,14 +77,14 @@ def assign(cost: Any, real: Any) -> Any:
         ops.full((batch, columns), -1, "int32"),
     )
 
-    def add(column: Any, matching: Any) -> Any:
+    def add(column: Tensor, matching: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return tuple(_add(costs, ops.cast(column, "int32"), real, _Matching(*matching)))
 
     return ops.fori_loop(0, columns, add, tuple(matching))[-1]
 
 
-def _add(costs: Any, column: Any, real: Any, old: _Matching) -> _Matching:
-    """Assign one column more, the cheapest way, which may move others."""
+def _add(costs: Tensor, column: Tensor, real: Tensor, old: _Matching) -> _Matching:
+    """Assign one more column along the cheapest path, which may move others."""
     columns = ops.shape(costs)[1]
     start = ops.zeros_like(old.owner[:, 0]) + column
     is_real = _at(real, start)
@@ -100,18 +102,18 @@ def _add(costs: Any, column: Any, real: Any, old: _Matching) -> _Matching:
     )
 
 
-def _search(costs: Any, start: Any, is_real: Any, matching: _Matching) -> _Search:
-    """Dijkstra's search over rows, by reduced costs, until each problem has met a free row."""
+def _search(costs: Tensor, start: Tensor, is_real: Tensor, matching: _Matching) -> _Search:
+    """Dijkstra's search over rows, by reduced costs, until each problem has reached a free row."""
     columns, rows = ops.shape(costs)[1:]
 
-    def step(*state: Any) -> tuple[Any, ...]:
+    def step(*state: Tensor) -> tuple[Tensor, ...]:
         old = _Search(*state)
         reduced = ops.take_along_axis(costs, old.column[:, None, None], axis=1)[:, 0]
         reduced = reduced - _at(matching.of_column, old.column)[:, None] - matching.of_row
-        way = old.low[:, None] + reduced
+        path = old.low[:, None] + reduced
         is_open, goes_on = ops.logical_not(old.seen), old.end < 0
-        better = (way < old.cost) & is_open & goes_on[:, None]
-        cost = ops.where(better, way, old.cost)
+        better = (path < old.cost) & is_open & goes_on[:, None]
+        cost = ops.where(better, path, old.cost)
         before = ops.where(better, old.column[:, None], old.before)
         nearest = ops.cast(ops.argmin(ops.where(is_open, cost, float("inf")), axis=1), "int32")
         owner = _at(matching.owner, nearest)
@@ -140,11 +142,11 @@ def _search(costs: Any, start: Any, is_real: Any, matching: _Matching) -> _Searc
     return _Search(*state)
 
 
-def _moved(found: _Search, start: Any, is_real: Any, old: _Matching) -> tuple[Any, Any]:
-    """The assignment after each column on the way has moved on to the next row."""
+def _moved(found: _Search, start: Tensor, is_real: Tensor, old: _Matching) -> tuple[Tensor, Tensor]:
+    """Move each column on the path to the next row."""
     columns, rows = ops.shape(old.chosen)[1], ops.shape(old.owner)[1]
 
-    def step(owner: Any, chosen: Any, row: Any, goes_on: Any) -> tuple[Any, ...]:
+    def step(owner: Tensor, chosen: Tensor, row: Tensor, goes_on: Tensor) -> tuple[Tensor, ...]:
         column = _at(found.before, row)
         left = _at(chosen, column)
         owner = ops.where(_is_at(row, rows) & goes_on[:, None], column[:, None], owner)
@@ -156,16 +158,16 @@ def _moved(found: _Search, start: Any, is_real: Any, old: _Matching) -> tuple[An
     return state[0], state[1]
 
 
-def _at(values: Any, places: Any) -> Any:
-    """(B, K), (B,) -> (B,), one of each line."""
+def _at(values: Tensor, places: Tensor) -> Tensor:
+    """(B, K), (B,) -> (B,), one value of each row."""
     return _at_each(values, places[:, None])[:, 0]
 
 
-def _at_each(values: Any, places: Any) -> Any:
-    """(B, K), (B, L) -> (B, L); places below 0 give any value."""
+def _at_each(values: Tensor, places: Tensor) -> Tensor:
+    """(B, K), (B, L) -> (B, L); places below 0 give an arbitrary value."""
     return ops.take_along_axis(values, ops.maximum(places, 0), axis=1)
 
 
-def _is_at(places: Any, count: int) -> Any:
+def _is_at(places: Tensor, count: int) -> Tensor:
     """(B,) -> (B, count) booleans, True at the place."""
     return places[:, None] == ops.arange(count, dtype="int32")[None]

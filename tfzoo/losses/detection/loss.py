@@ -1,15 +1,17 @@
-"""Losses that train a detector on sets of boxes: focal sigmoid, L1, generalised IoU, objectness."""
+"""The loss of a detector: focal sigmoid, L1, generalised IoU and objectness."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from tfzoo.losses.detection.targets import match, match_targets, prepare_targets, same_shape
+from tfzoo.core.types import Tensor
+from tfzoo.losses.detection.targets import match_targets, prepare_targets, same_shape
 
-__all__ = ["detection_loss", "generalized_iou", "match", "prepare_targets"]
+__all__ = ["detection_loss", "generalized_iou", "prepare_targets"]
 
 # Padded queries have logits of the least finite float16 (-65504), bfloat16 or float32; no other
 # logit comes near.
@@ -17,10 +19,10 @@ _LEAST_LOGIT = -6e4
 
 
 def detection_loss(
-    logits: Any,
-    objectness_logits: Any,
-    pred_boxes: Any,
-    targets: Any,
+    logits: Tensor,
+    objectness_logits: Tensor | None,
+    pred_boxes: Tensor,
+    targets: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     *,
     class_weight: float = 1.0,
     box_weight: float = 1.0,
@@ -28,39 +30,39 @@ def detection_loss(
     objectness_weight: float = 1.0,
     alpha: float = 0.3,
     gamma: float = 2.0,
-    sample_weight: Any = None,
+    sample_weight: Tensor | None = None,
     on_device: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, Tensor]:
     """Focal sigmoid, L1, generalised IoU and objectness losses of a detector's predictions.
 
     Targets are matched to boxes by the first three terms, with the same weights. `loss_class`
     (summed over boxes and queries), `loss_bbox` (summed over the four numbers) and `loss_giou` are
-    divided by the picture's number of targets, at least 1. `loss_objectness` is the mean over the
+    divided by the image's number of targets, at least 1. `loss_objectness` is the mean over the
     boxes of the sigmoid cross-entropy to each box's own best classification score, taken as a
-    constant: OWLv2's objectness foretells that score. The paper states neither the form nor the
+    constant: OWLv2's objectness predicts that score. The paper states neither the form nor the
     divisor of this term; they are tfzoo's.
 
-    All divisors belong to one picture, so that each component is a mean over pictures. The authors
-    found this best where each picture's gradient is clipped to a norm of 1, too; an optimizer's
+    All divisors belong to one image, so that each component is a mean over images. The authors
+    found this best together with clipping each image's gradient to a norm of 1; an optimizer's
     `global_clipnorm=1.0` comes closest. The L1 distance is DETR's, of centres and sizes; theirs is
-    of corners. The mean is taken by a `keras.losses.Loss`: under `tf.distribute` each
-    replica divides by the number of replicas, too, and their sum is the mean over the global batch.
+    of corners. A `keras.losses.Loss` takes the mean: under `tf.distribute` each replica also
+    divides by the number of replicas, and their sum is the mean over the global batch.
 
     Padded queries, with logits at the dtype's least value, add nothing and receive no gradient.
-    All is computed in float32.
+    Everything is computed in float32.
 
     Args:
         logits: (B, N, Q).
         objectness_logits: (B, N), or None for a detector without.
         pred_boxes: (B, N, 4), centre x, centre y, width, height in [0, 1].
         targets: What `prepare_targets` takes.
-        class_weight: Factor of the focal loss, in the cost of matching, too.
-        box_weight: Factor of the L1 distance, in the cost of matching, too.
-        giou_weight: Factor of the generalised IoU, in the cost of matching, too.
+        class_weight: Factor of the focal loss, here and in the cost of matching.
+        box_weight: Factor of the L1 distance, here and in the cost of matching.
+        giou_weight: Factor of the generalised IoU, here and in the cost of matching.
         objectness_weight: Factor of the objectness loss.
         alpha: Share of the positive class in the focal loss, in [0, 1].
         gamma: Exponent of the focal loss.
-        sample_weight: (B,), weight of each picture, optional.
+        sample_weight: (B,), weight of each image.
         on_device: Match without the host, for XLA; see `match_targets` in `targets`.
 
     Returns:
@@ -69,8 +71,8 @@ def detection_loss(
 
     Raises:
         ValueError: Targets that `prepare_targets` refuses, a class whose query is padding, shapes
-            that do not fit, predictions that are not finite. Inside a graph of TensorFlow values
-            are checked as it runs, then it is `InvalidArgumentError` with the same words.
+            that do not fit, predictions that are not finite. A graph of TensorFlow checks values
+            as it runs, and raises `InvalidArgumentError` with the same words.
         ImportError: SciPy is not installed.
 
     Source: OWL-ViT, arXiv:2205.06230, section 3.2 (losses, equal weights), appendix (divisors) and
@@ -90,7 +92,7 @@ def detection_loss(
     targets = prepare_targets(targets, logits.shape[-1])
     _check_prediction_shapes(logits, objectness_logits, boxes, targets)
     real = ops.cast(targets["class_labels"] >= 0, "float32")
-    # Padding becomes the whole picture, so that nothing is divided by zero.
+    # Padding becomes the whole image, so that nothing is divided by zero.
     whole = ops.convert_to_tensor([0.5, 0.5, 1.0, 1.0], "float32")
     target_boxes = ops.where(real[..., None] > 0, targets["boxes"], whole)
     classes = _one_hot(targets["class_labels"], ops.shape(logits)[-1])  # (B, M, Q)
@@ -106,30 +108,29 @@ def detection_loss(
     positive = ops.einsum("bmn,bmq->bnq", assigned, classes)
     l1, iou = _box_terms(ops.einsum("bmn,bnc->bmc", assigned, boxes), target_boxes)
     divisor = ops.maximum(ops.sum(real, axis=-1), 1.0)
-    of_pictures = {
+    of_images = {
         "loss_class": ops.sum(absent + positive * (present - absent), axis=(1, 2)) / divisor,
         "loss_bbox": ops.sum(l1 * real, axis=-1) / divisor,
         "loss_giou": ops.sum((1 - iou) * real, axis=-1) / divisor,
     }
     if objectness_logits is not None:
-        of_pictures["loss_objectness"] = _objectness(objectness_logits, logits)
-    mean = _MeanOverPictures("mean_over_pictures", dtype="float32")
-    losses = {name: mean(value, value, sample_weight) for name, value in of_pictures.items()}
+        of_images["loss_objectness"] = _objectness(objectness_logits, logits)
+    mean = _MeanOverImages("mean_over_images", dtype="float32")
+    losses = {name: mean(value, value, sample_weight) for name, value in of_images.items()}
     weights = (class_weight, box_weight, giou_weight, objectness_weight)
-    # The objectness may be missing, then its weight has no partner.
+    # Without objectness logits the last weight has no loss.
     total = sum(w * loss for w, loss in zip(weights, losses.values(), strict=False))
     return {"loss": total, **losses}
 
 
-class _MeanOverPictures(keras.losses.Loss):
+class _MeanOverImages(keras.losses.Loss):
     """Averages (B,) losses, with Keras's weights and its scaling under `tf.distribute`."""
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The losses themselves."""
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return y_pred
 
 
-def generalized_iou(boxes: Any, others: Any) -> Any:
+def generalized_iou(boxes: Tensor, others: Tensor) -> Tensor:
     """Generalised intersection over union: 1 for equal boxes, towards -1 for boxes far apart.
 
     Args:
@@ -137,7 +138,7 @@ def generalized_iou(boxes: Any, others: Any) -> Any:
         others: (..., 4), broadcast against `boxes`.
 
     Returns:
-        (...), the values.
+        (...).
 
     Source: Rezatofighi et al. 2019, arXiv:1902.09630.
 
@@ -157,22 +158,22 @@ def generalized_iou(boxes: Any, others: Any) -> Any:
     return shared / ops.maximum(union, least) - (hull - union) / ops.maximum(hull, least)
 
 
-def _box_terms(boxes: Any, others: Any) -> tuple[Any, Any]:
+def _box_terms(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     """L1 distance and generalised IoU of boxes (cx, cy, w, h)."""
     return ops.sum(ops.abs(boxes - others), axis=-1), generalized_iou(
         _corners(boxes), _corners(others)
     )
 
 
-def _corners(boxes: Any) -> Any:
+def _corners(boxes: Tensor) -> Tensor:
     centre, half = boxes[..., :2], boxes[..., 2:] / 2
     return ops.concatenate([centre - half, centre + half], axis=-1)
 
 
-def _focal_terms(logits: Any, alpha: float, gamma: float) -> tuple[Any, Any]:
+def _focal_terms(logits: Tensor, alpha: float, gamma: float) -> tuple[Tensor, Tensor]:
     """Focal loss of each logit if its class is present, and if it is absent; 0 for padding.
 
-    By logarithms throughout: powers of a probability that underflows have no finite gradient.
+    Logarithms throughout: powers of a probability that underflows have no finite gradient.
     """
     padding = logits <= _LEAST_LOGIT
     logits = ops.where(padding, 0.0, logits)
@@ -183,19 +184,19 @@ def _focal_terms(logits: Any, alpha: float, gamma: float) -> tuple[Any, Any]:
     return present * counts, absent * counts
 
 
-def _objectness(objectness_logits: Any, logits: Any) -> Any:
+def _objectness(objectness_logits: Tensor, logits: Tensor) -> Tensor:
     """(B,) sigmoid cross-entropies to the best classification scores."""
     score = ops.stop_gradient(ops.max(ops.sigmoid(logits), axis=-1))
     return ops.mean(ops.softplus(objectness_logits) - score * objectness_logits, axis=-1)
 
 
-def _one_hot(indices: Any, size: Any) -> Any:
+def _one_hot(indices: Tensor, size: int | Tensor) -> Tensor:
     """(..., size) of 0 and 1, all 0 for -1; `size` may be a tensor, unlike in `ops.one_hot`."""
     return ops.cast(ops.equal(indices[..., None], ops.arange(size, dtype="int32")), "float32")
 
 
 def _check_prediction_shapes(
-    logits: Any, objectness_logits: Any, boxes: Any, targets: dict[str, Any]
+    logits: Tensor, objectness_logits: Tensor | None, boxes: Tensor, targets: dict[str, Tensor]
 ) -> None:
     fits = (
         len(logits.shape) == 3
@@ -207,6 +208,6 @@ def _check_prediction_shapes(
         objectness = None if objectness_logits is None else tuple(objectness_logits.shape)
         raise ValueError(
             "A detector's losses take logits (B, N, Q), objectness_logits (B, N) or None, "
-            f"pred_boxes (B, N, 4) and targets of B pictures, got {tuple(logits.shape)}, "
-            f"{objectness}, {tuple(boxes.shape)} and {targets['class_labels'].shape[0]} pictures."
+            f"pred_boxes (B, N, 4) and targets of B images, got {tuple(logits.shape)}, "
+            f"{objectness}, {tuple(boxes.shape)} and {targets['class_labels'].shape[0]} images."
         )

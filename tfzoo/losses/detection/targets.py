@@ -1,6 +1,6 @@
-"""The targets of a detector: what annotators drew, in one form, paired with predicted boxes.
+"""The targets of a detector: checked, padded, and matched to predicted boxes.
 
-The pairing is the cheapest one-to-one assignment (Carion et al. 2020, arXiv:2005.12872, section
+The matching is the cheapest one-to-one assignment (Carion et al. 2020, arXiv:2005.12872, section
 3.1), which SciPy finds on the host, and `tfzoo.losses.detection.assignment` where XLA compiles.
 """
 
@@ -16,31 +16,35 @@ import numpy as np
 from keras import ops
 
 from tfzoo.core.keras_compat import concrete, tensorflow
+from tfzoo.core.types import Shape, Tensor
 from tfzoo.losses.detection.assignment import assign
 
-__all__ = ["match", "match_targets", "prepare_targets", "same_shape"]
+__all__ = ["match_targets", "prepare_targets", "same_shape"]
 
 _KEYS = ("boxes", "class_labels")
-# Annotators' boxes stick out of the picture by a pixel now and then; corners taken for centres and
+# Annotated boxes stick out of the image by a pixel now and then; corners taken for centres and
 # pixels taken for fractions stick out further.
 _SLACK = 0.01
 
 
-def prepare_targets(labels: Any, num_queries: int | None = None) -> dict[str, Any]:
-    """Bring the labels of a batch into the padded form, and check them where values are known.
+Labels = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+def prepare_targets(labels: Labels, num_queries: int | None = None) -> dict[str, Tensor]:
+    """Bring the labels of a batch into the padded form, and check the values that are known.
 
     Args:
         labels: `{"boxes": (B, M, 4), "class_labels": (B, M)}`, where a negative class marks
             padding; or a list of B dicts `{"boxes": (m, 4), "class_labels": (m,)}`, m may be 0.
             Boxes are centre x, centre y, width, height as fractions of what the model sees (for
-            OWLv2 the picture padded to a square); classes are indices of queries.
-        num_queries: Q, how many queries a class index may choose from; None leaves that unchecked.
+            OWLv2 the image padded to a square); classes are indices of queries.
+        num_queries: Q, the number of queries that classes index; None leaves that unchecked.
 
     Returns:
         `{"boxes": (B, M, 4) float32, "class_labels": (B, M) int32}`, -1 where padded in a list.
 
     Raises:
-        ValueError: Missing keys, shapes that do not fit, classes that are no integers or not below
+        ValueError: Missing keys, shapes that do not fit, classes that are not integers below
             `num_queries`, boxes that leave [0, 1] or have no size.
 
     Example:
@@ -56,7 +60,7 @@ def prepare_targets(labels: Any, num_queries: int | None = None) -> dict[str, An
     else:
         raise ValueError(
             "labels must be a dict of padded 'boxes' and 'class_labels', or a list with such a "
-            f"dict for each picture, got {type(labels).__name__} {labels!r:.60}."
+            f"dict for each image, got {type(labels).__name__} {labels!r:.60}."
         )
     boxes, classes = ops.convert_to_tensor(boxes), ops.convert_to_tensor(classes)
     _check_target_shapes(boxes, classes)
@@ -67,19 +71,19 @@ def prepare_targets(labels: Any, num_queries: int | None = None) -> dict[str, An
     return {"boxes": boxes, "class_labels": classes}
 
 
-def _value(labels: Any, key: str, name: str) -> Any:
+def _value(labels: Labels, key: str, name: str) -> Any:
     if not isinstance(labels, Mapping) or key not in labels:
         got = sorted(labels) if isinstance(labels, Mapping) else type(labels).__name__
         raise ValueError(f"{name} must be a dict with the keys {list(_KEYS)}, got {got}.")
     return labels[key]
 
 
-def _padded(labels: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _padded(labels: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """A list of dicts as two arrays; at least one row, so that no array is empty."""
     pairs = []
     for i, one in enumerate(labels):
         boxes, classes = (ops.convert_to_numpy(_value(one, k, f"labels[{i}]")) for k in _KEYS)
-        if boxes.size == 0 and classes.size == 0:  # an empty list knows no width and no dtype
+        if boxes.size == 0 and classes.size == 0:  # an empty list has lost width and dtype
             boxes, classes = np.zeros((0, 4)), np.zeros(0, "int32")
         if boxes.ndim != 2 or boxes.shape[1] != 4 or classes.shape != boxes.shape[:1]:
             raise ValueError(
@@ -96,7 +100,7 @@ def _padded(labels: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     return all_boxes, all_classes
 
 
-def _check_target_shapes(boxes: Any, classes: Any) -> None:
+def _check_target_shapes(boxes: Tensor, classes: Tensor) -> None:
     fits = len(boxes.shape) == 3 and boxes.shape[2] == 4 and len(classes.shape) == 2
     if not fits or not same_shape(boxes.shape[:2], classes.shape):
         raise ValueError(
@@ -106,7 +110,7 @@ def _check_target_shapes(boxes: Any, classes: Any) -> None:
     _check_integers(classes)
 
 
-def _check_integers(classes: Any) -> None:
+def _check_integers(classes: Tensor) -> None:
     dtype = keras.backend.standardize_dtype(classes.dtype)
     if not keras.backend.is_int_dtype(dtype):
         raise ValueError(f"class_labels must be integers, the indices of queries, got {dtype}.")
@@ -117,8 +121,8 @@ def _check_target_values(boxes: np.ndarray, classes: np.ndarray, num_queries: in
     boxes, classes = boxes[real], classes[real]
     if num_queries is not None and (classes >= num_queries).any():
         raise ValueError(
-            f"class_labels must lie in [0, {num_queries}), there are {num_queries} queries (a "
-            f"negative one marks padding), got {classes[classes >= num_queries][:5].tolist()}."
+            f"class_labels must lie in [0, {num_queries}), the number of queries (a negative one "
+            f"marks padding), got {classes[classes >= num_queries][:5].tolist()}."
         )
     if not (boxes[:, 2:] > 0).all():
         wrong = boxes[~(boxes[:, 2:] > 0).all(axis=1)]
@@ -130,9 +134,9 @@ def _check_target_values(boxes: np.ndarray, classes: np.ndarray, num_queries: in
     inside = ((corners >= -_SLACK) & (corners <= 1 + _SLACK)).all(axis=(1, 2))
     if not inside.all():
         raise ValueError(
-            "Boxes are (centre x, centre y, width, height) as fractions of the picture and must "
+            "Boxes are (centre x, centre y, width, height) as fractions of the image and must "
             f"not leave [0, 1], got {_shown(boxes[~inside])}. Divide pixels by the size of the "
-            "picture, turn corners into centres, clip what sticks out."
+            "image, turn corners into centres, clip what sticks out."
         )
 
 
@@ -140,69 +144,39 @@ def _shown(boxes: np.ndarray) -> list[list[float]]:
     return np.round(boxes[:3].astype("float64"), 4).tolist()
 
 
-def same_shape(one: Sequence[int | None], other: Sequence[int | None]) -> bool:
-    """Whether two shapes agree, as far as they are known.
-
-    Example:
-        >>> same_shape((None, 3), (2, 3)), same_shape((2, 3), (3, 2))
-        (True, False)
-    """
+def same_shape(one: Shape, other: Shape) -> bool:
+    """Whether two shapes agree, as far as they are known."""
     return len(one) == len(other) and all(
         a is None or b is None or a == b for a, b in zip(one, other, strict=True)
     )
 
 
 # ---- matching
-def match(cost: Any) -> Any:
-    """Give each target a box of its own, so that the sum of the costs is least.
+def match_targets(
+    cost: Tensor, targets: dict[str, Tensor], usable: Tensor, *, on_device: bool = False
+) -> Tensor:
+    """Give each target a box of its own at the least total cost.
 
-    Works eagerly and inside graphs, where the host is called back. On TensorFlow XLA cannot call
-    back: see `match_targets`.
+    Works eagerly and inside graphs, which call back to the host. XLA on TensorFlow cannot call
+    back.
 
     Args:
-        cost: (B, N, M) cost of giving box n to target m. A column that is infinite throughout is
-            padding.
+        cost: (B, N, M) cost of giving box n to target m, arbitrary for padding.
+        targets: From `prepare_targets`.
+        usable: (B, Q) booleans, False for queries that are padding.
+        on_device: On TensorFlow, match by operations that XLA can compile. Values are not checked
+            then, and M must not be above N.
 
     Returns:
         (B, M) int32, the box of each target, -1 for padding. No gradient flows through it.
 
     Raises:
-        ValueError: More targets than boxes, or a cost that is not finite (inside a graph of
-            TensorFlow `InvalidArgumentError`, with the same words).
+        ValueError: As `prepare_targets`, more targets than boxes, a cost that is not finite, or a
+            class whose query is padding (inside a graph of TensorFlow `InvalidArgumentError` with
+            the same words).
         ImportError: SciPy is not installed.
 
     Source: `scipy.optimize.linear_sum_assignment`.
-
-    Example:
-        >>> padding = np.inf
-        >>> cost = np.array([[[1.0, 2.0, padding], [0.0, 5.0, padding]]])
-        >>> np.asarray(match(cost)).tolist()
-        [[1, 0, -1]]
-    """
-    cost = ops.stop_gradient(ops.cast(cost, "float32"))
-    if len(cost.shape) != 3:
-        raise ValueError(f"cost must have shape (B, N, M), got {tuple(cost.shape)}.")
-    return _on_host(partial(_assign, _solver()), cost)
-
-
-def match_targets(
-    cost: Any, targets: dict[str, Any], usable: Any, *, on_device: bool = False
-) -> Any:
-    """`match` for prepared targets, with the checks of values that a graph cannot make earlier.
-
-    Args:
-        cost: (B, N, M), whatever it is for padding.
-        targets: From `prepare_targets`.
-        usable: (B, Q) booleans, False for queries that are padding.
-        on_device: On TensorFlow, match by operations that XLA can compile. No values are checked
-            then, and M must not be above N.
-
-    Returns:
-        (B, M) int32, see `match`.
-
-    Raises:
-        ValueError: As `prepare_targets` and `match`, and for a class whose query is padding.
-        ImportError: SciPy is not installed.
 
     Example:
         >>> targets = prepare_targets([{"boxes": [[0.5, 0.5, 1.0, 1.0]], "class_labels": [0]}], 1)
@@ -214,13 +188,12 @@ def match_targets(
     if on_device and tensorflow() is not None:
         if cost.shape[2] > cost.shape[1]:
             raise ValueError(
-                f"labels have room for {cost.shape[2]} targets in a picture, but the model "
+                f"labels have room for {cost.shape[2]} targets in an image, but the model "
                 f"predicts {cost.shape[1]} boxes: pad them to no more than that."
             )
         return assign(ops.stop_gradient(ops.cast(cost, "float32")), classes >= 0)
-    cost = ops.where(classes[:, None] >= 0, ops.cast(cost, "float32"), float("inf"))
-    inputs = (ops.stop_gradient(cost), targets["boxes"], classes, usable)
-    return _on_host(partial(_check_and_assign, _solver()), *inputs)
+    inputs = (ops.stop_gradient(ops.cast(cost, "float32")), targets["boxes"], classes, usable)
+    return _on_host(partial(_assign, _solver()), *inputs)
 
 
 def _solver() -> Callable:
@@ -233,15 +206,25 @@ def _solver() -> Callable:
     return linear_sum_assignment
 
 
-def _assign(solve: Callable, cost: Any) -> np.ndarray:
-    """What `match` does, in NumPy."""
+def _assign(
+    solve: Callable, cost: Tensor, boxes: Tensor, classes: Tensor, usable: Tensor
+) -> np.ndarray:
+    """Check the values, and match in NumPy."""
+    boxes, classes, usable = np.asarray(boxes), np.asarray(classes), np.asarray(usable)
+    _check_target_values(boxes, classes, usable.shape[1])
+    lost = (classes >= 0) & ~np.take_along_axis(usable, np.maximum(classes, 0), axis=1)
+    if lost.any():
+        raise ValueError(
+            f"class_labels {classes[lost][:5].tolist()} point at padded queries, which have no "
+            "text to learn."
+        )
     cost = np.asarray(cost, "float64")
-    indices = np.full((cost.shape[0], cost.shape[2]), -1, "int32")
-    for one, row in zip(cost, indices, strict=True):
-        real = np.flatnonzero((one != np.inf).any(axis=0))
+    indices = np.full(classes.shape, -1, "int32")
+    for one, targets, row in zip(cost, classes, indices, strict=True):
+        real = np.flatnonzero(targets >= 0)
         if len(real) > len(one):
             raise ValueError(
-                f"A picture has {len(real)} targets, but the model predicts {len(one)} boxes: "
+                f"An image has {len(real)} targets, but the model predicts {len(one)} boxes: "
                 "each target needs one of its own."
             )
         if not np.isfinite(one[:, real]).all():
@@ -254,21 +237,7 @@ def _assign(solve: Callable, cost: Any) -> np.ndarray:
     return indices
 
 
-def _check_and_assign(
-    solve: Callable, cost: Any, boxes: Any, classes: Any, usable: Any
-) -> np.ndarray:
-    boxes, classes, usable = np.asarray(boxes), np.asarray(classes), np.asarray(usable)
-    _check_target_values(boxes, classes, usable.shape[1])
-    lost = (classes >= 0) & ~np.take_along_axis(usable, np.maximum(classes, 0), axis=1)
-    if lost.any():
-        raise ValueError(
-            f"class_labels {classes[lost][:5].tolist()} point at padded queries: no text stands "
-            "there, so nothing can be learnt."
-        )
-    return _assign(solve, cost)
-
-
-def _on_host(function: Callable, cost: Any, *others: Any) -> Any:
+def _on_host(function: Callable, cost: Tensor, *others: Tensor) -> Tensor:
     """Run a NumPy function (B, N, M), ... -> (B, M) int32, wherever the values are."""
     inputs = [cost, *others]
     values = [concrete(x) for x in inputs]

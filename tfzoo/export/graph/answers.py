@@ -1,52 +1,51 @@
-"""Parts of signatures that several families share: checks of requests, and names with scores."""
+"""Checks of requests, and ranked answers, which several families' signatures share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfzoo.export.endpoint import ServingError
-from tfzoo.export.options import ServingOptions
 
-__all__ = ["checked", "checked_ids", "checked_sizes", "class_names", "probabilities", "ranked"]
+__all__ = [
+    "checked",
+    "checked_bank",
+    "checked_ids",
+    "checked_sizes",
+    "example_ids",
+    "probabilities",
+    "ranked",
+    "stored_texts",
+]
 
 
 def checked(value: tf.Tensor, condition: tf.Tensor, message: str, *data: Any) -> tf.Tensor:
-    """A tensor of a request that is used only if a condition holds.
+    """Refuse a request unless a condition holds.
 
     Args:
-        value: Tensor of any shape.
+        value: Tensor of any shape, which must not be used otherwise.
         condition: Scalar; where it is false, the request fails with `InvalidArgumentError`.
         message: What was expected, for the client.
-        *data: Tensors to name after it, e.g. what came instead.
+        *data: Tensors to show after the message, e.g. what came instead.
 
     Returns:
-        `value`.
-
-    Example:
-        >>> import tensorflow as tf
-        >>> x = tf.constant([1, 2])
-        >>> checked(x, tf.size(x) > 1, "expected two numbers, got", tf.size(x)).numpy().tolist()
-        [1, 2]
+        `value`, behind the check.
     """
     with tf.control_dependencies([tf.debugging.Assert(condition, [message, *data])]):
         return tf.identity(value)
 
 
 def checked_ids(ids: tf.Tensor, vocab_size: int, limit: int) -> tf.Tensor:
-    """Ids of a request that is refused unless a model can take them.
+    """Refuse a request unless the model can take its ids.
 
     Args:
         ids: (B, N) integers.
-        vocab_size: Number of ids that there are.
+        vocab_size: Number of the model's ids.
         limit: Most tokens of a text.
-
-    Example:
-        >>> import tensorflow as tf
-        >>> checked_ids(tf.constant([[101, 7, 102]]), 200, 16).shape
-        TensorShape([1, 3])
     """
     shape = tf.shape(ids)
     message = "input_ids: expected at least one text of at least one token, got shape"
@@ -59,16 +58,11 @@ def checked_ids(ids: tf.Tensor, vocab_size: int, limit: int) -> tf.Tensor:
 
 
 def checked_sizes(inputs: Mapping[str, tf.Tensor], like: str) -> dict[str, tf.Tensor]:
-    """Tensors of a request that is refused unless their first two axes are equally long.
+    """Refuse a request unless the first two axes of its tensors are equally long.
 
     Args:
         inputs: Name -> (B, N, ...).
         like: Name of the one that the others must equal.
-
-    Example:
-        >>> import tensorflow as tf
-        >>> sorted(checked_sizes({"ids": tf.ones((1, 3)), "mask": tf.ones((1, 3))}, "ids"))
-        ['ids', 'mask']
     """
     size = tf.shape(inputs[like])[:2]
 
@@ -80,37 +74,37 @@ def checked_sizes(inputs: Mapping[str, tf.Tensor], like: str) -> dict[str, tf.Te
     return {name: check(name, value) for name, value in inputs.items()}
 
 
-def class_names(
-    options: ServingOptions, count: int, own: Mapping[int, str], owner: str
-) -> tuple[str, ...]:
-    """The name of each class, in the order of the model's outputs.
+def checked_bank(vectors: tf.Tensor, names: tf.Tensor, count: tf.Tensor, message: str) -> tf.Tensor:
+    """Refuse a request unless each of its `count` items has encoded texts (B, Q, P) and names."""
+    shape = tf.shape(vectors)[:2]
+    fits = tf.reduce_all(shape == tf.shape(names)) & (shape[0] == count) & (shape[1] > 0)
+    return checked(vectors, fits, message, shape)
 
-    Args:
-        options: Its `labels` win.
-        count: Number of classes.
-        own: Index -> name, the config's.
-        owner: Name of the model, for the error.
 
-    Raises:
-        ServingError: There are more or fewer names than classes.
+def example_ids(config: Any) -> np.ndarray:
+    """Ids of a text for CLIP's text tower.
 
-    Example:
-        >>> class_names(ServingOptions(), 2, {1: "dog", 0: "cat"}, "TFModel")
-        ('cat', 'dog')
+    Its signatures take no mask: the tower attends to earlier tokens only, so that the padding after
+    a text's end changes nothing.
     """
-    if options.labels is None:
-        names = tuple(own[index] for index in sorted(own))
-        if len(names) == count:
-            return names
+    last = config.vocab_size - 1
+    return np.array([[last - 1, 1, last]], "int64")[:, -config.max_position_embeddings :]
+
+
+def stored_texts(option: str, processor: Any, encode: Callable[[Any], Any]) -> Any:
+    """Encode the texts of an option with the processor's tokenizer, to be stored in the model."""
+    tokenizer = getattr(processor, "tokenizer", None)
+    if tokenizer is None:
         raise ServingError(
-            f"{owner} tells {count} classes apart, and its config names {len(names)}: pass labels= "
-            "with a name for each, in the order of the model's outputs."
+            f"{option} are texts, which a tokenizer must read: pass the model's whole processor, "
+            f"got a {type(processor).__name__}."
         )
-    if len(options.labels) != count:
-        raise ServingError(
-            f"labels must name each of the {count} classes of {owner}, got {len(options.labels)}."
-        )
-    return tuple(options.labels)
+    with warnings.catch_warnings():  # of what the model then refuses
+        warnings.filterwarnings("ignore", "A text has .* tokens, the model takes")
+        try:
+            return encode(tokenizer)
+        except ValueError as error:
+            raise ServingError(f"{option}: {error}") from error
 
 
 def probabilities(logits: tf.Tensor, independent: bool = False) -> tf.Tensor:
@@ -125,7 +119,7 @@ def probabilities(logits: tf.Tensor, independent: bool = False) -> tf.Tensor:
 
 
 def ranked(scores: tf.Tensor, names: Sequence[str], top_k: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The best classes with their scores.
+    """Rank the best classes.
 
     Args:
         scores: (..., classes) float32.
@@ -133,8 +127,8 @@ def ranked(scores: tf.Tensor, names: Sequence[str], top_k: int) -> tuple[tf.Tens
         top_k: How many; all where there are fewer.
 
     Returns:
-        Names, string (..., k), and scores, float32 (..., k), the best first and of equals the one
-        that stands first.
+        Names, string (..., k), and scores, float32 (..., k), the best first; equal scores in the
+        order of the classes.
 
     Example:
         >>> import tensorflow as tf
