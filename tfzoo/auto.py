@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfzoo.core.config import CONFIG_NAME, ConfigError, PretrainedConfig
 from tfzoo.core.files import read_json
-from tfzoo.hub import HubError, HubFileNotFoundError, resolve
+from tfzoo.hub import DEFAULTS, HubError, HubFileNotFoundError, HubOptions, resolve
 from tfzoo.preprocessing.processor import COMBINED_FILE, PROCESSOR_FILE, find_settings
 from tfzoo.registry import families, family_of, import_name, public_names
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import keras
 
     from tfzoo.modeling.base import TFPreTrainedModel
-    from tfzoo.preprocessing.processor import BaseImageProcessor
-    from tfzoo.text.tokenizers import BaseTokenizer
 
 __all__ = [
     "AutoConfig",
@@ -34,18 +32,12 @@ __all__ = [
     "TFAutoModelForVideoClassification",
     "TFAutoModelForVideoGrounding",
     "TFAutoModelForZeroShotObjectDetection",
+    "load_checkpoint",
     "load_model",
     "model_class_for",
 ]
 
-TOKENIZER_FILE = "tokenizer_config.json"
-_WHERE = ("revision", "cache_dir", "local_files_only", "token")
-
-
-def _split(kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Keywords that say where to look, and all others."""
-    where = {name: kwargs[name] for name in _WHERE if name in kwargs}
-    return where, {name: value for name, value in kwargs.items() if name not in where}
+_TOKENIZER_FILE = "tokenizer_config.json"
 
 
 class _Auto:
@@ -71,7 +63,7 @@ class AutoConfig(_Auto):
                 that win over the file's.
 
         Raises:
-            HubError: There is no config.json.
+            HubError: config.json is missing.
             ConfigError: No or an unknown `model_type`, or invalid values.
 
         Example:
@@ -79,10 +71,10 @@ class AutoConfig(_Auto):
             >>> tfzoo.AutoConfig.from_pretrained(tfzoo.default_checkpoint()).model_type
             'timesformer'
         """
-        where, overrides = _split(kwargs)
-        model_type, path = _read_model_type(pretrained_model_name_or_path, where)
+        options, _ = HubOptions.split(kwargs)
+        model_type, path = _read_model_type(pretrained_model_name_or_path, options)
         return _config_class(model_type, path).from_pretrained(
-            pretrained_model_name_or_path, **where, **overrides
+            pretrained_model_name_or_path, **kwargs
         )
 
     @staticmethod
@@ -95,9 +87,9 @@ class AutoConfig(_Auto):
         return _config_class(model_type, "the argument")(**fields)
 
 
-def _read_model_type(name: str | Path, where: dict[str, Any]) -> tuple[str, Path]:
+def _read_model_type(name: str | Path, options: HubOptions) -> tuple[str, Path]:
     """The `model_type` in a checkpoint's config.json, and that file."""
-    path = resolve(name, CONFIG_NAME, **where) / CONFIG_NAME
+    path = resolve(name, CONFIG_NAME, options) / CONFIG_NAME
     model_type = read_json(path, ConfigError).get("model_type")
     if model_type is None:
         raise ConfigError(f"{path} names no model_type, so its family is unknown.")
@@ -113,7 +105,7 @@ def _config_class(model_type: str, source: Any) -> type[PretrainedConfig]:
 
 
 def model_class_for(config: PretrainedConfig) -> type[TFPreTrainedModel]:
-    """The model class that a config's `architectures` name, else the family's bare model.
+    """The model class that a config's `architectures` name, or else the family's bare model.
 
     Raises:
         ConfigError: The architecture is not in tfzoo.
@@ -127,6 +119,25 @@ def model_class_for(config: PretrainedConfig) -> type[TFPreTrainedModel]:
             f"This family has: {', '.join(family_of(config.model_type).classes)}."
         )
     return import_name(name)
+
+
+def load_checkpoint(
+    name: str | Path, options: HubOptions = DEFAULTS, dtype: str | None = None
+) -> TFPreTrainedModel:
+    """Load a checkpoint into the class that it was made for.
+
+    Args:
+        name: Folder, file in it, or repository name.
+        options: Where to look.
+        dtype: Dtype policy of the model.
+
+    Raises:
+        HubError: Files are missing.
+        ConfigError: The architecture is not in tfzoo.
+    """
+    where = options.keywords()
+    wanted = model_class_for(AutoConfig.from_pretrained(name, **where))
+    return wanted.from_pretrained(name, dtype=dtype, **where)
 
 
 class _AutoModel(_Auto):
@@ -172,9 +183,9 @@ class _AutoModel(_Auto):
         Raises:
             ConfigError: The family is unknown, or has no such model.
         """
-        where, _ = _split(kwargs)
         config = kwargs.get("config")
         if config is None:
+            where = HubOptions.split(kwargs)[0].keywords()
             config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **where)
         return cls.class_for(config).from_pretrained(pretrained_model_name_or_path, **kwargs)
 
@@ -196,149 +207,39 @@ class TFAutoModelForVideoClassification(_AutoModel):
 
 
 class TFAutoModelForVideoGrounding(_AutoModel):
-    """The finder of moments that sentences tell of, of whichever family a checkpoint belongs to."""
+    """The video-grounding model of whichever family a checkpoint belongs to."""
 
 
 class TFAutoModelForMaskedLM(_AutoModel):
-    """The model that fills in masked texts, of whichever family a checkpoint belongs to."""
+    """The masked language model of whichever family a checkpoint belongs to."""
 
 
 class TFAutoModelForSequenceClassification(_AutoModel):
-    """The classifier of texts of whichever family a checkpoint belongs to."""
+    """The text classifier of whichever family a checkpoint belongs to."""
 
 
 class TFAutoModelForImageClassification(_AutoModel):
-    """The classifier of photos that a checkpoint was made for."""
+    """The image classifier that a checkpoint was made for."""
 
 
 class TFAutoModelForQuestionAnswering(_AutoModel):
-    """The model that answers questions, of whichever family a checkpoint belongs to."""
+    """The question-answering model of whichever family a checkpoint belongs to."""
 
 
 class TFAutoModelForPreTraining(_AutoModel):
-    """The model with all heads of pretraining, of whichever family a checkpoint belongs to."""
+    """The model with all pretraining heads of whichever family a checkpoint belongs to."""
+
+
+class TFAutoModelForZeroShotObjectDetection(_AutoModel):
+    """The zero-shot object detector of whichever family a checkpoint belongs to."""
 
 
 class _AutoPreprocessing(_Auto):
     """Auto classes of what comes before the model: the files beside the weights decide."""
 
     @classmethod
-    def _declared(cls, folder: str | Path, where: dict[str, Any]) -> str | None:
-        """What a family declares for the `model_type`; the models may stand in another one."""
-        model_type = _read_optional(folder, CONFIG_NAME, where).get("model_type")
-        names = [family.auto.get(cls.__name__, {}).get(model_type) for family in families()]
-        return next((name for name in names if name is not None), None)
-
-    @classmethod
-    def _refuse(cls, named: list[str], folder: str | Path, where: dict[str, Any]) -> ConfigError:
-        """Why nothing was chosen."""
-        if named:
-            return ConfigError(f"{folder} is for {named[0]}, which tfzoo lacks.")
-        model_type, _ = _read_model_type(folder, where)
-        return ConfigError(f"{cls.__name__} has no class for model_type {model_type!r}.")
-
-
-def _known(names: list[str]) -> str | None:
-    """The first that tfzoo has; the suffix Fast says how the reference computes, no more."""
-    forms = [f for n in names for f in (f"{n}Fast", n, n.removesuffix("Fast"))]
-    return next((form for form in forms if form in public_names()), None)
-
-
-def _folder(name_or_path: str | Path) -> str | Path:
-    """The checkpoint, also where a file in it is given."""
-    path = Path(name_or_path)
-    return path.parent if path.is_file() else name_or_path
-
-
-def _read_optional(folder: str | Path, file: str, where: dict[str, Any]) -> dict[str, Any]:
-    """The content of a JSON file; nothing if the checkpoint lacks it.
-
-    A hub out of reach counts as that: what is needed may be in the cache, and if not, the files
-    that every checkpoint has say so.
-    """
-    try:
-        return read_json(resolve(folder, file, **where) / file, ConfigError)
-    except HubError:
-        return {}
-
-
-class AutoTokenizer(_AutoPreprocessing):
-    """The tokenizer that a checkpoint was made with."""
-
-    @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
-    ) -> BaseTokenizer:
-        """Load the class that tokenizer_config.json names, else that of config.json's family.
-
-        Args:
-            pretrained_model_name_or_path: Folder, file in it, or repository name.
-            **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`; others are settings
-                that win over the files'.
-
-        Raises:
-            HubError: The tokenizer's files are missing.
-            ConfigError: They are for a tokenizer that tfzoo does not have.
-        """
-        where, _ = _split(kwargs)
-        folder = _folder(pretrained_model_name_or_path)
-        name = _read_optional(folder, TOKENIZER_FILE, where).get("tokenizer_class")
-        named = [name] if name else []  # maybe the reference's class for any tokenizer.json
-        chosen = _known(named) or cls._declared(folder, where)
-        if chosen is None:
-            raise cls._refuse(named, folder, where)
-        return import_name(chosen).from_pretrained(folder, **kwargs)
-
-
-class TFAutoModelForZeroShotObjectDetection(_AutoModel):
-    """The detector of whatever texts name, of whichever family a checkpoint belongs to."""
-
-
-class AutoImageProcessor(_AutoPreprocessing):
-    """The image processor that a checkpoint was made with."""
-
-    @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
-    ) -> BaseImageProcessor:
-        """Read a preprocessor_config.json; where it names no class, config.json decides.
-
-        Args:
-            pretrained_model_name_or_path: Folder, file in it, or repository name. It may have a
-                processor_config.json with a section `image_processor` instead.
-            **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`; others are settings
-                that win over the file's.
-
-        Raises:
-            HubError: There is no preprocessor_config.json.
-            ConfigError: It is for a processor that tfzoo does not have.
-
-        Example:
-            >>> import tfzoo
-            >>> type(tfzoo.AutoImageProcessor.from_pretrained("checkpoint/")).__name__
-            'VideoMAEImageProcessor'
-        """
-        where, _ = _split(kwargs)
-        folder = _folder(pretrained_model_name_or_path)
-        _, values = find_settings(folder, **where)
-        keys = ("image_processor_type", "feature_extractor_type")
-        named = [values[key] for key in keys if values.get(key)]
-        newer = [name.replace("FeatureExtractor", "ImageProcessor") for name in named]
-        chosen = _known([*newer, *named]) if named else cls._declared(folder, where)
-        if chosen is None:
-            raise cls._refuse(named, folder, where)
-        return import_name(chosen).from_pretrained(folder, **kwargs)
-
-
-class AutoProcessor(_AutoPreprocessing):
-    """The whole processor of a checkpoint: of texts and images where its family has both."""
-
-    @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Any:
-        """Load the class that the files name as `processor_class`, else that of the family.
-
-        Where there is none, the result is the tokenizer or the image processor, whichever the
-        checkpoint has files of.
+        """Load the class that the checkpoint's files name, else that of config.json's family.
 
         Args:
             pretrained_model_name_or_path: Folder, file in it, or repository name.
@@ -347,28 +248,106 @@ class AutoProcessor(_AutoPreprocessing):
 
         Raises:
             HubError: Files are missing.
-            ConfigError: They are for a processor that tfzoo does not have.
+            ConfigError: They are for a class that tfzoo does not have.
 
         Example:
             >>> import tfzoo
             >>> type(tfzoo.AutoProcessor.from_pretrained("checkpoint/")).__name__
             'VideoMAEImageProcessor'
         """
-        where, _ = _split(kwargs)
-        folder = _folder(pretrained_model_name_or_path)
-        files = (COMBINED_FILE, PROCESSOR_FILE, TOKENIZER_FILE)
-        named = [_read_optional(folder, file, where).get("processor_class") for file in files]
-        chosen = _known([name for name in named if name]) or cls._declared(folder, where)
+        options, _ = HubOptions.split(kwargs)
+        path = Path(pretrained_model_name_or_path)
+        folder = path.parent if path.is_file() else pretrained_model_name_or_path
+        return cls._choose(folder, options).from_pretrained(folder, **kwargs)
+
+    @classmethod
+    def _declared(cls, folder: str | Path, options: HubOptions) -> str | None:
+        """What a family declares for the `model_type`; the models may belong to another one."""
+        model_type = _read_optional(folder, CONFIG_NAME, options).get("model_type")
+        names = [family.auto.get(cls.__name__, {}).get(model_type) for family in families()]
+        return next((name for name in names if name is not None), None)
+
+    @classmethod
+    def _import(
+        cls, chosen: str | None, named: list[str], folder: str | Path, options: HubOptions
+    ) -> Any:
+        """The chosen class; without one, the error says why."""
         if chosen is not None:
-            return import_name(chosen).from_pretrained(folder, **kwargs)
-        if _read_optional(folder, TOKENIZER_FILE, where):
-            return AutoTokenizer.from_pretrained(folder, **kwargs)
+            return import_name(chosen)
+        if named:
+            raise ConfigError(f"{folder} is for {named[0]}, which tfzoo lacks.")
+        model_type, _ = _read_model_type(folder, options)
+        raise ConfigError(f"{cls.__name__} has no class for model_type {model_type!r}.")
+
+
+def _known(names: list[str]) -> str | None:
+    """The first that tfzoo has; the suffix Fast only says how the reference computes."""
+    forms = [f for n in names for f in (f"{n}Fast", n, n.removesuffix("Fast"))]
+    return next((form for form in forms if form in public_names()), None)
+
+
+def _read_optional(folder: str | Path, file: str, options: HubOptions) -> dict[str, Any]:
+    """The content of a JSON file; empty if the checkpoint lacks it or the hub is out of reach.
+
+    In the latter case the cache may have what is needed; if not, a file that every checkpoint has
+    raises the error.
+    """
+    try:
+        return read_json(resolve(folder, file, options) / file, ConfigError)
+    except HubError:
+        return {}
+
+
+class AutoTokenizer(_AutoPreprocessing):
+    """The tokenizer that a checkpoint was made with, as its tokenizer_config.json says."""
+
+    @classmethod
+    def _choose(cls, folder: str | Path, options: HubOptions) -> Any:
+        name = _read_optional(folder, _TOKENIZER_FILE, options).get("tokenizer_class")
+        named = [name] if name else []  # maybe the reference's class for any tokenizer.json
+        chosen = _known(named) or cls._declared(folder, options)
+        return cls._import(chosen, named, folder, options)
+
+
+class AutoImageProcessor(_AutoPreprocessing):
+    """The image processor that a checkpoint was made with, as its preprocessor_config.json says.
+
+    A processor_config.json with a section `image_processor` stands for that file.
+    """
+
+    @classmethod
+    def _choose(cls, folder: str | Path, options: HubOptions) -> Any:
+        _, values = find_settings(folder, options)
+        keys = ("image_processor_type", "feature_extractor_type")
+        named = [values[key] for key in keys if values.get(key)]
+        newer = [name.replace("FeatureExtractor", "ImageProcessor") for name in named]
+        chosen = _known([*newer, *named]) if named else cls._declared(folder, options)
+        return cls._import(chosen, named, folder, options)
+
+
+class AutoProcessor(_AutoPreprocessing):
+    """The whole processor of a checkpoint: of texts and images where its family has both.
+
+    Where there is no `processor_class`, it is the tokenizer or the image processor, whichever the
+    checkpoint has files of.
+    """
+
+    @classmethod
+    def _choose(cls, folder: str | Path, options: HubOptions) -> Any:
+        files = (COMBINED_FILE, PROCESSOR_FILE, _TOKENIZER_FILE)
+        named = [_read_optional(folder, file, options).get("processor_class") for file in files]
+        chosen = _known([name for name in named if name]) or cls._declared(folder, options)
+        if chosen is not None:
+            return import_name(chosen)
+        if _read_optional(folder, _TOKENIZER_FILE, options):
+            return AutoTokenizer
         try:
-            return AutoImageProcessor.from_pretrained(folder, **kwargs)
+            find_settings(folder, options)
         except HubFileNotFoundError:
-            if AutoTokenizer._declared(folder, where) is None:
+            if AutoTokenizer._declared(folder, options) is None:
                 raise
-            return AutoTokenizer.from_pretrained(folder, **kwargs)  # a bare vocabulary
+            return AutoTokenizer  # a bare vocabulary
+        return AutoImageProcessor
 
 
 def load_model(path: str | Path, **kwargs: Any) -> keras.Model:
@@ -381,7 +360,7 @@ def load_model(path: str | Path, **kwargs: Any) -> keras.Model:
         **kwargs: As in `keras.models.load_model`.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: No such file.
         ConfigError: Not a `.keras` file of a tfzoo model.
     """
     try:
@@ -390,7 +369,7 @@ def load_model(path: str | Path, **kwargs: Any) -> keras.Model:
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise ConfigError(f"{path} is not a .keras file: {error}.") from error
     if name not in public_names():
-        raise ConfigError(f"{path} holds a {name}, which is no class of tfzoo.")
+        raise ConfigError(f"{path} holds a {name}, which is not a class of tfzoo.")
     import_name(name)
     import keras
 

@@ -1,7 +1,7 @@
-"""The registry of families: it is the folder `tfzoo/models` itself, there is no other list.
+"""The registry of families: the folder `tfzoo/models` itself, without any other list.
 
 Each family's ``__init__.py`` declares one `Family` and nothing heavy, so all of them can be read
-without loading Keras. Classes are imported when somebody asks for one by name.
+without loading Keras. Classes are imported on first use.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from types import ModuleType
 from typing import Any
 
-__all__ = ["Family", "families", "family_of", "import_name", "lazy_getattr", "public_names"]
+__all__ = ["Family", "families", "family_of", "import_name", "public_names"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Family:
         paper: Where it was published.
         modules: Public names of each submodule, e.g. `{"config": ("TimesformerConfig",)}`.
         configs: Config class for each `model_type` that the folder serves.
-        auto: For each auto class, the class that it resolves to, by `model_type`; or several, of
+        auto: For each auto class, the class that it resolves to, by `model_type`; or several, from
             which the checkpoint's architecture chooses.
         aliases: Other names that files give a class of this family, e.g. an old processor's.
         checkpoints: Published repositories.
@@ -58,7 +57,11 @@ class Family:
         return tuple(name for names in self.modules.values() for name in names)
 
     def load(self, name: str) -> Any:
-        """Import the public name `name` of this family."""
+        """Import a public name of this family; it is the `__getattr__` of the family's folder.
+
+        Raises:
+            AttributeError: The family has no such name.
+        """
         name = self.aliases.get(name, name)
         for module, names in self.modules.items():
             if name in names:
@@ -69,7 +72,7 @@ class Family:
 @cache
 def families() -> tuple[Family, ...]:
     """All families, in alphabetical order."""
-    models: ModuleType = importlib.import_module("tfzoo.models")
+    models = importlib.import_module("tfzoo.models")
     found = sorted(info.name for info in pkgutil.iter_modules(models.__path__) if info.ispkg)
     return tuple(importlib.import_module(f"tfzoo.models.{name}").FAMILY for name in found)
 
@@ -89,31 +92,29 @@ def family_of(model_type: str) -> Family:
 
 @cache
 def public_names() -> dict[str, Family]:
-    """The family of each public name, old names included."""
+    """The family of each public name, old names included.
+
+    Raises:
+        ValueError: Two families declare the same name.
+    """
     names: dict[str, Family] = {}
     for family in families():
-        names.update(dict.fromkeys((*family.classes, *family.aliases), family))
+        for name in (*family.classes, *family.aliases):
+            if name in names:
+                raise ValueError(
+                    f"{names[name].package} and {family.package} both declare {name!r}. "
+                    "Leave the class to the family that it belongs to."
+                )
+            names[name] = family
     return names
 
 
 def import_name(name: str) -> Any:
-    """Import the class `name` from whichever family has it.
+    """Import the public name `name` from whichever family has it.
 
     Raises:
         AttributeError: No family has it.
     """
-    try:
-        return public_names()[name].load(name)
-    except KeyError:
-        raise AttributeError(f"no family of tfzoo has a class {name!r}") from None
-
-
-def lazy_getattr(family: Family) -> Any:
-    """The module-level `__getattr__` of a family's folder: names resolve on first use."""
-
-    def __getattr__(name: str) -> Any:  # noqa: N807 - the hook's own name
-        if name in family.classes or name in family.aliases:
-            return family.load(name)
-        raise AttributeError(f"module {family.package!r} has no attribute {name!r}")
-
-    return __getattr__
+    if name not in public_names():
+        raise AttributeError(f"no family of tfzoo has a class {name!r}")
+    return public_names()[name].load(name)

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Beam's own
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two videos and a broken one, two photos and a broken one."""
+    """Two videos and a broken one, two images and a broken one."""
     folder = tmp_path_factory.mktemp("files")
     for name in VIDEOS:
         shutil.copy(FIXTURES / "videos" / name, folder)
@@ -77,18 +77,18 @@ def test_videos_are_classified_as_on_the_host(
         clip = tfzoo.read_video(row["file"], num_frames=model.config.num_frames)
         inputs = processor(list(clip.frames), return_tensors="np")
         logits = np.asarray(model(**inputs).logits[0], "float64")
-        odds = np.exp(logits) / np.exp(logits).sum()
-        best = np.argsort(-odds)[:3]
+        expected = np.exp(logits) / np.exp(logits).sum()
+        best = np.argsort(-expected)[:3]
         assert row["frames"] == clip.indices.tolist()
         assert [p["label"] for p in row["predictions"]] == [model.config.id2label[i] for i in best]
         scores = [p["score"] for p in row["predictions"]]
-        np.testing.assert_allclose(scores, odds[best], atol=0.01)
+        np.testing.assert_allclose(scores, expected[best], atol=0.01)
     (failed,) = lines(tmp_path / "out.failed.jsonl")
     assert Path(failed["file"]).name == "broken.mp4"
     assert "damaged or cut off" in failed["reason"]
 
 
-def test_photos_are_searched(folder: Path, tmp_path: Path) -> None:
+def test_images_are_searched(folder: Path, tmp_path: Path) -> None:
     checkpoint = write_owlv2_checkpoint(tmp_path / "owlv2")
     model = tfzoo.TFAutoModelForZeroShotObjectDetection.from_pretrained(checkpoint)
     processor = tfzoo.AutoProcessor.from_pretrained(checkpoint)
@@ -129,12 +129,12 @@ def test_moments_are_found_as_on_the_host(folder: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose([row["start"], row["end"]], [start, end], atol=0.05)
 
 
-def test_a_bad_request_spoils_no_other(classifier: tuple[Any, Any, Path]) -> None:
+def test_a_bad_request_does_not_affect_the_others(classifier: tuple[Any, Any, Path]) -> None:
     _, _, export = classifier
     good = next(
         Reading("classify_frames", num_frames=8).requests(str(FIXTURES / "videos" / VIDEOS[1]))
     )
-    bad = {"frames": [b"no picture"] * 8}
+    bad = {"frames": [b"not an image"] * 8}
     short = {"frames": good[1]["frames"][:3]}
     handler = SavedModelHandler(str(export), "classify_frames")
     loaded = handler.load_model()
@@ -161,9 +161,9 @@ def test_the_transform_works_in_a_pipeline_of_ones_own(
     ("arguments", "words"),
     [
         (["--input", "nothing/*.mp4"], "No file matches 'nothing/*.mp4'"),
-        (["--model", "nowhere"], "nowhere is no SavedModel"),
+        (["--model", "nowhere"], "nowhere is not a SavedModel"),
         (["--num-frames", "3"], "takes 8 frames, --num-frames is 3"),
-        (["--query", "a cat"], "classifies: queries are of no use"),
+        (["--query", "a cat"], "classifies: leave queries out"),
         (["--batch-size", "0"], "--batch-size must be at least 1"),
     ],
 )

@@ -154,7 +154,7 @@ def test_convert_refuses_dangerous_targets(
     file = tmp_path / "file"
     file.write_text("precious")
     assert "is a file and would become a folder" in refusal(file, "pytorch")
-    assert "is no folder to write to" in refusal(file / "inside", "pytorch")
+    assert "cannot be written to" in refusal(file / "inside", "pytorch")
     assert file.read_text() == "precious"
     assert sorted(os.listdir(tmp_path)) == ["copy", "file", "folder.keras", "here"]
 

@@ -16,8 +16,7 @@ from tests.support.paths import FIXTURES
 from tests.support.served import FORMATS
 from tfzoo.cli.__main__ import main
 from tfzoo.export import formats
-from tfzoo.export.reading import read_signatures
-from tfzoo.export.warmup import WARMUP_FILE
+from tfzoo.export.saved_model import WARMUP_FILE, read_signatures
 
 
 def test_export_for_a_server(

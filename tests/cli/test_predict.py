@@ -29,8 +29,8 @@ def test_predict_is_the_model_on_the_frames(tiny: Path, capsys: pytest.CaptureFi
     result = run_json(capsys, "predict", VIDEO, "--model", tiny)
     clip = tfzoo.read_video(VIDEO, num_frames=4)
     model = tfzoo.TFTimesformerForVideoClassification.from_pretrained(tiny)
-    odds = np.exp(logits_of(model, clip.frames))
-    scores = odds / odds.sum()
+    powers = np.exp(logits_of(model, clip.frames))
+    scores = powers / powers.sum()
     assert result["file"] == str(VIDEO)
     assert result["model"] == str(tiny)
     assert result["frames"] == clip.indices.tolist() == [0, 44, 87, 131]
@@ -120,7 +120,7 @@ def test_predict_independent_labels(copy: Path, capsys: pytest.CaptureFixture[st
     )
 
 
-def test_predict_takes_the_mean_of_a_model_that_looks_at_each_frame_alone(
+def test_predict_averages_a_model_that_looks_at_each_frame_by_itself(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keras.utils.set_random_seed(3)
@@ -135,8 +135,8 @@ def test_predict_takes_the_mean_of_a_model_that_looks_at_each_frame_alone(
     frames = tfzoo.read_video(VIDEO, num_frames=4).frames
     logits = np.asarray(model(**processor(list(frames), return_tensors="np")).logits)
     assert logits.shape[0] == 4
-    odds = np.exp(logits.mean(axis=0))
-    expected = np.sort(odds / odds.sum())[::-1]
+    powers = np.exp(logits.mean(axis=0))
+    expected = np.sort(powers / powers.sum())[::-1]
     np.testing.assert_allclose([row["score"] for row in found], expected[: len(found)], rtol=1e-4)
     alone = np.exp(logits[0]) / np.exp(logits[0]).sum()
     assert abs(np.sort(alone)[::-1] - expected).max() > 1e-3, "equal frames would prove nothing"
@@ -148,7 +148,7 @@ def test_predict_refuses_what_it_cannot_read(
     def refusal(path: Path, *more: str) -> str:
         return fails(capsys, "predict", path, "--model", tiny, *more)
 
-    assert "absent.mp4: there is no such file." in refusal(tmp_path / "absent.mp4")
+    assert "absent.mp4: no such file." in refusal(tmp_path / "absent.mp4")
     text = tmp_path / "notes.txt"
     text.write_text("no film at all\n" * 50)
     assert "notes.txt: expected a video" in refusal(text)
@@ -175,7 +175,7 @@ def test_predict_refuses_bad_models(
     assert "'config.json' of 'org/name' at revision 'v2' is not in the cache" in message
     assert "local_files_only=True" in message
     edit_config(copy, architectures=["TimesformerModel"])
-    assert "is a TimesformerModel, which has no trained classifier" in refusal(copy)
+    assert "is a TimesformerModel, and only a TimesformerForVideoClassification" in refusal(copy)
     edit_config(copy, architectures=["TimesformerForVideoClassification"], hidden_size=8)
     assert "(TFZOO_DEBUG=1 shows all)" in refusal(copy), "the lists stay out of the one line"
     edit_config(copy, model_type="bert")
@@ -193,7 +193,7 @@ def test_predict_refuses_damaged_weights(
     model = tfzoo.TFTimesformerForVideoClassification.from_pretrained(tiny)
     model.classifier.bias.assign([0.0, np.nan, 0.0])
     model.save_pretrained(copy)
-    assert "logits are not finite" in fails(capsys, "predict", VIDEO, "--model", copy)
+    assert "outputs are not finite" in fails(capsys, "predict", VIDEO, "--model", copy)
     whole = (copy / "model.safetensors").read_bytes()
     (copy / "model.safetensors").write_bytes(whole[:1000])
     assert "model.safetensors" in fails(capsys, "predict", VIDEO, "--model", copy)

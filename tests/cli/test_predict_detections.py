@@ -79,7 +79,7 @@ def test_boxes_are_those_of_the_library(
     assert sorted(result["seconds"]) == ["loading", "prediction", "reading"]
 
 
-def test_boxes_lie_on_the_photo(owl: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_boxes_lie_on_the_image(owl: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ("predict", PHOTO, "--model", owl, "--labels", *LABELS, "--threshold", "0")
     boxes = np.array([row["box"] for row in run_json(capsys, *args)["detections"]])
     height, width, _ = tfzoo.read_image(PHOTO).shape
@@ -134,7 +134,7 @@ def test_nothing_found(owl: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     np.testing.assert_array_equal(tfzoo.read_image(picture), tfzoo.read_image(PHOTO))
 
 
-def test_photos_are_taken_upright(
+def test_images_are_taken_upright(
     owl: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photo = Image.fromarray(tfzoo.read_image(PHOTO))
@@ -211,15 +211,15 @@ def test_draw_refuses_what_it_cannot_write(
 
     for name in ("out.txt", "out.mp4", "out.xbm"):  # XBM is black and white
         message = refusal(tmp_path / name)
-        assert f"e.g. .png or .jpg, and can write no .{name[4:]}: {tmp_path / name}." in message
-    assert "can write no file without one" in refusal(tmp_path / "out")
+        assert f"e.g. .png or .jpg, and cannot write .{name[4:]}: {tmp_path / name}." in message
+    assert "cannot write a file without one" in refusal(tmp_path / "out")
     (tmp_path / "folder.png").mkdir()
     assert "folder.png is a folder" in refusal(tmp_path / "folder.png")
     assert "is the input itself" in refusal(PHOTO)
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
 
 
-def test_the_photo_itself_is_known_by_any_name(tmp_path: Path) -> None:
+def test_the_image_itself_is_known_by_any_name(tmp_path: Path) -> None:
     (tmp_path / "link.jpg").symlink_to(PHOTO)
     with pytest.raises(ValueError, match="the input itself"):
         pictures.check_target("--draw", tmp_path / "link.jpg", PHOTO)
@@ -228,7 +228,7 @@ def test_the_photo_itself_is_known_by_any_name(tmp_path: Path) -> None:
 # Options that do not fit
 
 
-def test_detectors_want_photos(
+def test_detectors_want_images(
     owl: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
@@ -236,7 +236,8 @@ def test_detectors_want_photos(
     (tmp_path / "notes.txt").write_text("no photo")
     for path in (VIDEO, tmp_path, tmp_path / "film.gif", tmp_path / "notes.txt"):
         message = fails(capsys, "predict", path, "--model", owl, "--labels", "cat", code=2)
-        assert f"{owl} finds objects in a photo, and {path} is no still image" in message
+        assert f"{owl} finds the objects in an image" in message
+        assert f"give it one JPEG, PNG or the like and --labels, got {path}." in message
     cut = tmp_path / "cut.jpg"
     cut.write_bytes(PHOTO.read_bytes()[:4000])
     message = fails(capsys, "predict", cut, "--model", owl, "--labels", "cat")
@@ -245,10 +246,10 @@ def test_detectors_want_photos(
 
 def test_detectors_want_labels_and_no_frames(owl: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = fails(capsys, "predict", PHOTO, "--model", owl, code=2)
-    assert f"{owl} finds what texts name and has no labels of its own" in message
+    assert f"{owl} finds the objects in an image that texts describe: give it" in message
     assert "--labels" in message
     args = ("predict", PHOTO, "--model", owl, "--labels", "cat", "--num-frames", "4")
-    assert "--num-frames is for videos" in fails(capsys, *args, code=2)
+    assert "--num-frames is for models of videos" in fails(capsys, *args, code=2)
 
 
 @pytest.mark.parametrize("option", [("--threshold", "0.5"), ("--draw", "out.png")])
@@ -264,12 +265,12 @@ def test_classifiers_find_no_objects(
     assert f"{option[0]} is for models that find objects" in message
     assert "timesformer-camera-motion, which was taken without --model" in message
     message = fails(capsys, "predict", VIDEO, "--model", tiny, *option, code=2)
-    assert f"and {tiny} is of model_type 'timesformer'" in message
+    assert f"and {tiny} is a TimesformerForVideoClassification" in message
     xclip = write_xclip_checkpoint(tmp_path / "xclip")
     args = ("predict", VIDEO, "--model", xclip, "--labels", "cat", *option)
     message = fails(capsys, *args, code=2)
     assert message.startswith(f"tfzoo: error: {option[0]} is for models that find objects")
-    assert "'xclip'" in message
+    assert "is a XCLIPModel" in message
     assert [path.name for path in tmp_path.iterdir()] == ["xclip"]
 
 
@@ -281,7 +282,7 @@ def test_wrong_thresholds(value: str, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_labels_that_cannot_be_meant(owl: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ("predict", PHOTO, "--model", owl, "--labels", "cat")
-    assert "'cat' is named twice" in fails(capsys, *args, "cat", code=2)
+    assert "'cat' is given twice" in fails(capsys, *args, "cat", code=2)
     assert "must hold {}" in fails(capsys, *args, "--template", "a photo", code=2)
     message = fails(capsys, *args, "dog", "--template", "{}" + 14 * " cat")
     assert f"'cat{14 * ' cat'}' has 17 tokens, the model takes 16" in message
@@ -297,7 +298,7 @@ def test_incomplete_checkpoints(spoilt: Path, capsys: pytest.CaptureFixture[str]
         return fails(capsys, "predict", PHOTO, "--model", spoilt, "--labels", "cat")
 
     edit_config(spoilt, architectures=["Owlv2Model"])
-    assert "is a Owlv2Model, which has no trained detector" in refusal()
+    assert "is a Owlv2Model, and only a Owlv2ForObjectDetection finds" in refusal()
     edit_config(spoilt, architectures=["Owlv2ForObjectDetection"])
     (spoilt / "preprocessor_config.json").unlink()
     assert "preprocessor_config.json" in refusal()

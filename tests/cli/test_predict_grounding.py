@@ -1,4 +1,4 @@
-"""`tfzoo predict` with the checkpoint of a model that finds moments."""
+"""`tfzoo predict` with the checkpoint of a video-grounding model."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_draw_refuses_what_it_cannot_write(
     tvp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     args = ("predict", NASA, "--model", tvp, *ASKED, "--draw")
-    assert "can write no .mp4" in fails(capsys, *args, tmp_path / "out.mp4", code=2)
+    assert "cannot write .mp4" in fails(capsys, *args, tmp_path / "out.mp4", code=2)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -190,12 +190,14 @@ def test_options_of_other_models(
     option: tuple[str, str], tvp: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     message = fails(capsys, "predict", NASA, "--model", tvp, *ASKED, *option, code=2)
-    assert f"error: {option[0]} does not go with {tvp}, which finds when what --query" in message
+    assert f"error: {option[0]} is for models that " in message
+    assert f"and {tvp} is a TvpForVideoGrounding" in message
 
 
 def test_queries_are_needed(tvp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = fails(capsys, "predict", NASA, "--model", tvp, code=2)
-    assert f"{tvp} finds when in a video something happens: say what with --query" in message
+    assert f"{tvp} finds when in a video something happens: give it one video" in message
+    assert "and --query" in message
 
 
 def test_queries_that_cannot_be_meant(tvp: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,7 +222,7 @@ def test_other_models_take_no_queries(
 ) -> None:
     words = "--query is for models that find moments in videos"
     message = fails(capsys, "predict", VIDEO, "--model", tiny, "--query", "a cat", code=2)
-    assert f"{words}, and {tiny} is of model_type 'timesformer'" in message
+    assert f"{words}, and {tiny} is a TimesformerForVideoClassification" in message
     owl = write_owlv2_checkpoint(tmp_path / "owl")
     args = ("predict", PHOTO, "--model", owl, "--labels", "cat", "--query", "a cat")
     assert words in fails(capsys, *args, code=2)
@@ -228,13 +230,13 @@ def test_other_models_take_no_queries(
 
 def test_videos_are_needed(tvp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ("--model", tvp, "--query", "a cat")
-    assert f"{PHOTO} is a still image" in fails(capsys, "predict", PHOTO, *args, code=2)
+    assert f"and --query, got {PHOTO}." in fails(capsys, "predict", PHOTO, *args, code=2)
     Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
     message = fails(capsys, "predict", tmp_path, *args, code=2)
-    assert f"{tmp_path} is a folder, whose frames have no times" in message
+    assert f"the frames of a folder have no times) and --query, got {tmp_path}." in message
     (tmp_path / "notes.txt").write_text("no video")
     assert "notes.txt: expected a video" in fails(capsys, "predict", tmp_path / "notes.txt", *args)
-    assert "there is no such file" in fails(capsys, "predict", tmp_path / "none.mp4", *args)
+    assert "no such file" in fails(capsys, "predict", tmp_path / "none.mp4", *args)
 
 
 # Checkpoints that do not fit
@@ -243,7 +245,7 @@ def test_videos_are_needed(tvp: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 def test_incomplete_checkpoints(spoilt: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ("predict", NASA, "--model", spoilt, *ASKED)
     edit_config(spoilt, architectures=["TvpModel"])
-    assert "is a TvpModel, which has no trained head for moments" in fails(capsys, *args)
+    assert "is a TvpModel, and only a TvpForVideoGrounding finds" in fails(capsys, *args)
     edit_config(spoilt, architectures=["TvpForVideoGrounding"])
     (spoilt / "preprocessor_config.json").unlink()
     assert "preprocessor_config.json" in fails(capsys, *args)

@@ -1,4 +1,4 @@
-"""`tfzoo predict` with checkpoints that fill in texts, classify photos, or see motion."""
+"""`tfzoo predict` with checkpoints that fill in texts, classify images, or compute motion."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def language(checkpoint: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def photos(checkpoint: Callable[..., Path]) -> Path:
+def images(checkpoint: Callable[..., Path]) -> Path:
     names = {0: "cup", 1: "cat", 2: "rocket"}
     return checkpoint("ImageClassificationFourier", id2label=names)
 
@@ -84,15 +84,15 @@ def test_texts_are_filled_in(language: Path, capsys: pytest.CaptureFixture[str])
     assert lines[2].startswith(f"[MASK] 1: {first['token']!r} {100 * first['score']:.1f} %  ")
 
 
-def test_photos_are_classified(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    result = run_json(capsys, "predict", PHOTO, "--model", photos)
-    model = tfzoo.TFPerceiverForImageClassificationFourier.from_pretrained(photos)
+def test_images_are_classified(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = run_json(capsys, "predict", PHOTO, "--model", images)
+    model = tfzoo.TFPerceiverForImageClassificationFourier.from_pretrained(images)
     expected = tfzoo.classify_image(model, PHOTO)
     assert [row["label"] for row in result["predictions"]] == [label for label, _ in expected]
     scores = [row["score"] for row in result["predictions"]]
     assert scores == pytest.approx([score for _, score in expected], rel=1e-4)
     assert result["file"] == str(PHOTO)
-    assert main(["predict", str(PHOTO), "--model", str(photos), "--top-k", "1"]) == 0
+    assert main(["predict", str(PHOTO), "--model", str(images), "--top-k", "1"]) == 0
     _, line, _ = capsys.readouterr().out.splitlines()
     assert line.split() == ["1", f"{100 * scores[0]:.2f}", "%", expected[0][0]]
 
@@ -122,7 +122,7 @@ def test_motion_is_measured_and_drawn(
 
 def test_what_does_not_fit_is_refused(
     language: Path,
-    photos: Path,
+    images: Path,
     motion: Path,
     tiny: Path,
     tmp_path: Path,
@@ -135,20 +135,27 @@ def test_what_does_not_fit_is_refused(
     assert "There is nothing to look at" in refusal("--model", language)
     assert "fills in masked texts" in refusal(PHOTO, "--model", language)
     assert "fills in masked texts" in refusal(PHOTO, "--text", TEXT, "--model", language)
-    assert "classifies photos" in refusal(VIDEO, "--model", photos)
-    assert "classifies photos" in refusal(*FRAMES, "--model", photos)
-    assert "--text is of no use here" in refusal("--text", TEXT, "--model", photos)
-    message = refusal(PHOTO, "--model", photos, "--num-frames", "3")
-    assert "--num-frames is of no use here" in message
+    assert f"classifies images: give it one JPEG, PNG or the like, got {VIDEO}" in refusal(
+        VIDEO, "--model", images
+    )
+    assert "classifies images" in refusal(*FRAMES, "--model", images)
+    message = refusal("--text", TEXT, "--model", images)
+    assert "--text is for models that fill in masked texts" in message
+    assert "is a PerceiverForImageClassificationFourier" in message
+    message = refusal(PHOTO, "--model", images, "--num-frames", "3")
+    assert "--num-frames is for models of videos" in message
     assert "two frames" in refusal(PHOTO, "--model", motion)
-    assert "--top-k is of no use here" in refusal(*FRAMES, "--model", motion, "--top-k", "2")
+    message = refusal(*FRAMES, "--model", motion, "--top-k", "2")
+    assert "--top-k is for models that rank" in message
     draw = ("--draw", tmp_path / "out.png")
-    assert "--draw is of no use here" in refusal(PHOTO, "--model", photos, *draw)
+    assert "--draw is for models that find" in refusal(PHOTO, "--model", images, *draw)
     assert "is the input itself" in refusal(*FRAMES, "--model", motion, "--draw", FRAMES[1])
-    assert "takes one video or image, got 2 files" in refusal(*FRAMES, "--model", tiny)
-    assert "takes one video or image, got --text" in refusal("--text", TEXT, "--model", tiny)
+    assert f"give it one video or image, got {FRAMES[0]}, {FRAMES[1]}" in refusal(
+        *FRAMES, "--model", tiny
+    )
+    assert "--text is for models that fill in" in refusal("--text", TEXT, "--model", tiny)
     missing = fails(capsys, "predict", FRAMES[0], tmp_path / "absent.png", "--model", motion)
-    assert "absent.png: there is no such file" in missing
+    assert "absent.png: no such file" in missing
 
 
 def test_texts_that_cannot_be_filled(language: Path, capsys: pytest.CaptureFixture[str]) -> None:

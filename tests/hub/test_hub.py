@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tfzoo.hub import HubError, HubFileNotFoundError, is_offline, resolve
+from tfzoo.hub import HubError, HubFileNotFoundError, HubOptions, Repository, resolve
 
 REPOSITORY = "org/tiny-model"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -129,7 +129,7 @@ def test_file_names_stay_in_the_folder(name: str, checkpoint: Path) -> None:
     with pytest.raises(HubError, match="not the name of a file inside"):
         resolve(checkpoint, name)
     with pytest.raises(HubError, match="not the name of a file inside"):
-        resolve(REPOSITORY, "config.json", optional=[name], local_files_only=True)
+        resolve(REPOSITORY, "config.json", HubOptions(local_files_only=True), optional=[name])
 
 
 def test_no_file_names_at_all(checkpoint: Path) -> None:
@@ -145,11 +145,12 @@ def test_no_file_names_at_all(checkpoint: Path) -> None:
 def test_variables_forbid_the_network(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not is_offline()
+    repository = Repository(REPOSITORY, HubOptions())
+    assert repository.offline is None
     monkeypatch.setenv(variable, value)
-    assert is_offline()
+    assert repository.offline == f"{variable}={value}"
     monkeypatch.setenv(variable, "0")
-    assert not is_offline()
+    assert repository.offline is None
 
 
 def test_cached_files_need_no_network(cache: Path) -> None:
@@ -158,10 +159,8 @@ def test_cached_files_need_no_network(cache: Path) -> None:
         folder = resolve(
             REPOSITORY,
             ["config.json", "model.safetensors"],
+            HubOptions(revision, cache, local_files_only=True),
             optional=["sub/vocab.txt"],
-            revision=revision,
-            cache_dir=cache,
-            local_files_only=True,
         )
         assert folder == expected
     assert (folder / "config.json").read_bytes() == FILES["config.json"]
@@ -175,7 +174,7 @@ def test_offline_and_not_cached(
     if not argument:
         monkeypatch.setenv(*reason.split("="))
     with pytest.raises(HubFileNotFoundError) as raised:
-        resolve(REPOSITORY, "config.json", cache_dir=tmp_path, local_files_only=argument)
+        resolve(REPOSITORY, "config.json", HubOptions(None, tmp_path, argument))
     message = str(raised.value)
     for part in ("'config.json'", f"'{REPOSITORY}'", repr(str(tmp_path)), reason, "HF_HUB_CACHE"):
         assert part in message
@@ -183,11 +182,11 @@ def test_offline_and_not_cached(
 
 
 def test_offline_with_another_revision_or_file(cache: Path) -> None:
-    where = {"cache_dir": cache, "local_files_only": True}
     with pytest.raises(HubFileNotFoundError, match="at revision 'v2' is not in the cache"):
-        resolve(REPOSITORY, "config.json", revision="v2", **where)
+        resolve(REPOSITORY, "config.json", HubOptions("v2", cache, local_files_only=True))
+    options = HubOptions(cache_dir=cache, local_files_only=True)
     with pytest.raises(HubFileNotFoundError, match=r"'sub/vocab\.txt' of .* is not in the cache"):
-        resolve(REPOSITORY, ["config.json", "sub/vocab.txt"], **where)
+        resolve(REPOSITORY, ["config.json", "sub/vocab.txt"], options)
 
 
 def test_all_files_come_from_one_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,8 +202,8 @@ def test_all_files_come_from_one_commit(tmp_path: Path, monkeypatch: pytest.Monk
         return str(path)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    where = {"optional": ["model.safetensors"], "cache_dir": tmp_path}
-    folder = resolve(REPOSITORY, ["config.json", "sub/vocab.txt"], **where)
+    files, options = ["config.json", "sub/vocab.txt"], HubOptions(cache_dir=tmp_path)
+    folder = resolve(REPOSITORY, files, options, optional=["model.safetensors"])
     assert folder == tmp_path / "snapshots" / ("0" * 40)
     assert all((folder / name).exists() for name in FILES)
 
@@ -277,11 +276,12 @@ def hub() -> Iterator[str]:
 SCRIPT = """
     import json, sys, time
     time.sleep = lambda seconds: None  # the client waits between attempts
-    from tfzoo.hub import resolve
+    from tfzoo.hub import HubOptions, resolve
     answers = []
     for arguments in json.loads(sys.argv[1]):
+        options, others = HubOptions.split(arguments)
         try:
-            answers.append(str(resolve(**arguments)))
+            answers.append(str(resolve(options=options, **others)))
         except OSError as error:
             answers.append(f"{type(error).__name__}: {error} [{type(error.__cause__).__name__}]")
     print(json.dumps(answers))

@@ -10,7 +10,7 @@ _HOME = Path(__file__).parent
 
 
 def shipped_checkpoints() -> dict[str, Path]:
-    """Names and folders of all checkpoints that ship with tfzoo, in the order of the alphabet.
+    """Names and folders of all checkpoints that ship with tfzoo, in alphabetical order.
 
     Example:
         >>> "timesformer-camera-motion" in shipped_checkpoints()
@@ -26,7 +26,7 @@ def default_checkpoint(name: str = "timesformer-camera-motion") -> Path:
         name: Its name; the default classifies the motion of a camera.
 
     Raises:
-        FileNotFoundError: There is none of that name; lists those that there are.
+        FileNotFoundError: No checkpoint of that name ships with tfzoo.
 
     Example:
         >>> default_checkpoint().name

@@ -21,24 +21,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments; those of Beam's runners, such as `--runner`, are passed on.
 
     Returns:
-        0, or 2 for arguments that cannot be meant.
+        0, or 2 for wrong arguments.
     """
     parser = _parser()
     args, runner_args = parser.parse_known_args(argv)
     try:
-        import apache_beam  # noqa: F401
-    except ImportError:
-        return _refuse("Apache Beam is not installed: pip install 'tfzoo[beam]'")
-    try:
         reading = _reading(args)
+    except ImportError as error:
+        if error.name != "apache_beam":
+            raise
+        reason = "Apache Beam is not installed: pip install 'tfzoo[beam]'"
     except (OSError, ValueError) as error:
-        return _refuse(str(error))
-    _run(args, reading, runner_args)
-    return 0
-
-
-def _refuse(words: str) -> int:
-    print(f"tfzoo.beam: {words}", file=sys.stderr)
+        reason = str(error)
+    else:
+        _run(args, reading, runner_args)
+        return 0
+    print(f"tfzoo.beam: {reason}", file=sys.stderr)
     return 2
 
 
@@ -56,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model",
         required=True,
         metavar="DIR",
-        help="a version that tfzoo.export_serving wrote, for labels of videos or photos, for "
+        help="a version that tfzoo.export_serving wrote, for labels of videos or images, for "
         "detections, or for moments",
     )
     parser.add_argument("--output", required=True, metavar="FILE", help="e.g. out.jsonl")
@@ -68,14 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=1,
         metavar="N",
-        help="files to write; more than one are numbered; default: 1, named as asked for",
+        help="files to write; more than one are numbered; default: 1",
     )
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="default: 8")
-    _add_video_options(parser)
-    return parser
-
-
-def _add_video_options(parser: argparse.ArgumentParser) -> None:
     videos = parser.add_argument_group("videos")
     videos.add_argument("--num-frames", type=int, metavar="T", help="default: the model's")
     videos.add_argument(
@@ -90,16 +83,16 @@ def _add_video_options(parser: argparse.ArgumentParser) -> None:
     videos.add_argument(
         "--tokenizer", metavar="DIR_OR_REPO", help="the checkpoint whose tokenizer reads queries"
     )
+    return parser
 
 
 def _reading(args: argparse.Namespace) -> Any:
-    """How files are read, once the model and the options are seen to fit."""
+    """How files are read; what does not fit the model is refused."""
     import tensorflow as tf
     from apache_beam.io.filesystems import FileSystems
 
     from tfzoo.beam.reading import reading_for
-    from tfzoo.export.examples import read_examples
-    from tfzoo.export.reading import read_signatures
+    from tfzoo.export.saved_model import read_examples, read_signatures
 
     for name in ("batch_size", "shards", "num_frames", "frame_sample_rate"):
         value = getattr(args, name)
@@ -109,7 +102,7 @@ def _reading(args: argparse.Namespace) -> Any:
         raise ValueError(f"No file matches {args.input!r}.")
     if not tf.saved_model.contains_saved_model(args.model):
         raise ValueError(
-            f"{args.model} is no SavedModel: name the folder of a version, which holds "
+            f"{args.model} is not a SavedModel: name the folder of a version, which holds "
             "saved_model.pb."
         )
     example = read_examples(args.model)

@@ -16,14 +16,14 @@ _REFUSED = (tf.errors.OpError, TypeError, ValueError)
 class SavedModelHandler(ModelHandler[Mapping[str, Any], PredictionResult, Any]):
     """Runs a signature of a SavedModel on batches of requests.
 
-    A request is a dict of the signature's inputs without their first axis. Where a batch fails,
-    its requests are run one by one, so that a bad one spoils no other.
+    A request is a dict of the signature's inputs without their first axis. If a batch fails, its
+    requests are run one by one, so that a bad one does not affect the others.
 
     Args:
         path: Folder of the SavedModel, local or of any file system that TensorFlow reads.
         signature: Its signature.
-        min_batch_size: Fewest requests that Beam is to collect for a batch.
-        max_batch_size: Most of them.
+        min_batch_size: Least number of requests in a batch.
+        max_batch_size: Greatest number of requests in a batch.
 
     Example:
         >>> import tempfile, apache_beam as beam, tfzoo
@@ -56,11 +56,6 @@ class SavedModelHandler(ModelHandler[Mapping[str, Any], PredictionResult, Any]):
         self._sizes = {"min_batch_size": min_batch_size, "max_batch_size": max_batch_size}
 
     def load_model(self) -> Any:
-        """Load the SavedModel; Beam does so once for each process.
-
-        Raises:
-            ValueError: It has no such signature.
-        """
         model = tf.saved_model.load(self._path)
         if self._signature not in model.signatures:
             raise ValueError(
@@ -70,7 +65,6 @@ class SavedModelHandler(ModelHandler[Mapping[str, Any], PredictionResult, Any]):
         return model
 
     def batch_elements_kwargs(self) -> Mapping[str, Any]:
-        """How Beam makes batches."""
         return self._sizes
 
     def run_inference(
@@ -79,17 +73,7 @@ class SavedModelHandler(ModelHandler[Mapping[str, Any], PredictionResult, Any]):
         model: Any,
         inference_args: Mapping[str, Any] | None = None,
     ) -> Iterator[PredictionResult]:
-        """Run a batch.
-
-        Args:
-            batch: Requests.
-            model: Of `load_model`.
-            inference_args: Not used.
-
-        Yields:
-            For each request, `inference`: a dict of arrays without their first axis; or, if it
-            failed, the text of the reason.
-        """
+        # An `inference` is a dict of arrays without their first axis, or the reason of a failure.
         function = model.signatures[self._signature]
         try:
             yield from self._answers(batch, function)
@@ -114,11 +98,10 @@ class SavedModelHandler(ModelHandler[Mapping[str, Any], PredictionResult, Any]):
             yield PredictionResult(request, row, self._path)
 
     def get_metrics_namespace(self) -> str:
-        """Where Beam counts what this handler does."""
         return "BeamML_tfzoo"
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, without the graph's traceback."""
+    """The message of an error, without the graph's traceback."""
     text = getattr(error, "message", None) or str(error)
     return text.split("\n\t [[")[0].strip() or type(error).__name__

@@ -1,4 +1,4 @@
-"""From files to rows of results, and the files that could not be read or answered."""
+"""From files to rows of results, and rows for the files that failed."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ FAILED = "failed"  # the side output
 
 
 class PredictFiles(beam.PTransform):
-    """Paths of files -> results, and the files that failed.
+    """Paths of files -> results and failures.
 
-    Both are dicts with `file`. A result has what the model answered, one that failed a `reason`.
-    Each file is read where it is worked on, from any file system that Beam knows.
+    Both are dicts with `file`. A result has what the model answered, a failure has a `reason`. Each
+    file is read by the worker that needs it, from any file system that Beam knows.
 
     Args:
         model: Folder of the SavedModel.
         reading: How files become requests.
-        batch_size: Most requests that the model sees at a time.
+        batch_size: Greatest number of requests that the model sees at a time.
 
     Returns:
         A tuple of the results and the failures, both collections.
@@ -59,7 +59,6 @@ class PredictFiles(beam.PTransform):
         self._handler = SavedModelHandler(str(model), reading.signature, max_batch_size=batch_size)
 
     def expand(self, pcoll: beam.PCollection) -> tuple[beam.PCollection, beam.PCollection]:
-        """Build the pipeline."""
         split = {"main": "done"}
         requests = pcoll | "Read" >> beam.ParDo(_Read(self._reading)).with_outputs(FAILED, **split)
         answers = (
@@ -83,8 +82,8 @@ class _Read(beam.DoFn):
         try:
             with _local(path) as file:
                 requests = list(self._reading.requests(file, path))
-        except (OSError, ValueError) as error:  # of files; all else is no file's fault
-            yield TaggedOutput(FAILED, _failure({"file": path}, str(error)))
+        except (OSError, ValueError) as error:  # anything else is not the file's fault
+            yield TaggedOutput(FAILED, {"file": path, "reason": str(error)})
             return
         for about, request in requests:
             yield json.dumps(about), request
@@ -100,18 +99,14 @@ class _Sort(beam.DoFn):
     def process(self, keyed: tuple[str, PredictionResult]) -> Iterator[Any]:
         about, answer = json.loads(keyed[0]), keyed[1].inference
         if isinstance(answer, str):
-            yield TaggedOutput(FAILED, _failure(about, answer))
+            yield TaggedOutput(FAILED, {**about, "reason": answer})
         else:
             yield self._reading.row(about, answer)
 
 
-def _failure(about: dict[str, Any], reason: str) -> dict[str, Any]:
-    return {**about, "reason": reason}
-
-
 @contextlib.contextmanager
 def _local(path: str) -> Iterator[str]:
-    """A path on this machine: the file's own, or that of a copy which lives as long as needed."""
+    """A path on this machine: the file's own, or that of a temporary copy."""
     if FileSystems.get_scheme(path) is None:
         yield path
         return

@@ -1,4 +1,4 @@
-"""Files to requests: frames of a video, the bytes of a photo, the words of a query."""
+"""Files to requests: frames of a video, the bytes of an image, the words of a query."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 __all__ = ["Reading", "reading_for"]
 
-# Signatures that take files, in the order in which a model's are looked for.
+# Signatures that take files, in order of preference.
 _KINDS = ("classify_frames", "detect_image", "ground", "classify_image")
 _VIDEOS = ("classify_frames", "ground")
 
@@ -24,10 +24,10 @@ class Reading:
 
     Args:
         signature: `classify_frames`, `classify_image`, `detect_image` or `ground`.
-        num_frames: Frames to choose of a video.
+        num_frames: Number of frames to choose from a video.
         sampling: How, see `tfzoo.io.choose_indices`.
-        frame_sample_rate: Distance of the frames, see there.
-        queries: Text and its inputs, for `ground`: a request for each.
+        frame_sample_rate: Distance of the frames, for "centre".
+        queries: Texts and their inputs, for `ground`: a request for each.
 
     Example:
         >>> reading = Reading("classify_frames", num_frames=4)
@@ -45,22 +45,22 @@ class Reading:
     def requests(
         self, path: str, name: str | None = None
     ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """The requests that a file makes.
+        """Make the requests of a file.
 
         Args:
             path: The file, on this machine.
-            name: What it is called in results; `path` where None.
+            name: Its name in results; `path` where None.
 
         Yields:
             What the request is about, and the request.
 
         Raises:
             OSError: The file cannot be read.
-            ValueError: It is no video or no image, or too short.
+            ValueError: It is not a video or an image, or too short.
         """
         about = {"file": path if name is None else name}
         if self.signature not in _VIDEOS:
-            yield about, {"image": _photo(path)}
+            yield about, {"image": _image(path)}
             return
         from tfzoo.io import read_video
 
@@ -84,7 +84,7 @@ class Reading:
             )
 
     def row(self, about: dict[str, Any], answer: dict[str, np.ndarray]) -> dict[str, Any]:
-        """A request's answer in words and numbers, for a line of JSON.
+        """The answer to a request as a line of JSON holds it.
 
         Args:
             about: What the request is about.
@@ -112,16 +112,16 @@ def reading_for(
     """How files are to be read for an exported model.
 
     Args:
-        signatures: Of the model.
-        num_frames: Frames to choose of a video, as many as the model takes.
-        sampling: How; where None, "spread" for grounding and "uniform" for others.
+        signatures: The model's signatures.
+        num_frames: Number of frames that the model takes.
+        sampling: How they are chosen; where None, "spread" for grounding, else "uniform".
         frame_sample_rate: Distance of the frames, for "centre".
         queries: What to look for in videos.
-        tokenizer: Of the queries.
+        tokenizer: The tokenizer of the queries.
 
     Raises:
-        ValueError: The model has no signature that takes files, or options are missing or of no
-            use.
+        ValueError: The model has no signature that takes files, or options are missing or do not
+            fit it.
 
     Example:
         >>> reading_for(["serving_default", "classify_frames"], num_frames=8).signature
@@ -137,7 +137,7 @@ def reading_for(
     if signature not in _VIDEOS:
         for option, value in {"num_frames": num_frames, "queries": queries}.items():
             if value is not None:
-                raise ValueError(f"{option} is for models of videos, this one takes photos.")
+                raise ValueError(f"{option} is for models of videos, and this one takes images.")
         return Reading(signature)
     if num_frames is None:
         raise ValueError("The model takes frames of videos: say how many with num_frames.")
@@ -146,7 +146,7 @@ def reading_for(
         raise ValueError(
             "The model finds what queries name: give queries and the tokenizer."
             if grounds
-            else "The model classifies: queries are of no use."
+            else "The model classifies: leave queries out."
         )
     encoded = _encoded(queries, tokenizer) if grounds else ()
     default = "spread" if grounds else "uniform"
@@ -154,7 +154,7 @@ def reading_for(
 
 
 def _encoded(queries: Sequence[str], tokenizer: Any) -> list[tuple[str, dict[str, np.ndarray]]]:
-    """Each query with its ids, of one length for all."""
+    """Each query with its ids, padded to one length."""
     if not queries or not all(query.strip() for query in queries):
         raise ValueError(f"queries: expected texts that are not empty, got {list(queries)}.")
     tokens = tokenizer(list(queries), padding=True, return_token_type_ids=False)
@@ -166,14 +166,14 @@ def _encoded(queries: Sequence[str], tokenizer: Any) -> list[tuple[str, dict[str
 
 
 def _png(frame: np.ndarray) -> bytes:
-    """A frame (height, width, 3) without any loss; hardly compressed, which would take longer."""
+    """A frame (height, width, 3) as PNG; hardly compressed, which would take longer."""
     buffer = io.BytesIO()
     Image.fromarray(frame).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
-def _photo(path: str) -> bytes:
-    """The bytes of a JPEG or PNG; another kind of image as PNG."""
+def _image(path: str) -> bytes:
+    """The bytes of a JPEG or PNG; any other image as PNG."""
     content = Path(path).read_bytes()
     if content.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
         return content
@@ -183,7 +183,7 @@ def _photo(path: str) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Lists, numbers and texts of an array of numbers or bytes."""
+    """An array of numbers or bytes as lists, numbers and texts."""
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
     if isinstance(value, np.ndarray):
@@ -192,7 +192,7 @@ def _plain(value: Any) -> Any:
 
 
 def _detections(values: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was found, without padding; boxes are ymin, xmin, ymax, xmax in pixels."""
+    """Detections without padding; boxes are ymin, xmin, ymax, xmax in pixels."""
     count = int(values["num_detections"])
     columns = (values[f"detection_{name}"][:count] for name in ("class_names", "scores", "boxes"))
     return [

@@ -1,6 +1,6 @@
 """The `tfzoo` command.
 
-Exit codes: 0 success, 1 an error (one line on stderr says which), 2 wrong usage.
+Exit codes: 0 success, 1 an error, which is described in one line on stderr, 2 wrong usage.
 `TFZOO_DEBUG=1` shows the traceback of an error.
 """
 
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Run the chosen command; every exception becomes an exit code."""
+    """Run the chosen command and turn every exception into an exit code."""
     try:
         args.run(args)
         sys.stdout.flush()
@@ -79,7 +79,7 @@ def _run(args: argparse.Namespace) -> int:
 def _in_one_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     more = " (TFZOO_DEBUG=1 shows all)" if len(lines) > 1 else ""
-    if isinstance(error, (OSError, ValueError)):  # these explain themselves, all of ours are such
+    if isinstance(error, (OSError, ValueError)):  # all of ours are, and explain themselves
         return lines[0] + more
     return f"unexpected {type(error).__name__}: {lines[0]} (TFZOO_DEBUG=1 shows where)"
 

@@ -11,9 +11,10 @@ from typing import Any
 from tfzoo.cli.console import Progress, UsageError, hub_options, note, start_keras
 from tfzoo.cli.forms import Side, is_weights_file, open_side
 from tfzoo.cli.outputs import compare_outputs
+from tfzoo.hub import HubOptions
 from weights_convert.compare import CODES, Difference, compare
+from weights_convert.console import cell, print_table
 from weights_convert.rules import FamilyMap, family_map
-from weights_convert.tables import cell, print_table
 
 __all__ = ["run"]
 
@@ -27,11 +28,6 @@ def run(args: argparse.Namespace) -> int:
 
     Returns:
         0 if nothing differs, else 1.
-
-    Raises:
-        UsageError: Something that is no checkpoint, or files that name no model.
-        CheckpointError: A file is damaged.
-        HubError: There is no such checkpoint.
     """
     start_keras()
     with (
@@ -44,24 +40,36 @@ def run(args: argparse.Namespace) -> int:
         outputs = None if args.weights_only else _outputs(first, second, args)
     differing = [row for row in rows if not row.is_equal]
     too_far = [row for row in outputs or () if not row["relative"] <= args.tolerance]
+    is_same = not (differing or too_far)
     if args.json:
-        print(json.dumps(_as_json(args, rows, differing, outputs, not (differing or too_far))))
+        answer = {
+            "source": args.source,
+            "target": args.target,
+            "same": is_same,
+            "tensors": len(rows),
+            "equal": len(rows) - len(differing),
+            "differing": [_difference(row) for row in differing],
+            "outputs": outputs,
+        }
+        print(json.dumps(answer))
     else:
         _print(rows, differing, outputs, args.tolerance)
-    return 1 if differing or too_far else 0
+    return 0 if is_same else 1
 
 
 @contextlib.contextmanager
 def _both(args: argparse.Namespace) -> Iterator[tuple[Side, Side]]:
-    """Open both sides; the one that names a model first, where the other needs one."""
-    where, local = hub_options(args), {"local_files_only": args.offline}
+    """Open both sides; if one needs the other's model, the other first."""
+    options, local = hub_options(args), HubOptions(local_files_only=args.offline)
     if is_weights_file(args.source) and is_weights_file(args.target):
         raise UsageError("two .weights.h5 files name no model: convert one of them first.")
-    if is_weights_file(args.source):
-        with open_side(args.target, local) as second, open_side(args.source, where, second) as one:
-            yield one, second
-        return
-    with open_side(args.source, where) as first, open_side(args.target, local, first) as second:
+    with contextlib.ExitStack() as stack:
+        if is_weights_file(args.source):
+            second = stack.enter_context(open_side(args.target, local))
+            first = stack.enter_context(open_side(args.source, options, second))
+        else:
+            first = stack.enter_context(open_side(args.source, options))
+            second = stack.enter_context(open_side(args.target, local, first))
         yield first, second
 
 
@@ -73,38 +81,19 @@ def _family(side: Side) -> FamilyMap | None:
 
 
 def _outputs(first: Side, second: Side, args: argparse.Namespace) -> list[Row] | None:
-    """The rows of the outputs; None, and a note, where they cannot be compared."""
+    """The rows of the outputs; None, and a note, if they cannot be compared."""
+    rows, reason = None, "torch and transformers are not installed"
     if first.is_keras and second.is_keras:
-        note("neither side is of PyTorch's form; the weights alone were compared.")
-        return None
-    if first.model_class is None or second.model_class is None:
-        note("no config.json of a family of tfzoo; the weights alone were compared.")
-        return None
-    if first.model_class is not second.model_class:
-        note("the sides are of different classes; the weights alone were compared.")
-        return None
-    rows = compare_outputs(first, second, args.source, args.target)
+        reason = "neither side is of PyTorch's form"
+    elif first.model_class is None or second.model_class is None:
+        reason = "no config.json of a family of tfzoo"
+    elif first.model_class is not second.model_class:
+        reason = "the sides are of different classes"
+    else:
+        rows = compare_outputs(first, second, args.source, args.target)
     if rows is None:
-        note("torch and transformers are not installed; the weights alone were compared.")
+        note(f"{reason}; the weights alone were compared.")
     return rows
-
-
-def _as_json(
-    args: argparse.Namespace,
-    rows: list[Difference],
-    differing: list[Difference],
-    outputs: list[Row] | None,
-    is_same: bool,
-) -> Row:
-    return {
-        "source": args.source,
-        "target": args.target,
-        "same": is_same,
-        "tensors": len(rows),
-        "equal": len(rows) - len(differing),
-        "differing": [_difference(row) for row in differing],
-        "outputs": outputs,
-    }
 
 
 def _difference(row: Difference) -> Row:

@@ -1,4 +1,4 @@
-"""What the commands share: messages, the options of the hub, and a quiet start of TensorFlow."""
+"""What the commands share: messages, progress, types of arguments, a quiet start of TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any
 
-from weights_convert.arguments import add_hub_options
+from tfzoo.hub import HubOptions
+from weights_convert.console import add_hub_options
 from weights_convert.errors import UsageError
 
 __all__ = [
@@ -28,29 +27,21 @@ __all__ = [
 
 
 def note(message: str) -> None:
-    """Tell the user something, above any progress bar; stdout is kept for results."""
+    """Print a message on stderr, above any progress bar; stdout is kept for results."""
     from tqdm import tqdm
 
     tqdm.write(f"tfzoo: {message}", file=sys.stderr)
 
 
 def positive(text: str) -> int:
-    """An argument that must be a whole number above 0.
-
-    Raises:
-        ArgumentTypeError: It is not.
-    """
+    """The type of an argument that must be a whole number above 0."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
     return int(text)
 
 
 def probability(text: str) -> float:
-    """An argument that must be a number from 0 to 1.
-
-    Raises:
-        ArgumentTypeError: It is not.
-    """
+    """The type of an argument that must be a number from 0 to 1."""
     try:
         value = float(text)
     except ValueError:
@@ -61,13 +52,10 @@ def probability(text: str) -> float:
 
 
 class Progress:
-    """The steps of a command: a bar where stderr is a terminal, and the seconds of each.
+    """The steps of a command: a bar where stderr is a terminal, and the seconds that each took.
 
     Args:
         **steps: Name of each step in `seconds`, and its words on the bar, in order.
-
-    Attributes:
-        seconds: How long each took that has ended.
     """
 
     def __init__(self, **steps: str) -> None:
@@ -77,24 +65,19 @@ class Progress:
     def __enter__(self) -> Progress:
         from tqdm import tqdm
 
-        # disable=None: silent where stderr is no terminal.
+        # disable=None: silent unless stderr is a terminal.
         self._bar = tqdm(total=len(self._steps), unit="step", disable=None, leave=False)
         self._bar.set_description(next(iter(self._steps.values())))
         self._last = time.perf_counter()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._end_step()
         self._bar.close()
 
     def next(self) -> None:
-        """The current step has ended, the next one begins."""
+        """End the current step and begin the next one."""
         self._end_step()
         self._bar.update()
         self._bar.set_postfix_str("")
@@ -110,19 +93,15 @@ class Progress:
         self._last = now
 
 
-def hub_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Those options as keywords of `from_pretrained`."""
-    return {
-        "revision": args.revision,
-        "cache_dir": args.cache_dir,
-        "local_files_only": args.offline,
-    }
+def hub_options(args: argparse.Namespace) -> HubOptions:
+    """Where to look a checkpoint up, by the arguments of `add_hub_options`."""
+    return HubOptions(args.revision, args.cache_dir, args.offline)
 
 
 def start_keras() -> None:
-    """Import Keras and start its backend, without TensorFlow's chatter.
+    """Import Keras and start its backend.
 
-    Nothing is held back where `TF_CPP_MIN_LOG_LEVEL` is set: somebody wants to see it.
+    TensorFlow's start-up messages are held back unless `TF_CPP_MIN_LOG_LEVEL` is set.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         quiet: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
@@ -132,8 +111,8 @@ def start_keras() -> None:
     with quiet:
         import keras
 
-        # The first operation looks for devices, and says so; the first on 64-bit integers says
-        # what the processor lacks.
+        # The first operation logs the devices; the first one on 64-bit integers logs what the
+        # processor lacks.
         keras.ops.transpose(keras.ops.zeros((1, 1), "int64"))
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from tfzoo.cli.console import Progress, UsageError, hub_options, note, start_keras
 from tfzoo.cli.finished import PROCESSOR_FILES, has_form, is_finished, is_whole, stamp
-from tfzoo.cli.forms import is_keras_file
+from tfzoo.cli.forms import as_dtype, is_keras_file
 from tfzoo.core.files import replacing
-from weights_convert.arguments import SUFFIXES, add_convert_arguments
+from weights_convert.console import SUFFIXES, add_convert_arguments
 
 __all__ = ["add_to", "run"]
 
@@ -26,14 +26,7 @@ def add_to(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert the checkpoint; DST is written whole or not at all, and left where it is finished.
-
-    Raises:
-        UsageError: DST's name does not fit the format.
-        FileExistsError: DST exists, is something else and `--force` is not given.
-        HubError: There is no such checkpoint.
-        OSError: DST cannot be written.
-    """
+    """Convert the checkpoint; DST is written whole or not at all, and kept if it is finished."""
     target = args.target
     _check_target(target, args.to, args.source, args.force)
     start_keras()
@@ -43,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
         progress.next()
         is_there = not args.force and _is_there(target, args.to, model, beside)
         if not is_there:
-            # By now what exists is to be replaced: it broke off, or the user says so.
+            # What still exists is to be replaced: it is incomplete, or the user says so.
             with replacing(target, force=os.path.lexists(target)) as path:
                 _write(model, path, args.to, beside)
     _report(args, model, is_there)
@@ -71,15 +64,11 @@ def _in_the_way(target: Path) -> FileExistsError:
 
 
 def _is_there(target: Path, to: str, model: Any, beside: Path | None) -> bool:
-    """Whether the target is finished; one that broke off is said to be made anew.
-
-    Raises:
-        FileExistsError: It is whole, and something else.
-    """
+    """Whether the target is finished; if it is whole and something else, it is an error."""
     if not os.path.lexists(target):
         return False
     if not is_whole(target, to):
-        note(f"{target} is broken off or damaged; it is made anew.")
+        note(f"{target} is incomplete or damaged; it is written again.")
         return False
     if not is_finished(target, to, model, beside):
         raise _in_the_way(target)
@@ -87,22 +76,12 @@ def _is_there(target: Path, to: str, model: Any, beside: Path | None) -> bool:
 
 
 def _load(args: argparse.Namespace) -> Any:
-    from tfzoo.auto import AutoConfig, load_model, model_class_for
+    from tfzoo.auto import load_checkpoint, load_model
 
     if is_keras_file(args.source):
         model = load_model(args.source)
-        return _as_dtype(model, args.dtype) if args.dtype else model
-    where = hub_options(args)
-    config = AutoConfig.from_pretrained(args.source, **where)
-    return model_class_for(config).from_pretrained(args.source, dtype=args.dtype, **where)
-
-
-def _as_dtype(model: Any, dtype: str) -> Any:
-    """The same model with another dtype policy."""
-    copy = type(model)(model.config, dtype=dtype)
-    for new, old in zip(copy.weights, model.weights, strict=True):
-        new.assign(old.value)
-    return copy
+        return as_dtype(model, args.dtype) if args.dtype else model
+    return load_checkpoint(args.source, hub_options(args), args.dtype)
 
 
 def _write(model: Any, path: Path, to: str, beside: Path | None) -> None:
@@ -127,7 +106,7 @@ def _processor_folder(args: argparse.Namespace) -> Path | None:
     if is_keras_file(args.source):
         note("a .keras file holds no preprocessor_config.json and no tokenizer; none is written.")
         return None
-    return resolve(args.source, "config.json", optional=PROCESSOR_FILES, **hub_options(args))
+    return resolve(args.source, "config.json", hub_options(args), optional=PROCESSOR_FILES)
 
 
 def _copy_processor(beside: Path | None, folder: Path) -> None:
@@ -149,7 +128,7 @@ def _report(args: argparse.Namespace, model: Any, is_there: bool) -> None:
     if args.json:
         print(json.dumps(values))
         return
-    state = ", finished before: left as it is" if is_there else ""
+    state = ", finished before: kept" if is_there else ""
     print(
         f"{values['target']}: {values['class']}, {values['parameters']:,} parameters, "
         f"{values['bytes']:,} bytes{state}"

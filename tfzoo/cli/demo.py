@@ -2,7 +2,7 @@
 
 A checkpoint's folder may hold `demo.json`: `about`, what the checkpoint does; `truth`, the right
 answer; and either `predict`, arguments of `tfzoo predict` in which names of files are those of the
-folder, or `question` and `regions`, a file of region features, for a model of questions.
+folder, or `question` and `regions`, a file of region features.
 """
 
 from __future__ import annotations
@@ -50,10 +50,7 @@ def run(args: argparse.Namespace) -> None:
     for number, (folder, sample) in enumerate(chosen):
         if not args.json:
             print(("\n" if number else "") + f"{folder.name}: {sample['about']}", flush=True)
-        if "predict" in sample:
-            _predict(folder, sample, args.json)
-        else:
-            _answer(folder, sample, args.json)
+        (_predict if "predict" in sample else _answer)(folder, sample, args.json)
         if not args.json:
             print(f"truth: {sample['truth']}", flush=True)
 
@@ -66,24 +63,21 @@ def _chosen(family: str | None) -> list[tuple[Path, dict[str, Any]]]:
     known = [one.name for one in families()]
     if family is not None and family not in known:
         raise UsageError(f"There is no family {family!r}; there are {', '.join(known)}.")
-    found, owners = [], set()
+    found: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
     for folder in shipped_checkpoints().values():
         if (folder / _FILE).is_file():
             owner = family_of(read_json(folder / "config.json")["model_type"]).name
-            owners.add(owner)
-            if family in (None, owner):
-                found.append((folder, read_json(folder / _FILE)))
-    if not found:
-        raise UsageError(
-            "No checkpoint with a sample ships "
-            + (f"for {family}; there are such for {', '.join(sorted(owners))}." if owners else ".")
-        )
-    return found
+            found.setdefault(owner, []).append((folder, read_json(folder / _FILE)))
+    chosen = [row for owner, rows in found.items() if family in (None, owner) for row in rows]
+    if not chosen:
+        others = f" for {family}; there are such for {', '.join(sorted(found))}" if found else ""
+        raise UsageError(f"No checkpoint with a sample ships{others}.")
+    return chosen
 
 
 def _predict(folder: Path, sample: Mapping[str, Any], as_json: bool) -> None:
     """Run `tfzoo predict`, and say how it is run."""
-    here = [_in(folder, word) for word in sample["predict"]]
+    here = [str(folder / w) if (folder / w).is_file() else w for w in sample["predict"]]
     words = ["predict", *here, "--model", str(folder)]
     if not as_json:
         print(f"$ tfzoo {shlex.join(words)}", flush=True)
@@ -92,29 +86,13 @@ def _predict(folder: Path, sample: Mapping[str, Any], as_json: bool) -> None:
     predict.run(parser.parse_args([*words, *(["--json"] if as_json else [])]))
 
 
-def _in(folder: Path, word: str) -> str:
-    return str(folder / word) if (folder / word).is_file() else word
-
-
 def _answer(folder: Path, sample: Mapping[str, Any], as_json: bool) -> None:
-    """Answer a question about the regions of a picture."""
-    import numpy as np
-    from keras import ops
+    """Answer a question about an image."""
+    from tfzoo.tasks.visual_question_answering import VisualQuestionAnswering
 
-    from tfzoo.auto import AutoTokenizer, TFAutoModelForQuestionAnswering
-    from tfzoo.data.regions import open_region_features, region_batch
-
-    model = TFAutoModelForQuestionAnswering.from_pretrained(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    with open_region_features(folder / sample["regions"]) as images:
-        regions = region_batch([images[next(iter(images))]])
-    texts = tokenizer([sample["question"]], return_tensors="np")
-    inputs = {name: texts[name] for name in ("input_ids", "attention_mask")}
-    scores = model(**inputs, **regions, training=False).question_answering_score
-    odds = ops.convert_to_numpy(ops.softmax(ops.cast(scores, "float32")))[0]
-    best = int(np.argmax(odds))
-    answer = {"answer": model.config.id2label[best], "score": float(odds[best])}
+    task = VisualQuestionAnswering.from_pretrained(folder, question=sample["question"])
+    result = task.answer(task.read(folder / sample["regions"]))
     if as_json:
-        print(json.dumps({"question": sample["question"], "model": folder.name, **answer}))
+        print(json.dumps({**result.to_dict(), "model": folder.name}))
     else:
-        print(f"{sample['question']}  {answer['answer']} ({100 * answer['score']:.1f} %)")
+        print(*result.lines(), sep="\n")

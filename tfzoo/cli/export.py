@@ -20,6 +20,7 @@ from tfzoo.cli.console import (
     start_keras,
 )
 from tfzoo.cli.forms import is_keras_file
+from tfzoo.hub import DEFAULTS, HubFileNotFoundError, HubOptions
 
 __all__ = ["add_to", "processor_for", "run"]
 
@@ -43,7 +44,7 @@ def add_to(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "export",
         help="write a model for TensorFlow Serving, LiteRT or ONNX",
-        description="Write a SavedModel that takes photos, clips or texts and answers in the "
+        description="Write a SavedModel that takes images, clips or texts and answers in the "
         "user's terms, as a version that TensorFlow Serving loads; or the bare model as a file "
         "for LiteRT or ONNX, whose outputs are compared with the model's.",
     )
@@ -63,7 +64,7 @@ def add_to(subparsers: Any) -> None:
         metavar="NAME=N,...",
         action="append",
         help="sizes of an input of a LiteRT or ONNX file, e.g. pixel_values=1,3,224,224; default: "
-        "free where the format copes with that, else those of one item",
+        "free where the format allows it, else those of one item",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_hub_options(parser)
@@ -76,7 +77,7 @@ def _add_serving_options(group: Any) -> None:
         metavar="NAME",
         nargs="+",
         action="extend",
-        help="write these signatures alone, the first as serving_default, too; default: all",
+        help="write only these signatures, the first also as serving_default; default: all",
     )
     group.add_argument("--version", metavar="N", type=_version, help="default: 1")
     texts = {"metavar": "FILE|A,B,C", "help": None}
@@ -107,26 +108,19 @@ def _version(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Load the checkpoint and write it in the format asked for.
-
-    Raises:
-        UsageError: Options that do not go together.
-        ServingError: The model cannot be exported so.
-        FileExistsError: The version or the file exists.
-        HubError: There is no such checkpoint.
-        OSError: DST cannot be written.
-    """
-    options = _options(args)
+    """Load the checkpoint and write it in the format asked for."""
+    settings = _settings(args)
     start_keras()
+    from tfzoo.auto import load_checkpoint
+
+    write = _write_version if args.format == "savedmodel" else _write_file
     with Progress(load=f"reading {args.model}", write=f"writing {args.target}") as progress:
-        if args.format == "savedmodel":
-            answer = _write_version(args, options, progress)
-        else:
-            answer = _write_file(args, progress)
+        model = load_checkpoint(args.model, hub_options(args), args.dtype)
+        answer = write(args, model, settings, progress)
     print(json.dumps(answer) if args.json else _as_text(answer))
 
 
-def _options(args: argparse.Namespace) -> dict[str, Any]:
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """The keywords of `export_serving` that were given."""
     if is_keras_file(args.model):
         raise UsageError(
@@ -164,45 +158,33 @@ def _texts(option: str, given: str) -> Iterator[str]:
         yield line.strip()
 
 
-def _load(args: argparse.Namespace) -> Any:
-    from tfzoo.auto import AutoConfig, model_class_for
-
-    where = hub_options(args)
-    config = AutoConfig.from_pretrained(args.model, **where)
-    return model_class_for(config).from_pretrained(args.model, dtype=args.dtype, **where)
-
-
-def processor_for(model: Any, name: str, **where: Any) -> Any:
-    """The processor of a checkpoint that makes what the model's head takes.
+def processor_for(model: Any, name: str, options: HubOptions = DEFAULTS) -> Any:
+    """The processor of a checkpoint for the model's head; None if it has none, like optical flow.
 
     Args:
         model: The model.
         name: The checkpoint.
-        **where: Keywords that say where it is looked for.
-
-    Returns:
-        None where the checkpoint has no file of one: optical flow needs none.
+        options: Where to look.
     """
     from tfzoo.auto import AutoImageProcessor, AutoProcessor
-    from tfzoo.hub import HubFileNotFoundError
 
     takes_text = any(row.name == "input_ids" for row in model.inputs_table)
+    auto = AutoProcessor if takes_text else AutoImageProcessor
     try:
-        return (AutoProcessor if takes_text else AutoImageProcessor).from_pretrained(name, **where)
+        return auto.from_pretrained(name, **options.keywords())
     except HubFileNotFoundError:
         return None
 
 
 def _write_version(
-    args: argparse.Namespace, options: dict[str, Any], progress: Progress
+    args: argparse.Namespace, model: Any, settings: dict[str, Any], progress: Progress
 ) -> dict[str, Any]:
     from tfzoo.export import export_serving
-    from tfzoo.export.reading import read_signatures
+    from tfzoo.export.saved_model import read_signatures
 
-    model = _load(args)
-    processor = processor_for(model, args.model, **hub_options(args))
+    processor = processor_for(model, args.model, hub_options(args))
     progress.next()
-    folder = export_serving(model, processor, args.target, **options)
+    folder = export_serving(model, processor, args.target, **settings)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return {
         "target": str(folder),
@@ -216,10 +198,11 @@ def _write_version(
     }
 
 
-def _write_file(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def _write_file(
+    args: argparse.Namespace, model: Any, settings: dict[str, Any], progress: Progress
+) -> dict[str, Any]:
     from tfzoo.export.formats import export_format
 
-    model = _load(args)
     progress.next()
     made = export_format(model, args.target, args.format, _shapes(args.shape))
     return {
@@ -233,7 +216,7 @@ def _write_file(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
 
 def _shapes(given: list[str] | None) -> dict[str, tuple[int, ...]] | None:
-    """Arguments such as `pixel_values=1,3,224,224` by name."""
+    """Arguments such as `pixel_values=1,3,224,224`, by name."""
     shapes = {}
     for text in given or ():
         name, _, sizes = text.partition("=")

@@ -1,8 +1,8 @@
-"""What `convert` finds where it is to write: something finished, broken off, or of somebody else.
+"""What `convert` finds where it is to write: finished, incomplete, or something else.
 
-A finished target holds what would be written, bit for bit; it is left alone, so that a command that
-was interrupted can simply be given again. One that broke off (another program's copy, a full disk)
-is recognised by its form and made anew. Whatever else is there is precious.
+A finished target holds what would be written, bit for bit; it is kept, so that an interrupted
+command can simply be given again. An incomplete one (another program's copy, a full disk) is
+recognised by its form and written again. Whatever else is there is precious.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from weights_convert.errors import CheckpointError
 
 __all__ = ["PROCESSOR_FILES", "has_form", "is_finished", "is_whole", "stamp"]
 
-#: Whatever of these a checkpoint has goes along, unchanged, into a PyTorch folder.
+#: Those of these that a checkpoint has are copied into a PyTorch folder.
 PROCESSOR_FILES = (
     "preprocessor_config.json",
     "processor_config.json",
@@ -34,70 +33,44 @@ PROCESSOR_FILES = (
     "vocab.txt",
     "merges.txt",
 )
+_CHECKPOINT_FILES = {SINGLE_NAME, INDEX_NAME, "config.json", *PROCESSOR_FILES}
 _STARTS = {"keras": b"PK\3\4", "weights": b"\x89HDF\r\n\x1a\n"}
-_SAVED_MODEL = ("saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra")
+_SAVED_MODEL = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"}
 _STAMP = Path("assets.extra") / "converted.json"  # servers leave this folder to others
 
 
 def has_form(target: Path, to: str) -> bool:
-    """Whether what is there can only come from `convert`, or from one that broke off.
-
-    Args:
-        target: File or folder that exists.
-        to: The format to be written.
-    """
+    """Whether an existing target can only come from `convert` to this format, finished or not."""
     if to in _STARTS:
-        start = _STARTS[to]
         if not target.is_file():
             return False
         with open(target, "rb") as file:
-            found = file.read(len(start))
-        return start.startswith(found)  # an empty file, too
+            return _STARTS[to].startswith(file.read(len(_STARTS[to])))  # an empty file as well
     if not target.is_dir():
         return False
     names = {path.name for path in target.iterdir()}
     if to == "savedmodel":
-        return names <= set(_SAVED_MODEL) and ((target / _STAMP).is_file() or not names)
-    return all(_is_checkpoint_file(name) for name in names)
-
-
-def _is_checkpoint_file(name: str) -> bool:
-    if name in (SINGLE_NAME, INDEX_NAME, "config.json", *PROCESSOR_FILES):
-        return True
-    return name.startswith("model-") and name.endswith(".safetensors")
+        return names <= _SAVED_MODEL and ((target / _STAMP).is_file() or not names)
+    others = names - _CHECKPOINT_FILES
+    return all(name.startswith("model-") and name.endswith(".safetensors") for name in others)
 
 
 def is_whole(target: Path, to: str) -> bool:
-    """Whether nothing of the target is missing or damaged, as far as its form tells.
-
-    Args:
-        target: A target of the form, see `has_form`.
-        to: The format.
-    """
-    if to == "savedmodel":
-        return _is_stamped(target)
-    if to == "pytorch":
-        return _is_whole_folder(target)
-    if to == "keras":
-        try:
-            with zipfile.ZipFile(target) as archive:
-                return archive.testzip() is None
-        except (zipfile.BadZipFile, OSError, EOFError):
-            return False
+    """Whether a target of this form is complete and undamaged, as far as its form tells."""
     import h5py
 
     try:
-        with h5py.File(target):
-            return True
-    except OSError:
-        return False
-
-
-def _is_whole_folder(target: Path) -> bool:
-    try:
-        read_json(target / "config.json")
-        open_checkpoint(target).close()
-    except (OSError, ValueError):  # CheckpointError is one
+        if to == "savedmodel":
+            return read_json(target / _STAMP).get("files") == _sizes(target)
+        if to == "pytorch":
+            read_json(target / "config.json")
+            open_checkpoint(target).close()
+        elif to == "keras":
+            with zipfile.ZipFile(target) as archive:
+                return archive.testzip() is None
+        else:
+            h5py.File(target).close()
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError):  # CheckpointError is a ValueError
         return False
     return True
 
@@ -148,42 +121,27 @@ def _same_files(target: Path, model: Any, beside: Path | None) -> bool:
     """Whether the config is the model's, and the processor's files are the source's."""
     if read_json(target / "config.json") != json.loads(model.saved_config().to_json_string()):
         return False
-    for name in PROCESSOR_FILES:
-        copy, original = target / name, beside / name if beside else None
-        expected = original.read_bytes() if original and original.is_file() else None
-        if (copy.read_bytes() if copy.is_file() else None) != expected:
-            return False
-    return True
+
+    def content(folder: Path | None, name: str) -> bytes | None:
+        return (folder / name).read_bytes() if folder and (folder / name).is_file() else None
+
+    return all(content(target, name) == content(beside, name) for name in PROCESSOR_FILES)
 
 
 def stamp(target: Path, model: Any) -> None:
-    """Note in a SavedModel what it was made of and how large its files are.
-
-    Args:
-        target: The SavedModel's folder.
-        model: The model that it was made of.
-    """
-    values = {"model": _digest(model), "files": dict(_sizes(target))}
-    write_json(target / _STAMP, values)
+    """Note in a SavedModel which model it was made of, and the sizes of its files."""
+    write_json(target / _STAMP, {"model": _digest(model), "files": _sizes(target)})
 
 
-def _is_stamped(target: Path) -> bool:
-    try:
-        files = read_json(target / _STAMP).get("files")
-    except (OSError, ValueError):
-        return False
-    return isinstance(files, dict) and files == dict(_sizes(target))
-
-
-def _sizes(folder: Path) -> Iterator[tuple[str, int]]:
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.is_file() and name.parts[0] != _STAMP.parts[0]:
-            yield name.as_posix(), path.stat().st_size
+def _sizes(folder: Path) -> dict[str, int]:
+    """The sizes of a SavedModel's files; not those of the stamp's folder."""
+    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    own = _STAMP.parts[0]
+    return {n.as_posix(): path.stat().st_size for n, path in files.items() if n.parts[0] != own}
 
 
 def _digest(model: Any) -> str:
-    """One number for the class, the config, the dtypes and all values of a model."""
+    """A hash of a model's class, config, dtypes and values."""
     tensors = ModelTensors(model)
     text = [type(model).__name__, model.dtype_policy.name, model.config.to_json_dict()]
     digest = hashlib.sha256(json.dumps(text, sort_keys=True).encode())

@@ -1,4 +1,4 @@
-"""Checkpoints of either form, PyTorch's or Keras's, as mappings of tensors that can be read."""
+"""Checkpoints in PyTorch's or Keras's form, as mappings of tensors that can be read."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from weights_convert.checkpoint import open_checkpoint
+from tfzoo.hub import HubOptions
+from weights_convert.checkpoint import open_checkpoint, read_config
 from weights_convert.errors import UsageError
-from weights_convert.inspection import read_config
 from weights_convert.tensors import TensorInfo, float32_to_bfloat16
 
 __all__ = [
     "ModelTensors",
-    "float_dtypes",
     "Side",
+    "as_dtype",
+    "float_dtypes",
     "is_keras_file",
     "is_weights_file",
     "load_keras",
@@ -27,11 +28,7 @@ __all__ = [
 
 
 class ModelTensors(Mapping[str, TensorInfo]):
-    """A model's variables under the names and in the layouts of its checkpoint.
-
-    Args:
-        model: Any model of tfzoo.
-    """
+    """A model's variables under the names and in the layouts of its checkpoint."""
 
     def __init__(self, model: Any) -> None:
         from tfzoo.modeling.checkpoint import checkpoint_sources
@@ -50,7 +47,7 @@ class ModelTensors(Mapping[str, TensorInfo]):
         return len(self._infos)
 
     def read_raw(self, name: str) -> np.ndarray:
-        """One tensor as a file holds it: bfloat16 as bits."""
+        """Return a tensor as a file holds it: bfloat16 as bits."""
         array = np.asarray(self._fetch[name]())
         if self._infos[name].dtype == "BF16":
             return float32_to_bfloat16(array.astype("float32"))  # exact
@@ -63,10 +60,10 @@ class Side:
 
     Attributes:
         tensors: Name -> dtype and shape; it also reads.
-        config: The configuration, None where there is none of a family of tfzoo.
+        config: The configuration; None unless it is of a family of tfzoo.
         model_class: The class that the checkpoint is of; None without a config.
         path: File, index or folder of the weights.
-        is_keras: Whether it is of Keras's form; PyTorch's loads from `path`'s folder.
+        is_keras: Whether it is in Keras's form; PyTorch's loads from `path`'s folder.
     """
 
     tensors: Any
@@ -92,22 +89,17 @@ def is_weights_file(source: str) -> bool:
 
 
 @contextlib.contextmanager
-def open_side(source: str, where: Mapping[str, Any], like: Side | None = None) -> Iterator[Side]:
-    """Open a checkpoint of either form.
+def open_side(source: str, options: HubOptions, like: Side | None = None) -> Iterator[Side]:
+    """Open a checkpoint in either form.
 
     Args:
-        source: Folder, file or repository of PyTorch's form; `.keras` or `.weights.h5` file.
-        where: Keywords that say where a repository is looked for.
+        source: Folder, file or repository in PyTorch's form; `.keras` or `.weights.h5` file.
+        options: Where to look a repository up.
         like: The other side, whose model a `.weights.h5` file is read into.
-
-    Raises:
-        UsageError: A SavedModel, or a `.weights.h5` file whose model nobody names.
-        CheckpointError: A file is damaged.
-        HubError: There is no such checkpoint.
     """
     if (Path(source) / "saved_model.pb").is_file():
         raise UsageError(
-            f"{source} is a SavedModel, which is no checkpoint: give the one it was made of."
+            f"{source} is a SavedModel, not a checkpoint: give the one that it was made of."
         )
     if is_keras_file(source) or is_weights_file(source):
         model = load_keras(source, like)
@@ -116,22 +108,14 @@ def open_side(source: str, where: Mapping[str, Any], like: Side | None = None) -
     from tfzoo.auto import model_class_for
     from tfzoo.modeling.checkpoint import locate
 
-    path = locate(source, **where)
+    path = locate(source, options)
     config = _config_beside(path)
     with open_checkpoint(path) as tensors:
         yield Side(tensors, config, config and model_class_for(config), path, is_keras=False)
 
 
 def load_keras(source: str, like: Side | None = None) -> Any:
-    """The model in a `.keras` file, or one like another side's with the values of a weights file.
-
-    Raises:
-        UsageError: A `.weights.h5` file, and the other side has no model.
-        FileNotFoundError: There is no such file.
-        ConfigError: Not a file of tfzoo.
-        OSError: Not a sound HDF5 file.
-        WeightMismatchError: The weights are another model's.
-    """
+    """Load a `.keras` file, or a `.weights.h5` file into a model like another side's."""
     from tfzoo.auto import load_model
 
     if is_keras_file(source):
@@ -142,7 +126,7 @@ def load_keras(source: str, like: Side | None = None) -> Any:
             "a family of tfzoo, or a .keras file."
         )
     if not Path(source).is_file():
-        raise FileNotFoundError(f"{source}: no such file")
+        raise FileNotFoundError(f"{source}: no such file.")
     dtypes = float_dtypes(Path(source))
     dtype = dtypes.pop() if len(dtypes) == 1 else None
     model = like.model_class(like.config, dtype=dtype)
@@ -150,12 +134,16 @@ def load_keras(source: str, like: Side | None = None) -> Any:
     return model
 
 
-def float_dtypes(file: Path) -> set[str]:
-    """The float dtypes of the arrays in a weights file; Keras names what HDF5 does not know.
+def as_dtype(model: Any, dtype: str) -> Any:
+    """Copy a model with another dtype policy."""
+    copy = type(model)(model.config, dtype=dtype)
+    for new, old in zip(copy.weights, model.weights, strict=True):
+        new.assign(old.value)
+    return copy
 
-    Raises:
-        OSError: No sound HDF5 file.
-    """
+
+def float_dtypes(file: Path) -> set[str]:
+    """The float dtypes of the arrays in a weights file; Keras names those that HDF5 lacks."""
     import h5py
 
     found: set[str] = set()
@@ -170,7 +158,7 @@ def float_dtypes(file: Path) -> set[str]:
 
 
 def _config_beside(path: Path) -> Any:
-    """The configuration beside the weights, if it is there and of a family that tfzoo has."""
+    """The configuration beside the weights, if there is one of a family that tfzoo has."""
     from tfzoo.auto import AutoConfig
     from tfzoo.registry import families
 

@@ -21,20 +21,11 @@ def add_to(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the registry."""
     if args.json:
-        print(json.dumps([_as_dict(family) for family in families()], indent=2))
+        fields = ("name", "title", "paper", "model_types", "classes", "checkpoints")
+        rows = [{field: getattr(family, field) for field in fields} for family in families()]
+        print(json.dumps(rows, indent=2))
     else:
-        print("\n\n".join(_as_text(family) for family in families()))
-
-
-def _as_dict(family: Family) -> dict[str, Any]:
-    return {
-        "name": family.name,
-        "title": family.title,
-        "paper": family.paper,
-        "model_types": list(family.model_types),
-        "classes": list(family.classes),
-        "checkpoints": list(family.checkpoints),
-    }
+        print("\n\n".join(map(_as_text, families())))
 
 
 def _as_text(family: Family) -> str:

@@ -1,4 +1,4 @@
-"""The outputs of one checkpoint in PyTorch and of another in tfzoo, on the same random input."""
+"""The outputs of one checkpoint in PyTorch and of another in tfzoo, for the same random input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfzoo.cli.forms import Side, load_keras
+from tfzoo.cli.forms import Side, as_dtype, load_keras
 from weights_convert.errors import CheckpointError
 from weights_convert.reference import ABSENT, flatten
 
@@ -21,8 +21,8 @@ __all__ = ["compare_outputs", "random_inputs"]
 Row = dict[str, Any]
 
 _SEED = 0
-_TEXT, _OBJECTS, _POINTS, _SIDE = 8, 4, 4, 64  # lengths of the axes that a model leaves free
-_MASKED = -6e4  # below it there are only masks: the least float16, and less
+_TEXT, _SEVERAL = 8, 4  # lengths of axes that a model leaves free: tokens; objects or points
+_MASKED = -6e4  # only masks lie below it, such as the least float16
 _WAIT = 3600
 
 
@@ -31,16 +31,13 @@ def compare_outputs(first: Side, second: Side, source: str, target: str) -> list
 
     Args:
         first: A checkpoint.
-        second: Another of the same class; one of the two must be of PyTorch's form.
+        second: Another of the same class; one of the two must be in PyTorch's form.
         source: Name of the first.
         target: Name of the second.
 
     Returns:
-        For each output its shape, its largest magnitude and its largest difference; None where
-        PyTorch or transformers is not installed.
-
-    Raises:
-        CheckpointError: The reference fails, or the outputs have other names or shapes.
+        For each output its shape, its largest magnitude and its largest difference; None unless
+        PyTorch and transformers are installed.
     """
     torch_side, (keras_side, keras_source) = (
         (second, (first, source)) if first.is_keras else (first, (second, target))
@@ -52,24 +49,16 @@ def compare_outputs(first: Side, second: Side, source: str, target: str) -> list
         return None
     outputs = flatten(model(dict(inputs), training=False))
     ours = {name: np.asarray(value) for name, value in outputs.items()}
-    if shapes(ours) != shapes(theirs):
+    shapes = [{name: side[name].shape for name in sorted(side)} for side in (ours, theirs)]
+    if shapes[0] != shapes[1]:
         raise CheckpointError(
-            f"the outputs have other names or shapes: {shapes(ours)} in tfzoo, {shapes(theirs)} in "
-            "PyTorch"
+            f"the outputs have other names or shapes: {shapes[0]} in tfzoo, {shapes[1]} in PyTorch"
         )
     return [_row(name, ours[name], theirs[name]) for name in theirs]
 
 
-def shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
-    """The shape of each array."""
-    return {name: tuple(array.shape) for name, array in sorted(arrays.items())}
-
-
 def random_inputs(model: Any) -> dict[str, np.ndarray]:
     """One random sample of what a model takes, the same in every run.
-
-    Args:
-        model: Any model of tfzoo.
 
     Example:
         >>> import tfzoo
@@ -77,77 +66,42 @@ def random_inputs(model: Any) -> dict[str, np.ndarray]:
         >>> random_inputs(model)["pixel_values"].shape
         (1, 8, 3, 224, 224)
     """
-    rng = np.random.default_rng(_SEED)
-    table = {row.name: row for row in model.inputs_table}
+    from tfzoo.export.endpoint import default_endpoint
+
+    endpoint, rng = default_endpoint(model, tokens=_TEXT), np.random.default_rng(_SEED)
     made = {}
-    for name, spec in model._table.specs(model.config).items():
-        axes = table[name].exported or table[name].shape
+    for name, example in endpoint.example.items():
+        free, are_points = endpoint.inputs[name].shape, name.endswith("_points")
+        if name == "pixel_values":  # of as many frames as the config says, even if that is one
+            free = example.shape
         shape = [
-            _free(axis, model.config) if size is None else size
-            for axis, size in zip(axes, spec.shape, strict=True)
+            _SEVERAL if (place or are_points) and size == 1 and free[place] is None else size
+            for place, size in enumerate(example.shape)
         ]
-        made[name] = _values(name, table[name].dtype, shape, model.config, rng)
+        if example.dtype.kind == "f":
+            made[name] = rng.normal(size=shape).astype("float32")
+        elif name == "input_ids":  # 0 is padding in all families
+            ids = getattr(model.config, "text_config", model.config).vocab_size
+            made[name] = rng.integers(1, ids, shape)
+        elif are_points:
+            made[name] = np.arange(np.prod(shape)).reshape(shape)
+        else:  # ones of masks, zeros of types
+            made[name] = np.full(shape, example.flat[0], "int64")
     return made
 
 
-def _free(axis: str, config: Any) -> int:
-    """The length of an axis that the model's sizes leave open."""
-    side = _find(config, "image_size") or _SIDE
-    lengths = {
-        "sequence": min(_TEXT, _find(config, "max_position_embeddings") or _TEXT),
-        "objects": _OBJECTS,
-        "pixels": _POINTS,
-        "patches": _POINTS,
-        "fixed_frames": _find(config, "num_frames"),
-        "height": side,
-        "width": side,
-    }
-    if axis == "frames":  # of a tower that takes the frames of clips one behind another
-        return _find(config, "num_frames") or 1
-    return lengths.get(axis) or 1  # a batch of one
-
-
-def _find(config: Any, name: str) -> int | None:
-    """A whole number in the config or in those inside it."""
-    inner = (None, "text_config", "vision_config", "backbone_config")
-    for part in inner:
-        value = getattr(config if part is None else getattr(config, part, None), name, None)
-        if isinstance(value, int):
-            return value
-    return None
-
-
-def _values(
-    name: str, dtype: str, shape: list[int], config: Any, rng: np.random.Generator
-) -> np.ndarray:
-    if dtype == "mask":
-        return np.ones(shape, "int64")
-    if dtype == "float32":
-        return rng.normal(size=shape).astype("float32")
-    if name == "token_type_ids":
-        return np.zeros(shape, "int64")
-    if name.endswith("_points"):
-        return np.arange(np.prod(shape)).reshape(shape)
-    return rng.integers(1, _find(config, "vocab_size"), shape)  # 0 is padding in all families
-
-
 def _model(side: Side, source: str, other: Side) -> Any:
-    """The model of a side in float32, whatever its file's dtype: the reference runs in it, too."""
+    """The model of a side in float32 like the reference, whatever its file's dtype."""
     if not side.is_keras:
         return side.model_class.from_pretrained(side.path, config=side.config, dtype="float32")
     model = load_keras(source, other)
-    if model.dtype_policy.name == "float32":
-        return model
-    wide = type(model)(model.config, dtype="float32")
-    for new, old in zip(wide.weights, model.weights, strict=True):
-        new.assign(old.value)
-    return wide
+    return model if model.dtype_policy.name == "float32" else as_dtype(model, "float32")
 
 
 def _reference(
     folder: Path, torch_class: str, inputs: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray] | None:
-    """Outputs in PyTorch, computed by a process of its own; None where there is no PyTorch."""
+    """Outputs in PyTorch, computed in a separate process; None without PyTorch."""
     package = Path(sys.modules["weights_convert"].__file__).parents[1]
     paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory() as work:
@@ -175,7 +129,7 @@ def _reference(
 
 
 def _row(name: str, ours: np.ndarray, theirs: np.ndarray) -> Row:
-    """One output; where both sides mask, there is nothing to compare."""
+    """The row of one output; what both sides mask is not compared."""
     masked = (ours < _MASKED) & (theirs < _MASKED)
     a, b = (side[~masked].astype("float64") for side in (ours, theirs))
     scale = float(np.abs(b).max(initial=0.0))

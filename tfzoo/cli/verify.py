@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 
 from tfzoo.cli.console import UsageError, note, start_keras
+from tfzoo.hub import HubOptions
 from tfzoo.registry import families
 
 __all__ = ["VerificationError", "add_to", "run"]
+
+
+_STATUSES = ("agrees", "differs", "failed", "not run")
 
 
 class VerificationError(ValueError):
@@ -24,11 +28,11 @@ class VerificationError(ValueError):
 
 @dataclass(frozen=True)
 class _Row:
-    """What became of one known answer."""
+    """The outcome of one known answer."""
 
     family: str
     answer: Any
-    status: str  # agrees, differs, failed, not run
+    status: str  # one of _STATUSES
     comparisons: Sequence[Any] = ()
     reason: str = ""
 
@@ -39,7 +43,7 @@ def add_to(subparsers: Any) -> None:
         "verify",
         help="check that published checkpoints give the published numbers",
         description="Download the published checkpoints, compute what numbers were published for, "
-        "and compare. Exit code 1 if one differs or fails. Photos and videos are fetched from the "
+        "and compare. Exit code 1 if one differs or fails. Images and videos are fetched from the "
         "hub's data sets; the image of the optical flow has to be given.",
     )
     parser.add_argument(
@@ -47,7 +51,7 @@ def add_to(subparsers: Any) -> None:
         nargs="*",
         required=True,
         metavar="FAMILY",
-        help="families to check, as `tfzoo list` names them; all where none is named",
+        help="families to check, as `tfzoo list` names them; default: all",
     )
     parser.add_argument(
         "--checkpoint",
@@ -73,7 +77,6 @@ def run(args: argparse.Namespace) -> None:
     """Compute every known answer of the families and print it beside the published one.
 
     Raises:
-        UsageError: An unknown family, checkpoint or input.
         VerificationError: Some differ, or could not be computed.
     """
     chosen = list(_chosen(args.published))
@@ -87,9 +90,19 @@ def run(args: argparse.Namespace) -> None:
             print(_as_text(rows[-1]), flush=True)
     if args.json:
         print(json.dumps([_as_dict(row) for row in rows]))
-    else:
-        print(_summary(rows))
-    _raise_unless_right(rows)
+    counts = {status: sum(row.status == status for row in rows) for status in _STATUSES}
+    if not args.json:
+        print(
+            f"\n{counts['agrees']} of {len(rows)} agree, {counts['differs']} differ, "
+            f"{counts['failed']} failed, {counts['not run']} were not run"
+        )
+    if counts["differs"] or counts["failed"]:
+        raise VerificationError(
+            f"{counts['differs']} of {len(rows)} known answers differ, {counts['failed']} could "
+            "not be computed."
+        )
+    if not counts["agrees"]:
+        raise VerificationError("None of the known answers was computed: see --input.")
 
 
 def _chosen(names: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -112,7 +125,7 @@ def _sources(args: argparse.Namespace, chosen: Sequence[tuple[str, Any]]) -> Any
     return Sources(
         _pairs("--checkpoint", args.checkpoint, sorted(checkpoints)),
         _pairs("--input", args.input, list(INPUTS)),
-        {"cache_dir": args.cache_dir, "local_files_only": args.offline},
+        HubOptions(cache_dir=args.cache_dir, local_files_only=args.offline),
     )
 
 
@@ -132,7 +145,7 @@ def _pairs(option: str, given: Sequence[str], known: Sequence[str]) -> dict[str,
 
 
 def _verified(family: str, answer: Any, sources: Any) -> _Row:
-    """Whatever goes wrong with one answer, the others are still looked at."""
+    """Compute one answer; an error ends only this one."""
     from tfzoo.modeling.expected import compare
     from tfzoo.modeling.expected_inputs import InputMissingError
 
@@ -192,27 +205,3 @@ def _number_as_dict(found: Any) -> dict[str, Any]:
         "tolerance": found.number.tolerance,
         "agrees": found.agrees,
     }
-
-
-def _counts(rows: Sequence[_Row]) -> Mapping[str, int]:
-    kinds = ("agrees", "differs", "failed", "not run")
-    return {kind: sum(row.status == kind for row in rows) for kind in kinds}
-
-
-def _summary(rows: Sequence[_Row]) -> str:
-    counts = _counts(rows)
-    return (
-        f"\n{counts['agrees']} of {len(rows)} agree, {counts['differs']} differ, "
-        f"{counts['failed']} failed, {counts['not run']} were not run"
-    )
-
-
-def _raise_unless_right(rows: Sequence[_Row]) -> None:
-    counts = _counts(rows)
-    if counts["differs"] or counts["failed"]:
-        raise VerificationError(
-            f"{counts['differs']} of {len(rows)} known answers differ, {counts['failed']} could "
-            "not be computed."
-        )
-    if not counts["agrees"]:
-        raise VerificationError("None of the known answers was computed; see --input.")

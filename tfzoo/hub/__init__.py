@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 __all__ = [
+    "DEFAULTS",
     "HubError",
     "HubFileNotFoundError",
+    "HubOptions",
     "Repository",
-    "cache_folder",
     "explain",
     "file_names",
-    "is_offline",
     "is_path",
-    "repository_of",
     "resolve",
 ]
 
@@ -42,11 +43,11 @@ class HubError(OSError):
 
 
 class HubFileNotFoundError(HubError, FileNotFoundError):
-    """The place was looked at and what was asked for is not there (unlike: it was unreachable)."""
+    """The place was reached, and what was asked for is not there."""
 
 
-# What the hub's client raises (names in huggingface_hub.utils), what becomes of it, and the words.
-# Some classes derive from others: the first match counts.
+# Errors of the hub's client (names in huggingface_hub.utils), ours for each, and its message. Some
+# derive from others: the first match counts.
 _LOG_IN = "log in with `hf auth login`, set HF_TOKEN or pass token=."
 _REASONS = (
     (
@@ -64,8 +65,8 @@ _REASONS = (
     (
         "RevisionNotFoundError",
         HubFileNotFoundError,
-        "{repository.name!r} has no revision {repository.revision!r}. Give an existing branch, tag "
-        "or full commit hash, or none for the default branch.",
+        "{repository.name!r} has no revision {repository.options.revision!r}. Give an existing "
+        "branch, tag or full commit hash, or none for the default branch.",
     ),
     (
         "EntryNotFoundError",
@@ -77,44 +78,90 @@ _REASONS = (
 
 
 @dataclass(frozen=True)
-class Repository:
-    """A repository of the hub and how to get at it."""
+class HubOptions:
+    """Where to look a checkpoint up: made once at an entry point and passed on as one value.
 
-    name: str
-    revision: str | None
-    cache_dir: str | None
-    offline: str | None  # what forbids the network, in words; None: nothing does
-    token: str | bool | None = field(repr=False)
-    kind: str = "model"
-
-    def __str__(self) -> str:
-        return f"{self.name!r}" + (f" at revision {self.revision!r}" if self.revision else "")
-
-
-def is_offline() -> bool:
-    """Whether the environment forbids network access.
-
-    Returns:
-        True if `TFZOO_OFFLINE`, `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE` is 1, on, yes or true.
+    Attributes:
+        revision: Branch, tag or commit of the repository; a local folder has none.
+        cache_dir: Folder of the download cache; the hub's own default if None.
+        local_files_only: Use the cache only, as if offline.
+        token: Access token; by default the one in `HF_TOKEN` or of the last login.
 
     Example:
-        >>> from unittest.mock import patch
-        >>> with patch.dict("os.environ", TFZOO_OFFLINE="1"):
-        ...     is_offline()
-        True
+        >>> options, others = HubOptions.split({"revision": "v2", "num_labels": 10})
+        >>> options.revision, others
+        ('v2', {'num_labels': 10})
     """
-    return _offline_variable() is not None
+
+    revision: str | None = None
+    cache_dir: str | os.PathLike[str] | None = None
+    local_files_only: bool = False
+    token: str | bool | None = field(default=None, repr=False)
+
+    @classmethod
+    def split(cls, keywords: Mapping[str, Any]) -> tuple[HubOptions, dict[str, Any]]:
+        """The options among the keywords of a `from_pretrained`, and all other keywords."""
+        names = {option.name for option in fields(cls)}
+        own = {name: value for name, value in keywords.items() if name in names}
+        return cls(**own), {name: value for name, value in keywords.items() if name not in names}
+
+    def keywords(self) -> dict[str, Any]:
+        """The options as keywords of a `from_pretrained`."""
+        return dict(vars(self))
+
+
+DEFAULTS = HubOptions()
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository of the hub and how to get at it.
+
+    Attributes:
+        name: `org/name`.
+        options: Where to look it up.
+        kind: "model", or "dataset" for a repository of data.
+
+    Raises:
+        HubError: The name has a wrong form.
+    """
+
+    name: str
+    options: HubOptions
+    kind: str = "model"
+
+    def __post_init__(self) -> None:
+        if not _REPOSITORY.fullmatch(self.name) or len(self.name) > _LONGEST_REPOSITORY:
+            raise HubError(
+                f"{self.name!r} is neither a file or folder here nor the name of a repository: "
+                "expected 'org/name' of letters, digits, '-', '_' and '.', such as "
+                "'facebook/timesformer-base-finetuned-k400'."
+            )
+
+    def __str__(self) -> str:
+        revision = self.options.revision
+        return f"{self.name!r}" + (f" at revision {revision!r}" if revision else "")
+
+    @property
+    def offline(self) -> str | None:
+        """What forbids the network, in words; None if it is allowed."""
+        return "local_files_only=True" if self.options.local_files_only else _offline_variable()
+
+    @property
+    def cache(self) -> str:
+        """The folder of the download cache."""
+        from huggingface_hub import constants
+
+        given = self.options.cache_dir
+        return constants.HF_HUB_CACHE if given is None else os.fspath(Path(given).expanduser())
 
 
 def resolve(
     name_or_path: str | os.PathLike[str],
     filenames: str | Sequence[str],
+    options: HubOptions = DEFAULTS,
     *,
     optional: Sequence[str] = (),
-    revision: str | None = None,
-    cache_dir: str | os.PathLike[str] | None = None,
-    local_files_only: bool = False,
-    token: str | bool | None = None,
     kind: str = "model",
 ) -> Path:
     """The local folder that holds the files of a checkpoint, downloaded where needed.
@@ -126,12 +173,9 @@ def resolve(
         name_or_path: A folder, a file in it, or a repository `org/name`. A `Path` is never a
             repository.
         filenames: The required file or files, relative to the folder, with forward slashes.
+        options: Where to look.
         optional: Files that are fetched if the repository has them. Offline, those in the cache
             are used.
-        revision: Branch, tag or commit of the repository; a local folder has none.
-        cache_dir: Folder of the download cache; the hub's own default if None.
-        local_files_only: Use the cache only, as if offline.
-        token: Access token; by default the one in `HF_TOKEN` or of the last login.
         kind: "model", or "dataset" for a repository of data.
 
     Returns:
@@ -164,30 +208,11 @@ def resolve(
             f"There is no file or folder {str(path)!r} (looked from {os.getcwd()!r}). Check the "
             "path, or name a repository of the model hub as 'org/name'."
         )
-    repository = repository_of(text, revision, cache_dir, local_files_only, token, kind)
-    return _download(repository, required, file_names(optional))
-
-
-def repository_of(
-    name: str,
-    revision: str | None,
-    cache_dir: str | os.PathLike[str] | None,
-    local_files_only: bool,
-    token: str | bool | None,
-    kind: str = "model",
-) -> Repository:
-    """A repository and how to get at it, see `resolve`.
-
-    Raises:
-        HubError: The name has a wrong form.
-    """
-    _check_repository_name(name)
-    offline = "local_files_only=True" if local_files_only else _offline_variable()
-    cache = None if cache_dir is None else os.fspath(Path(cache_dir).expanduser())
-    return Repository(name, revision, cache, offline, token, kind)
+    return _download(Repository(text, options, kind), required, file_names(optional))
 
 
 def _offline_variable() -> str | None:
+    """The setting of the environment that forbids network access, in words."""
     for variable in _OFFLINE_VARIABLES:
         value = os.environ.get(variable, "")
         if value.lower() in _TRUE:
@@ -196,7 +221,11 @@ def _offline_variable() -> str | None:
 
 
 def file_names(names: str | Sequence[str]) -> tuple[str, ...]:
-    """`names` as a tuple; a name (it may come from a downloaded index) must stay in its folder."""
+    """`names` as a tuple.
+
+    Raises:
+        HubError: A name (it may come from a downloaded index) leads out of its folder.
+    """
     names = (names,) if isinstance(names, str) else tuple(names)
     for name in names:
         parts = PurePosixPath(name).parts
@@ -222,7 +251,7 @@ def _local_folder(path: Path, required: tuple[str, ...]) -> Path:
 
 
 def is_path(text: str) -> bool:
-    """Whether a name is that of a file or folder, there or not, and of no repository."""
+    """Whether a name is that of a file or folder, existing or not, rather than a repository."""
     return (
         text.startswith((".", "~"))
         or text.count(os.sep) > 1
@@ -232,19 +261,10 @@ def is_path(text: str) -> bool:
     )
 
 
-def _check_repository_name(name: str) -> None:
-    if not _REPOSITORY.fullmatch(name) or len(name) > _LONGEST_REPOSITORY:
-        raise HubError(
-            f"{name!r} is neither a file or folder here nor the name of a repository: expected "
-            "'org/name' of letters, digits, '-', '_' and '.', such as "
-            "'facebook/timesformer-base-finetuned-k400'."
-        )
-
-
 def _download(repository: Repository, required: tuple[str, ...], optional: tuple[str, ...]) -> Path:
-    """Fetch all files; the first fixes the commit, so the others need no look at the branch."""
+    """Fetch all files; the first one fixes the commit of the others."""
     first = required[0]
-    folder = _fetch(repository, first, repository.revision).parents[first.count("/")]
+    folder = _fetch(repository, first, repository.options.revision).parents[first.count("/")]
     commit = folder.name  # the cache's layout: snapshots/<commit>/<filename>
     for filename in required[1:]:
         _fetch(repository, filename, commit)
@@ -260,35 +280,32 @@ def _download(repository: Repository, required: tuple[str, ...], optional: tuple
 def _fetch(repository: Repository, filename: str, revision: str | None) -> Path:
     from huggingface_hub import hf_hub_download
 
-    def fetch(offline: bool) -> Path:
-        return Path(
-            hf_hub_download(
-                repo_id=repository.name,
-                filename=filename,
-                repo_type=repository.kind,
-                revision=revision,
-                cache_dir=repository.cache_dir,
-                local_files_only=offline,
-                token=repository.token,
-            )
-        )
-
+    fetch = partial(
+        hf_hub_download,
+        repo_id=repository.name,
+        filename=filename,
+        repo_type=repository.kind,
+        revision=revision,
+        cache_dir=repository.cache,
+        token=repository.options.token,
+    )
     with _in_plain_words(repository, filename):
         try:
-            return fetch(offline=repository.offline is not None)
+            return Path(fetch(local_files_only=repository.offline is not None))
         except Exception as error:
             if not _got_no_answer(error):
                 raise
             with suppress(FileNotFoundError):
-                return fetch(offline=True)
+                return Path(fetch(local_files_only=True))
             raise
 
 
 def _got_no_answer(error: Exception) -> bool:
-    """Whether a call broke off, after which a cached file will do, as where nobody can be called.
+    """Whether the connection broke off during a call, after which a cached file will do.
 
-    The client sees to the latter by itself; of the former some of its releases make an error of
-    their HTTP library, which is the first base of those that tell of a bad answer.
+    Without any connection, the client looks into the cache by itself. Some of its
+    releases report a broken one by an error of their HTTP library, which is the first base of the
+    errors that stand for a bad answer.
     """
     from huggingface_hub.utils import HfHubHTTPError
 
@@ -302,7 +319,7 @@ def _known_absent(repository: Repository, filename: str, commit: str) -> bool:
     found = try_to_load_from_cache(
         repository.name,
         filename,
-        cache_dir=repository.cache_dir,
+        cache_dir=repository.cache,
         revision=commit,
         repo_type=repository.kind,
     )
@@ -335,14 +352,14 @@ def explain(error: Exception, repository: Repository, filename: str) -> HubError
     return HubError(
         f"{filename!r} of {repository} could not be fetched: {_summary(error)}. Check the "
         "connection, the access token, and the space and rights of the cache folder "
-        f"{cache_folder(repository)!r}, then try again."
+        f"{repository.cache!r}, then try again."
     )
 
 
 def _not_in_cache(error: Exception, repository: Repository, filename: str) -> HubError:
     from huggingface_hub import constants
 
-    place = f"{filename!r} of {repository} is not in the cache {cache_folder(repository)!r}"
+    place = f"{filename!r} of {repository} is not in the cache {repository.cache!r}"
     if repository.offline:
         return HubFileNotFoundError(
             f"{place}, and {repository.offline} forbids the download. Allow the network once, give "
@@ -361,10 +378,3 @@ def _not_in_cache(error: Exception, repository: Repository, filename: str) -> Hu
 def _summary(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def cache_folder(repository: Repository) -> str:
-    """The folder of the download cache."""
-    from huggingface_hub import constants
-
-    return repository.cache_dir or constants.HF_HUB_CACHE
