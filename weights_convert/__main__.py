@@ -9,19 +9,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from weights_convert.arguments import add_convert_arguments, add_hub_options
-from weights_convert.checkpoint import open_checkpoint
+from weights_convert.checkpoint import open_checkpoint, read_config
 from weights_convert.compare import CODES
+from weights_convert.console import (
+    add_convert_arguments,
+    add_hub_options,
+    cell,
+    megabytes,
+    print_table,
+    shape_text,
+)
 from weights_convert.errors import UsageError
-from weights_convert.inspection import groups, read_config
 from weights_convert.plan import Entry, Match, match_tensors
 from weights_convert.rules import FamilyMap, SlotLike, family_map
-from weights_convert.tables import cell, megabytes, print_table, shape_text
 from weights_convert.tensors import TensorInfo
 
 __all__ = ["main"]
@@ -81,12 +87,12 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_both(parser: argparse.ArgumentParser) -> None:
-    about = "folder, file or hub name; .keras and .weights.h5 files, too"
+    about = "folder, file or hub name; also a .keras or .weights.h5 file"
     _add_source(parser)
     parser.add_argument("target", metavar="DST", help=about)
     parser.add_argument("--dtype", choices=tuple(CODES), help="that DST has been converted to")
     parser.add_argument(
-        "--weights-only", action="store_true", help="leave out the outputs, which need PyTorch"
+        "--weights-only", action="store_true", help="skip the outputs, which need PyTorch"
     )
     parser.add_argument(
         "--tolerance",
@@ -100,7 +106,7 @@ def _inspect(options: argparse.Namespace) -> int:
     path = _locate(options)
     config = read_config(path)
     with open_checkpoint(path) as checkpoint:
-        rows = groups(checkpoint)
+        rows = _groups(checkpoint)
         report = {
             "source": options.source,
             "model_type": None if config is None else config.get("model_type"),
@@ -119,6 +125,32 @@ def _inspect(options: argparse.Namespace) -> int:
     print(f"config: {_summary(config)}")
     print_table(("count", "dtype", "shape", "MB", "name"), [_group_cells(row) for row in rows])
     return 0
+
+
+def _groups(tensors: Mapping[str, TensorInfo]) -> list[Row]:
+    """Fold names that differ in their indices alone; layer 2 comes before layer 10.
+
+    Returns:
+        For each group its name, in which ``*`` stands for an index, the number of tensors, their
+        dtypes and shapes, and their bytes.
+    """
+    rows: dict[str, Row] = {}
+    for name in sorted(tensors, key=_natural):
+        info = tensors[name]
+        folded = re.sub(r"(?<![^.])\d+(?![^.])", "*", name)
+        empty = {"name": folded, "count": 0, "dtypes": [], "shapes": [], "bytes": 0}
+        row = rows.setdefault(folded, empty)
+        row["count"] += 1
+        row["bytes"] += info.nbytes
+        for key, value in (("dtypes", info.dtype), ("shapes", list(info.shape))):
+            if value not in row[key]:
+                row[key].append(value)
+    return list(rows.values())
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sort key that puts layer 2 before layer 10."""
+    return [(int(part) if part.isdecimal() else -1, part) for part in name.split(".")]
 
 
 def _summary(config: Row | None) -> str:
@@ -187,9 +219,10 @@ def _transform(entry: Entry) -> str:
 def _model(options: argparse.Namespace) -> tuple[Mapping[str, SlotLike], FamilyMap]:
     """Build the model that a checkpoint is for, and return its variables and its family's map."""
     from tfzoo.auto import AutoConfig, model_class_for
+    from tfzoo.cli.console import hub_options
     from tfzoo.core.variables import slots
 
-    config = AutoConfig.from_pretrained(options.source, **_where(options))
+    config = AutoConfig.from_pretrained(options.source, **hub_options(options).keywords())
     model = model_class_for(config)(config)
     return slots(model), family_map(model.base_model_type)
 
@@ -211,16 +244,10 @@ def _locate(options: argparse.Namespace) -> Path:
     """Return the local file or folder; a name that is neither is asked for on the hub."""
     if os.path.exists(options.source):
         return Path(options.source)
+    from tfzoo.cli.console import hub_options
     from tfzoo.modeling.checkpoint import locate
 
-    return locate(options.source, **_where(options))
-
-
-def _where(options: argparse.Namespace) -> Row:
-    """Return the keywords that say where a repository is looked for."""
-    from tfzoo.cli.console import hub_options
-
-    return hub_options(options)
+    return locate(options.source, hub_options(options))
 
 
 if __name__ == "__main__":

@@ -10,15 +10,18 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from weights_convert.errors import CheckpointError
-from weights_convert.formats.safetensors_header import unique_object
-from weights_convert.formats.safetensors_io import SafetensorsFile
-from weights_convert.formats.safetensors_write import INDEX_NAME, SINGLE_NAME, write_checkpoint
+from weights_convert.formats.safetensors import (
+    INDEX_NAME,
+    SINGLE_NAME,
+    SafetensorsFile,
+    unique_object,
+    write_checkpoint,
+)
 from weights_convert.formats.tensor_file import TensorFile
 from weights_convert.formats.tf_h5 import H5File
 from weights_convert.formats.torch_pickle import TorchFile
@@ -31,6 +34,7 @@ __all__ = [
     "WEIGHT_FILES",
     "Checkpoint",
     "open_checkpoint",
+    "read_config",
     "shard_names",
     "write_checkpoint",
 ]
@@ -120,7 +124,7 @@ class Checkpoint(Mapping[str, TensorInfo]):
             An array of the stored shape.
 
         Raises:
-            KeyError: there is no such tensor.
+            KeyError: no such tensor.
             CheckpointError: the file has been truncated, or cannot be read.
             ValueError: the checkpoint is closed.
         """
@@ -129,19 +133,7 @@ class Checkpoint(Mapping[str, TensorInfo]):
         return bfloat16_to_float32(self.read_raw(name), empty)
 
     def read_raw(self, name: str) -> np.ndarray:
-        """Read one tensor as it is stored; bfloat16 comes as ``uint16`` bits.
-
-        Args:
-            name: the tensor's name.
-
-        Returns:
-            A new array of the stored shape.
-
-        Raises:
-            KeyError: there is no such tensor.
-            CheckpointError: the file has been truncated, or cannot be read.
-            ValueError: the checkpoint is closed.
-        """
+        """Read one tensor as ``read`` does, but as it is stored: bfloat16 as ``uint16`` bits."""
         return self._home[name].read(name)
 
     def close(self) -> None:
@@ -152,12 +144,7 @@ class Checkpoint(Mapping[str, TensorInfo]):
     def __enter__(self) -> Checkpoint:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -173,7 +160,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
         The open checkpoint, a context manager.
 
     Raises:
-        CheckpointError: there is none, or it is malformed.
+        CheckpointError: the checkpoint is missing or malformed.
 
     Example:
         >>> open_checkpoint("no/such/folder")
@@ -220,6 +207,34 @@ def shard_names(index: str | Path) -> tuple[str, ...]:
     return tuple(sorted(set(_read_index(Path(index)).values())))
 
 
+def read_config(path: Path) -> dict[str, Any] | None:
+    """Return the config beside the weights, None if there is none.
+
+    Args:
+        path: folder or file of the checkpoint.
+
+    Returns:
+        The values of ``config.json``.
+
+    Raises:
+        CheckpointError: it is not a JSON object.
+
+    Example:
+        >>> read_config(Path("no/such/folder")) is None
+        True
+    """
+    config = (path if path.is_dir() else path.parent) / "config.json"
+    if not config.is_file():
+        return None
+    try:
+        values = json.loads(config.read_bytes())
+    except ValueError as error:
+        raise CheckpointError(f"{config}: not valid JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{config}: expected a JSON object, found {values!r:.100}")
+    return values
+
+
 def _open_file(path: Path) -> TensorFile:
     return _FORMATS.get(path.suffix, SafetensorsFile)(path)
 
@@ -242,7 +257,7 @@ def _read_index(path: Path) -> dict[str, str]:
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: no valid JSON: {error}") from error
+        raise CheckpointError(f"{path}: not valid JSON: {error}") from error
     shards = index.get("weight_map") if isinstance(index, dict) else None
     if not shards or not _is_text(shards):
         raise CheckpointError(f"{path}: expected a weight_map of tensor names to file names")

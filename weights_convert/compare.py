@@ -2,7 +2,7 @@
 
 Both are mappings of names to dtypes and shapes that also read: files of any format, or a model's
 variables under the names of its checkpoint. With a family's map old names, a missing base prefix
-and tied copies count for what they are, and buffers that are no weights do not count.
+and tied copies count for what they are; buffers, which are not weights, do not count.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ import numpy as np
 
 from weights_convert.plan import canonical_names
 from weights_convert.rules import FamilyMap
-from weights_convert.tensors import DTYPES, TensorInfo, bfloat16_to_float32, float32_to_bfloat16
+from weights_convert.tensors import (
+    DTYPES,
+    TensorInfo,
+    Tensors,
+    bfloat16_to_float32,
+    float32_to_bfloat16,
+)
 
 __all__ = ["CODES", "Difference", "Readable", "compare", "rounded"]
 
@@ -26,14 +32,10 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 _BLOCK = 2**22  # items that are compared at once: the wide copies stay small
 
 
-class Readable(Protocol):
+class Readable(Tensors, Protocol):
     """What is compared: an open ``Checkpoint``, or anything that reads like one."""
 
-    def __iter__(self) -> Iterator[str]: ...
-
     def __len__(self) -> int: ...
-
-    def __getitem__(self, name: str) -> TensorInfo: ...
 
     def read_raw(self, name: str) -> np.ndarray:
         """Read one tensor as it is stored."""
@@ -49,8 +51,8 @@ class Difference:
             ``dtype``; or ``differs``.
         first: dtype and shape in the first, None where it lacks the tensor.
         second: the same in the second.
-        largest: largest difference of two values; NaN where only one of them is a number. None
-            where none can be told.
+        largest: largest difference of two values; NaN where only one of them is a number, None
+            where it is unknown.
         count: how many items differ in their bits, or, of two dtypes, in their values.
 
     Example:
@@ -67,7 +69,7 @@ class Difference:
 
     @property
     def is_equal(self) -> bool:
-        """Whether nothing tells the two apart."""
+        """Whether the two are the same."""
         return self.status == "equal"
 
 

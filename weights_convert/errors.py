@@ -1,4 +1,4 @@
-"""The errors of this package: a file not to be trusted, weights that do not fit, wrong usage."""
+"""The errors of this package: malformed files, weights that do not fit, wrong usage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["CheckpointError", "UsageError", "WeightMismatchError"]
 
 Mismatch = tuple[str, tuple[int, ...], tuple[int, ...]]
 
-_SHOWN = 20  # rows of one section; the attributes of the error hold them all
+_SHOWN = 20  # rows of a section in the text; the attributes hold them all
 
 
 class UsageError(ValueError):
@@ -34,11 +34,11 @@ class CheckpointError(ValueError):
 
 
 class WeightMismatchError(CheckpointError):
-    """A checkpoint whose tensors are not the ones that the model needs; its text reads as a diff.
+    """A checkpoint whose tensors are not those that the model needs; the text reads like a diff.
 
     Args:
         missing: names that the model needs and the checkpoint lacks.
-        unexpected: names in the checkpoint that lead nowhere in the model.
+        unexpected: names in the checkpoint that belong to nothing in the model.
         mismatched: (name, expected shape, found shape), shapes in the checkpoint's layout.
         advice: one sentence on what to do.
 
@@ -61,7 +61,7 @@ class WeightMismatchError(CheckpointError):
         self.advice = advice
         super().__init__(self._text())
 
-    def __reduce__(self) -> tuple[type, tuple]:  # a worker process must be able to send it home
+    def __reduce__(self) -> tuple[type, tuple]:  # so that a worker process can send it back
         return type(self), (self.missing, self.unexpected, self.mismatched, self.advice)
 
     def _text(self) -> str:

@@ -80,7 +80,7 @@ class Arena:
 
 
 class Scratch:
-    """One piece of memory for arrays of which each is done with before the next; not for threads.
+    """One piece of memory for one array after another; not for threads.
 
     Example:
         >>> scratch = Scratch()
@@ -132,6 +132,6 @@ def transposed(array: np.ndarray, empty: Empty = aligned) -> np.ndarray:
 
 
 def _pages(size: int) -> np.ndarray:
-    """Return fresh memory of small pages, which the system gets back when nothing uses it."""
+    """Return fresh memory of small pages, which goes back to the system when nothing uses it."""
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if os.name == "posix" else {}
     return np.frombuffer(mmap.mmap(-1, max(size, 1), **private), np.uint8)

@@ -9,7 +9,7 @@ import numpy as np
 
 from weights_convert.errors import CheckpointError, WeightMismatchError
 from weights_convert.rules import FamilyMap, SlotLike, checkpoint_names
-from weights_convert.tensors import TensorInfo
+from weights_convert.tensors import TensorInfo, Tensors
 from weights_convert.transforms import Axes, inverse, permutation
 
 __all__ = [
@@ -180,15 +180,15 @@ def save_plan(slots: Mapping[str, SlotLike], family: FamilyMap) -> tuple[Entry, 
 
 @dataclass(frozen=True)
 class Match:
-    """How variables and tensors pair up, before anyone judges it.
+    """How variables and tensors pair up, before the result is judged.
 
     Args:
         filled: variables whose tensor fits.
         mismatched: variables whose tensor has another shape.
         missing: variables without a tensor, under the name that it should have had.
         fresh: the same, of heads that the checkpoint lacks as a whole.
-        unexpected: names of tensors that lead to no variable. Those of a head that the model
-            lacks as a whole, and those that are no weights of their own, are not among them.
+        unexpected: names of tensors that lead to no variable, except those of a head that the
+            model lacks as a whole and those that are not weights of their own.
 
     Example:
         >>> match_tensors({}, {"a": TensorInfo("F32", ())}, FamilyMap("")).unexpected
@@ -233,7 +233,10 @@ def match_tensors(
     given_heads = {family.head_of(name) for name in stored} | {None}
     wanted_heads = {family.head_of(name) for name in wanted} | {None}
     has_base = family.has_base(tensors)
-    filled, mismatched, missing, fresh = [], [], [], []
+    filled: list[Entry] = []
+    mismatched: list[Entry] = []
+    missing: list[Entry] = []
+    fresh: list[Entry] = []
     for name, path in wanted.items():
         original = stored.get(name, family.short_name(name, has_base))
         entry = _entry(path, original, slots[path])
@@ -247,7 +250,7 @@ def match_tensors(
         for name, original in stored.items()
         if name not in wanted and family.head_of(name) in wanted_heads and name.startswith(place)
     ]
-    return Match(*map(tuple, (filled, mismatched, missing, fresh, unexpected)))
+    return Match(tuple(filled), tuple(mismatched), tuple(missing), tuple(fresh), tuple(unexpected))
 
 
 def _full_paths(slots: Mapping[str, SlotLike], family: FamilyMap) -> dict[str, str]:
@@ -257,7 +260,7 @@ def _full_paths(slots: Mapping[str, SlotLike], family: FamilyMap) -> dict[str, s
     return {family.full_name(name, has_base): path for path, name in names.items()}
 
 
-def canonical_names(tensors: Mapping[str, TensorInfo], family: FamilyMap) -> dict[str, str]:
+def canonical_names(tensors: Tensors, family: FamilyMap) -> dict[str, str]:
     """Name the weights of a checkpoint in one way, however old the file is.
 
     Args:

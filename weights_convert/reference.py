@@ -2,9 +2,9 @@
 
     python -m weights_convert.reference FOLDER CLASS INPUTS.npz OUTPUTS.npz
 
-It is the one file of the product that names PyTorch and transformers, and only `main`, which that
-process runs, imports them. Where they are not installed it ends with exit code 3, and ``verify``
-compares the weights alone.
+It is the one file of the package that names PyTorch and transformers, and only `main`, which runs
+in that process, imports them. Where they are not installed it ends with exit code 3, and
+``verify`` compares the weights alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["ABSENT", "flatten", "main"]
 #: Exit code where PyTorch or transformers is not installed.
 ABSENT = 3
 
-# What the reference takes inside of dicts: tfzoo's name -> its input, and the entry there.
+# Inputs that the reference takes inside dicts: tfzoo's name -> the dict's name, and the key.
 _NESTED = {
     "image": ("inputs", "image"),
     "audio": ("inputs", "audio"),
@@ -92,7 +92,7 @@ def flatten(outputs: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _nested(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """Put inputs into dicts where the reference looks for them there."""
+    """Put inputs into dicts where the reference expects them there."""
     inputs: dict[str, Any] = {}
     for name, value in tensors.items():
         if name in _NESTED:

@@ -1,8 +1,8 @@
 """The map of a family: rows that lead from tfzoo's dotted paths to the checkpoint's names.
 
 A row is a pair of dotted paths without their leaf, e.g. ``("mlp.fc1", "intermediate.dense")``.
-A path is read from left to right; at each component the first row whose components stand there
-is applied and reading goes on behind it, and where no row applies the component stays. ``*``
+A path is read from left to right. At each component the first row that matches there is applied
+and reading goes on behind it; where no row applies the component stays. ``*``
 stands for exactly one component, which is carried over to the other side. The same rows run
 backwards, from the checkpoint's names to tfzoo's.
 """
@@ -23,10 +23,15 @@ Rows = tuple[tuple[str, str], ...]
 
 
 class SlotLike(Protocol):
-    """What a map needs to know of a model's variable: its kind and its shape in Keras's layout."""
+    """What a map needs to know of a model's variable."""
 
-    kind: str
-    shape: tuple[int, ...]
+    @property
+    def kind(self) -> str:
+        """`dense`, `conv1d`, `conv2d`, `conv3d`, `norm`, `embedding` or `raw`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape in Keras's layout."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,13 @@ class FamilyMap:
         base_prefix: component in front of the base model, present in models and checkpoints
             with a head and absent from bare ones; empty for a family without one.
         rows: (tfzoo path, checkpoint path) pairs, see the module's docstring.
-        heads: tfzoo paths of parts that a model or a checkpoint may lack as a whole.
-        ignore: ends of checkpoint names (whole components) that are never weights.
+        heads: tfzoo paths of parts that a model or a checkpoint may lack as a whole: layers, or
+            single variables.
+        ignore: ends of checkpoint names (whole components) of what no model of the family has:
+            buffers, or weights that tfzoo leaves out.
         ties: (name, canonical name) of tensors that are stored once or twice but are one.
         aliases: (old, new) runs of components in checkpoint names, leaf included.
-        towers: tfzoo paths of parts that are models of their own, too. Such a model takes its
+        towers: tfzoo paths of parts that are also models of their own. Such a model takes its
             part of a whole checkpoint, or a checkpoint that leaves out the tower's name.
 
     Raises:
@@ -107,7 +114,7 @@ class FamilyMap:
         return _rewrite(name, self.aliases)
 
     def is_ignored(self, name: str) -> bool:
-        """Return whether a name in a checkpoint never is a weight, see ``ignore``."""
+        """Return whether a checkpoint's tensor is left out, see ``ignore``."""
         parts = name.split(".")
         ends = [pattern.split(".") for pattern in self.ignore]
         return any(
@@ -121,7 +128,7 @@ class FamilyMap:
     def head_of(self, name: str) -> str | None:
         """Return the head, as in ``heads``, that a checkpoint's name in full form belongs to."""
         for head in self.heads:
-            if name.startswith(_rewrite(head, self.rows) + "."):
+            if f"{name}.".startswith(_rewrite(head, self.rows) + "."):
                 return head
         return None
 
@@ -197,7 +204,7 @@ def family_map(model_type: str) -> FamilyMap:
         The ``MAP`` of ``weights_convert.families.<model_type>``.
 
     Raises:
-        ValueError: there is no such family.
+        ValueError: the family is unknown.
 
     Example:
         >>> family_map("timesformer").base_prefix

@@ -1,4 +1,4 @@
-"""What a stored tensor is: its dtype code, its shape, and the two faces of bfloat16.
+"""What a stored tensor is: its dtype code, its shape, and the two forms of bfloat16.
 
 Dtypes are called by the codes of the safetensors format. NumPy has no bfloat16, so its bits
 travel as ``uint16`` and its values as ``float32``, which holds every one of them exactly.
@@ -6,14 +6,16 @@ travel as ``uint16`` and its values as ``float32``, which holds every one of the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import Protocol
 
 import numpy as np
 
 from weights_convert.memory import Empty, aligned
 
-__all__ = ["DTYPES", "TensorInfo", "bfloat16_to_float32", "float32_to_bfloat16"]
+__all__ = ["DTYPES", "TensorInfo", "Tensors", "bfloat16_to_float32", "float32_to_bfloat16"]
 
 #: Dtype code -> the little-endian NumPy dtype of the stored bits.
 DTYPES: dict[str, np.dtype] = {
@@ -53,6 +55,14 @@ class TensorInfo:
     def nbytes(self) -> int:
         """Bytes that the tensor takes in the file."""
         return prod(self.shape) * DTYPES[self.dtype].itemsize
+
+
+class Tensors(Protocol):
+    """Names of tensors with their dtypes and shapes: a mapping, or what reads like one."""
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def __getitem__(self, name: str, /) -> TensorInfo: ...
 
 
 def bfloat16_to_float32(bits: np.ndarray, empty: Empty = aligned) -> np.ndarray:

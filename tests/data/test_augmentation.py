@@ -18,7 +18,7 @@ EVERYTHING = {
 }
 
 
-def picture(seed: int = 0) -> np.ndarray:
+def image(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (20, 30, 3)).astype("uint8")
 
 
@@ -27,7 +27,7 @@ def changed(frames: np.ndarray, seed: int = 0, **options: Any) -> np.ndarray:
 
 
 def test_all_frames_are_changed_alike() -> None:
-    still = np.stack([picture()] * 5)
+    still = np.stack([image()] * 5)
     seen = []
     for seed in range(20):
         result = changed(still, seed, **EVERYTHING)
@@ -40,12 +40,12 @@ def test_all_frames_are_changed_alike() -> None:
 
 
 def test_nothing_asked_nothing_changed() -> None:
-    clip = np.stack([picture(0), picture(1)])
+    clip = np.stack([image(0), image(1)])
     np.testing.assert_array_equal(changed(clip), clip)
 
 
 def test_mirror() -> None:
-    clip = np.stack([picture(0), picture(1)])
+    clip = np.stack([image(0), image(1)])
     np.testing.assert_array_equal(changed(clip, flip=1.0), clip[:, :, ::-1])
     mirrored = [np.array_equal(changed(clip, s, flip=0.5), clip[:, :, ::-1]) for s in range(60)]
     assert 15 < sum(mirrored) < 45

@@ -101,7 +101,7 @@ def test_names_and_template(make: Callable, processor: Any) -> None:
     np.testing.assert_array_equal(inputs["input_ids"][:, 0], queries["input_ids"])
 
 
-def test_owlvit_sees_the_whole_photo(make: Callable, tmp_path: Path) -> None:
+def test_owlvit_sees_the_whole_image(make: Callable, tmp_path: Path) -> None:
     folder = write_owlv2_checkpoint(tmp_path / "owlvit", kind="OwlViT")
     processor = tfzoo.OwlViTProcessor.from_pretrained(folder)
     ((_, labels),) = list(make(processor=processor))
@@ -149,18 +149,18 @@ def changed(part: str, number: int, **fields: Any) -> dict[str, Any]:
     ("content", "message"),
     [
         ("{", "is not valid JSON"),
-        ([], "expected COCO's json"),
-        ({**COCO, "annotations": None}, "annotations is missing or no list"),
+        ([], "expected COCO's JSON"),
+        ({**COCO, "annotations": None}, "annotations is missing or not a list"),
         ({**COCO, "images": []}, "expected images, the list is empty"),
         (changed("annotations", 1, bbox=None), r"annotations\[1\]: bbox missing"),
         (changed("annotations", 1, bbox=[1, 2, 3]), r"annotations\[1\]: expected bbox as"),
         (changed("annotations", 1, bbox=[1, 2, 3, "4"]), "expected bbox as"),
         (changed("annotations", 1, bbox=[9, 9, -3, 4]), "expected bbox as"),
         (changed("annotations", 0, bbox=[30, 5, 38, 9]), "leaves its image of 40 x 20"),
-        (changed("annotations", 0, image_id=99), "no image of id 99"),
-        (changed("annotations", 0, category_id=9), "no category of id 9"),
+        (changed("annotations", 0, image_id=99), "no image has the id 99"),
+        (changed("annotations", 0, category_id=9), "no category has the id 9"),
         (changed("images", 0, width=0), r"images\[0\]: expected a height and width"),
-        (changed("images", 1, id=10), "the id 10 stands twice"),
+        (changed("images", 1, id=10), "the id 10 appears twice"),
         (changed("images", 1, file_name=None), r"images\[1\]: file_name missing"),
         (changed("categories", 1, name="cup"), "share an id or a name"),
     ],
@@ -177,8 +177,8 @@ def test_wrong_json(make: Callable, content: Any, message: str) -> None:
         ({"class_names": []}, DataError, "expected class_names"),
         ({"template": "a photo"}, ValueError, "template must hold {}"),
         ({"processor": tfzoo.Owlv2ImageProcessor()}, TypeError, "expected an Owlv2Processor"),
-        ({"directory": "nowhere"}, DataError, "expected the folder of the photos"),
-        ({"directory": "."}, DataError, "3 of 3 photos are missing"),
+        ({"directory": "nowhere"}, DataError, "expected the folder of the images"),
+        ({"directory": "."}, DataError, "3 of 3 images are missing"),
         ({"batch_size": 0}, ValueError, "batch_size"),
     ],
 )
@@ -188,20 +188,20 @@ def test_wrong_arguments(make: Callable, options: dict, error: type, message: st
 
 
 def test_missing_json(photos: Path, processor: Any) -> None:
-    with pytest.raises(DataError, match=r"none\.json: there is no such file"):
+    with pytest.raises(DataError, match=r"none\.json: no such file"):
         detection_dataset_from_coco(photos / "none.json", photos, processor)
 
 
-def test_missing_and_damaged_photos(make: Callable, photos: Path) -> None:
+def test_missing_and_damaged_images(make: Callable, photos: Path) -> None:
     content = changed("images", 1, file_name="lost.png")
-    with pytest.raises(DataError, match=r"1 of 3 photos are missing: .*lost\.png"):
+    with pytest.raises(DataError, match=r"1 of 3 images are missing: .*lost\.png"):
         make(content)
     dataset = make(content, on_error="skip")
     with pytest.warns(BrokenFileWarning, match=r"lost\.png"):
         ((_, labels),) = list(dataset)
     np.testing.assert_array_equal(labels["class_labels"], [[1, 0], [-1, -1]])
     content = changed("images", 2, height=18)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="the json says 16 x 18 pixels"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="the JSON says 16 x 18 pixels"):
         list(make(content))
 
 

@@ -130,14 +130,14 @@ def test_wrong_arguments(make: Callable, options: dict, error: type, message: st
 
 
 def test_missing_annotations(folder: Path, processor: Any) -> None:
-    with pytest.raises(DataError, match="there is no such file"):
+    with pytest.raises(DataError, match="no such file"):
         grounding_dataset_from_charades(folder / "none.txt", folder, processor, 4)
 
 
 def test_two_files_of_one_name(processor: Any, tmp_path: Path, make: Callable) -> None:
     for suffix in ("mp4", "mkv"):
         make_video(tmp_path / f"X.{suffix}", 10)
-    with pytest.raises(DataError, match=r"X\.mkv is called the same"):
+    with pytest.raises(DataError, match=r"X\.mkv has the same name"):
         make("X 0 0.2##a dog", directory=tmp_path)
 
 

@@ -138,7 +138,7 @@ def test_a_broken_example_is_skipped_and_reported_once() -> None:
         assert places(dataset) == [0, 1, 2, 4, 5, 6, 8, 9]
 
 
-def test_a_set_of_broken_examples_is_no_set() -> None:
+def test_a_set_of_broken_examples_is_refused() -> None:
     def lost(place: int, rng: np.random.Generator) -> dict[str, Any]:
         raise DataError("damaged")
 

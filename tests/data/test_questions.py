@@ -127,7 +127,7 @@ def test_the_first_reading_is_kept(make: Callable, features: Path, tmp_path: Pat
     assert (tmp_path / "elsewhere.json").is_file()
     assert len(said) == 2 * len(COUNTS)
     write_region_features(features, [RECORDS["one"]], force=True)
-    make([ASKED[2]], **note)  # another file: the index is made anew
+    make([ASKED[2]], **note)  # another file: the index is rebuilt
     assert len(said) == 2 * len(COUNTS) + 1
 
 
@@ -178,7 +178,7 @@ def test_wrong_questions(make: Callable, asked: Any, message: str) -> None:
 
 
 def test_wrong_files(make: Callable, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none\.json: there is no such file"):
+    with pytest.raises(DataError, match=r"none\.json: no such file"):
         make(tmp_path / "none.json")
     (tmp_path / "bad.json").write_text("[")
     with pytest.raises(DataError, match=r"bad\.json is not valid JSON"):

@@ -49,7 +49,7 @@ def test_boxes_become_fractions_as_the_authors_make_them() -> None:
         ([0, 1, 2, 3], r"expected boxes \(..., N, 4\)"),
     ],
 )
-def test_boxes_that_are_no_corners_in_pixels(boxes: list, message: str) -> None:
+def test_boxes_other_than_corners_in_pixels(boxes: list, message: str) -> None:
     with pytest.raises(RegionFeatureError, match=message):
         normalize_boxes(np.array(boxes), height=480, width=640)
     with pytest.raises(RegionFeatureError, match="positive height"):
@@ -75,7 +75,7 @@ def good(regions: int = 36, width: int = 2048) -> tuple[np.ndarray, np.ndarray]:
     return 3 * made.features[None], made.normalized_boxes()[None]
 
 
-def test_sound_features_pass_without_a_word() -> None:
+def test_sound_features_pass_silently() -> None:
     feats, boxes = good()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -120,7 +120,7 @@ def test_what_would_ruin_the_answers_is_refused(arrays: dict, message: str) -> N
         check_region_features(**arrays)
 
 
-def test_masks_are_heeded() -> None:
+def test_masks_are_respected() -> None:
     arrays = change("visual_pos", [np.nan, 5, 0, 0], (0, 35))
     mask = np.ones((1, 36), int)
     with pytest.raises(RegionFeatureError, match="NaN"):
@@ -155,7 +155,7 @@ def sizes_instead_of_corners() -> dict:
         ),
     ],
 )
-def test_what_probably_is_not_meant_is_warned_of(arrays: dict, message: str) -> None:
+def test_what_is_probably_unintended_is_warned_of(arrays: dict, message: str) -> None:
     with pytest.warns(RegionFeatureWarning, match=message) as caught:
         check_region_features(**arrays)
     assert len(caught) == 1

@@ -93,7 +93,7 @@ def test_the_public_form_is_read(tmp_path: Path) -> None:
     assert got.normalized_boxes()[0].tolist() == pytest.approx([0, 0, 0.1, 0.1])
 
 
-def test_the_older_form_is_read_with_a_header_too(tmp_path: Path) -> None:
+def test_the_older_form_is_read_also_with_a_header(tmp_path: Path) -> None:
     parts = line().split(b"\t")
     old = b"\t".join([parts[0], b"640", b"480", *parts[7:]])
     header = b"image_id\timage_w\timage_h\tnum_boxes\tboxes\tfeatures\n"
@@ -205,7 +205,7 @@ def test_the_index_of_a_tsv_file_is_kept(tmp_path: Path) -> None:
         pytest.raises(RegionFeatureError, match="expected image 'n161313' at byte 0"),
     ):
         images["n161313"]
-    write_region_features(path, RECORDS[:2], force=True)  # another file: the index is made anew
+    write_region_features(path, RECORDS[:2], force=True)  # another file: the index is rebuilt
     os.utime(path, ns=(1, 1))
     with open_region_features(path, index=index) as images:
         assert sorted(images) == sorted(NAMES[:2])
@@ -284,7 +284,7 @@ def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "twice.tsv").write_bytes(line() + line())
     with (
         open_region_features(tmp_path / "twice.tsv") as images,
-        pytest.raises(RegionFeatureError, match="'n161313' stands twice"),
+        pytest.raises(RegionFeatureError, match="'n161313' appears twice"),
     ):
         len(images)
     for target, bad, message in (
@@ -305,7 +305,7 @@ def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
 
 def test_other_h5_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.h5").write_bytes(b"nothing")
-    with pytest.raises(RegionFeatureError, match="no sound HDF5 file"):
+    with pytest.raises(RegionFeatureError, match="not a sound HDF5 file"):
         open_region_features(tmp_path / "x.h5")
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["image_features"] = np.zeros((2, 3, 4))
@@ -319,5 +319,5 @@ def test_other_h5_files_are_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5", "a") as file:
         file["heights"].resize(3, axis=0)
         file["image_ids"][:] = "same"
-    with pytest.raises(RegionFeatureError, match="an image stands twice"):
+    with pytest.raises(RegionFeatureError, match="an image appears twice"):
         open_region_features(tmp_path / "x.h5")

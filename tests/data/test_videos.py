@@ -186,7 +186,7 @@ def test_clips_of_unequal_length_are_refused(folder: Path) -> None:
 
 @pytest.fixture
 def with_broken(tmp_path: Path) -> Path:
-    """Two labels; a cut-off video, one that is none, and one of three frames."""
+    """Two labels; a cut-off video, a file that is not a video, and one of three frames."""
     for label in ("a", "b"):
         (tmp_path / label).mkdir()
         make_video(tmp_path / label / "whole.mp4", 10)

@@ -208,7 +208,7 @@ FAST_CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 def vocabulary_of(name: str) -> list[str]:
-    """The tokens of "uncased", BERT's own, or of "cased", which has capitals and accents, too."""
+    """The tokens of "uncased", BERT's own, or of "cased", which also has capitals and accents."""
     tokens = VOCABULARY.read_text(encoding="utf-8").split("\n")[:-1]
     if name == "uncased":
         return tokens

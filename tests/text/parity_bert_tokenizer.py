@@ -27,7 +27,7 @@ from tests.text.bert_sentences import (
     write_vocabulary,
 )
 from tfzoo.models.lxmert.tokenizer import LxmertTokenizer, LxmertTokenizerFast
-from tfzoo.text.bert_tokenizer import BertTokenizer, BertTokenizerFast
+from tfzoo.text.bert import BertTokenizer, BertTokenizerFast
 
 OURS = {
     "BertTokenizer": BertTokenizer,

@@ -27,7 +27,7 @@ from tests.text.clip_sentences import (
     write_vocabulary,
 )
 from tests.text.test_tokenizers import WORDS, make
-from tfzoo.text.clip_tokenizer import CLIPTokenizerFast
+from tfzoo.text.clip import CLIPTokenizerFast
 
 Reference = transformers.CLIPTokenizerFast
 START, END = "<|startoftext|>", "<|endoftext|>"

@@ -18,8 +18,8 @@ from tfzoo import AutoTokenizer
 from tfzoo.core.config import ConfigError
 from tfzoo.core.files import read_json
 from tfzoo.models.lxmert.tokenizer import LxmertTokenizer, LxmertTokenizerFast
-from tfzoo.text.bert_tokenizer import BertTokenizer, BertTokenizerFast
-from tfzoo.text.tokenizers import TokenizerError
+from tfzoo.text.bert import BertTokenizer, BertTokenizerFast
+from tfzoo.text.tokenizer import TokenizerError
 
 BOTH = (BertTokenizer, BertTokenizerFast)
 ALL = (*BOTH, LxmertTokenizer, LxmertTokenizerFast)
@@ -167,7 +167,7 @@ def test_settings_of_the_file(little):
         assert cls.from_pretrained(little, do_lower_case=True)("A").input_ids == [2, 5, 3]
         tokenizer.save_pretrained(little / cls.__name__)
         saved = read_json(little / cls.__name__ / "tokenizer_config.json")
-        assert saved["never_split"] == ["a!"]  # the fast ones write it back, too
+        assert saved["never_split"] == ["a!"]  # the fast ones also write it back
         assert saved["max_length"] == 128
         assert not {"name_or_path", "vocab_file"} & set(saved)
     with pytest.raises(TypeError, match="BertTokenizerFast has no never_split"):
@@ -202,7 +202,7 @@ def test_arguments_are_set_in_tokenizer_json(little):
     cased = BertTokenizerFast.from_pretrained(little, do_lower_case=False, clean_text=False)
     cased.save_pretrained(little / "cased")
     path = little / "cased" / "tokenizer.json"
-    assert BertTokenizerFast(tokenizer_file=path).tokenize("A") == ["a"]  # the reference, too
+    assert BertTokenizerFast(tokenizer_file=path).tokenize("A") == ["a"]  # as the reference
     assert BertTokenizerFast(tokenizer_file=path, do_lower_case=False).tokenize("A") == ["A"]
     assert BertTokenizerFast.from_pretrained(little / "cased").tokenize("A a\u200b") == [
         *["A", "[UNK]"],
@@ -289,7 +289,7 @@ BROKEN = {
         r"mask_token '\[MASK\]' is not in the vocabulary of 10",
     ),
     "no JSON": (lambda f: (f / "tokenizer.json").write_text("{"), "tokenizer.json is not valid"),
-    "no tokenizer": (lambda f: write(f / "tokenizer.json", {}), "is no tokenizer.json of the"),
+    "no tokenizer": (lambda f: write(f / "tokenizer.json", {}), "is not a tokenizer.json of the"),
     "another model": (
         lambda f: Tokenizer(models.WordLevel({"[UNK]": 0}, "[UNK]")).save(
             str(f / "tokenizer.json")

@@ -19,7 +19,7 @@ from tests.text.clip_sentences import (
     results,
     write_vocabulary,
 )
-from tfzoo.text.clip_tokenizer import CLIPTokenizerFast
+from tfzoo.text.clip import CLIPTokenizerFast
 
 RECORDS = recorded()
 START, END = "<|startoftext|>", "<|endoftext|>"

@@ -11,8 +11,8 @@ from tokenizers import Tokenizer, models
 from tests.text.clip_sentences import BATCH, SHORT, write_vocabulary
 from tfzoo.core.files import read_json
 from tfzoo.hub import HubFileNotFoundError
-from tfzoo.text.clip_tokenizer import CLIPTokenizer, CLIPTokenizerFast
-from tfzoo.text.tokenizers import TokenizerError
+from tfzoo.text.clip import CLIPTokenizer, CLIPTokenizerFast
+from tfzoo.text.tokenizer import TokenizerError
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 LITTLE = ["c", "a", "t", "a</w>", "t</w>", "ca", "cat</w>", START, END]
@@ -172,7 +172,7 @@ def test_padding_of_the_file_does_not_leak(little):
     backend.save(str(little / "tokenizer.json"))
     loaded = CLIPTokenizerFast.from_pretrained(little)
     assert loaded("a cat cat").input_ids == [7, 3, 6, 6, 8]
-    assert (loaded.padding_side, loaded.truncation_side) == ("left", "left")  # the reference, too
+    assert (loaded.padding_side, loaded.truncation_side) == ("left", "left")  # as the reference
     assert loaded("a cat", truncation=True, max_length=3).input_ids == [7, 6, 8]
     assert loaded(["a cat", "a"], padding=True).input_ids[1] == [8, 7, 3, 8]
     assert loaded.backend_tokenizer.padding is None
@@ -217,7 +217,7 @@ BROKEN = {
     ),
     "no header": (lambda f: replace_merges(f, "c a\nca t</w>\n"), "'#version: 0.2' in the first"),
     "tokenizer no JSON": (lambda f: replace_tokenizer(f, "{"), "tokenizer.json is not valid JSON"),
-    "not a tokenizer": (lambda f: replace_tokenizer(f, "{}"), "is no tokenizer.json of the"),
+    "not a tokenizer": (lambda f: replace_tokenizer(f, "{}"), "is not a tokenizer.json of the"),
     "config no JSON": (lambda f: (f / "tokenizer_config.json").write_text("]"), "not valid JSON"),
     "class of another": (
         lambda f: write(f / "tokenizer_config.json", {"tokenizer_class": "BertTokenizerFast"}),

@@ -77,7 +77,7 @@ def test_the_toys_of_the_default_tests_are_pytorchs(old: bool, tmp_path: Path) -
     ids=["a module", "sparse", "complex", "float8", "numpy"],
 )
 @pytest.mark.filterwarnings("ignore")
-def test_what_is_no_plain_tensor_is_refused(value: object, tmp_path: Path) -> None:
+def test_other_than_plain_tensors_is_refused(value: object, tmp_path: Path) -> None:
     torch.save(value, tmp_path / "x.bin")
     with pytest.raises(CheckpointError, match="the pickle names "):
         open_checkpoint(tmp_path / "x.bin")

@@ -99,7 +99,7 @@ def test_a_malformed_checkpoint_is_one_message(folder, capsys):
 
 def test_a_malformed_config_is_one_message(folder, capsys):
     (folder / "config.json").write_text("{")
-    assert "no valid JSON" in fault(["inspect", str(folder)], capsys)
+    assert "not valid JSON" in fault(["inspect", str(folder)], capsys)
     (folder / "config.json").write_text("[]")
     assert "expected a JSON object" in fault(["inspect", str(folder)], capsys)
 
@@ -117,7 +117,7 @@ def test_inspect_without_a_config_says_so(folder, capsys):
     [["inspect"], ["plan"], ["convert", "out.keras", "--to", "keras"], ["verify", "no-other"]],
     ids=lambda words: words[0],
 )
-def test_what_does_not_exist_is_one_message(words, tmp_path, capsys):
+def test_a_missing_checkpoint_is_one_message(words, tmp_path, capsys):
     command, *rest = words
     assert "no-such-folder" in fault([command, str(tmp_path / "no-such-folder"), *rest], capsys)
 

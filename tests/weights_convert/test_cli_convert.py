@@ -67,7 +67,7 @@ def test_what_is_finished_is_left(to, tiny, converted, capsys):
     assert report["bytes"] == sum(len(content) for content, _ in before.values())
     assert snapshot(target) == before
     assert convert(tiny, target, to) == 0
-    assert "finished before: left as it is" in capsys.readouterr().out
+    assert "finished before: kept" in capsys.readouterr().out
 
 
 def break_off(target, to):
@@ -80,13 +80,13 @@ def break_off(target, to):
 
 
 @pytest.mark.parametrize("to", FORMATS)
-def test_what_broke_off_is_made_anew(to, tiny, converted, tmp_path, capsys):
+def test_unfinished_targets_are_written_again(to, tiny, converted, tmp_path, capsys):
     source, target = converted / FORMATS[to], tmp_path / FORMATS[to]
     (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
     break_off(target, to)
     assert convert(tiny, target, to, "--json") == 0
     captured = capsys.readouterr()
-    assert "is broken off or damaged; it is made anew" in captured.err
+    assert "is incomplete or damaged; it is written again" in captured.err
     assert json.loads(captured.out)["written"] is True
     assert convert(tiny, target, to, "--json") == 0
     assert json.loads(capsys.readouterr().out)["written"] is False

@@ -62,7 +62,7 @@ def test_outputs_are_compared_and_tabled(swapped, tiny, converted, reference, ca
     assert main(["verify", *sides, "--tolerance", "0.1"]) == 0
 
 
-def test_no_number_is_too_far(tiny, converted, reference, capsys):  # noqa: F811
+def test_nan_is_too_far(tiny, converted, reference, capsys):  # noqa: F811
     reference["logits"] = float("nan")
     assert main(["verify", str(tiny), str(converted / "x.keras")]) == 1
 

@@ -135,7 +135,7 @@ def test_long_lists_are_cut(tmp_path, capsys):
 def test_what_cannot_be_compared(tiny, converted, tmp_path, capsys):  # noqa: F811
     served = converted / FORMATS["savedmodel"]
     assert main(["verify", str(tiny), str(served)]) == 2
-    assert "is a SavedModel, which is no checkpoint" in capsys.readouterr().err
+    assert "is a SavedModel, not a checkpoint" in capsys.readouterr().err
     write_checkpoint(tmp_path, [source("a", np.ones(3, np.float32))])
     weights = converted / FORMATS["weights"]
     assert main(["verify", str(weights), str(tmp_path)]) == 2

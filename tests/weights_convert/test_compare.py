@@ -45,7 +45,7 @@ def test_bits_tell_what_values_do_not(tmp_path):
     assert (row.status, row.largest, row.count) == ("differs", 0, 1)
 
 
-def test_no_number_against_a_number_is_no_distance(tmp_path):
+def test_nan_against_a_number_has_no_distance(tmp_path):
     (row,) = rows(tmp_path, {"a": f32(0, 9)}, {"a": f32(math.nan, 5)}).values()
     assert (row.status, row.count) == ("differs", 2)
     assert math.isnan(row.largest)

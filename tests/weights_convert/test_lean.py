@@ -16,6 +16,7 @@ import keras
 import pytest
 
 from tests.support.processes import run_python
+from tfzoo.registry import families
 
 MB = 10**6
 ROOM = 100 * MB
@@ -92,7 +93,7 @@ def test_loading_takes_the_model_its_largest_tensor_and_little_more(
 ) -> None:
     found = json.loads(run_python(LOAD, checkpoint, dtype).splitlines()[-1])
     assert found["value"] == pytest.approx(0.01, rel=1e-2)
-    # Conversion goes tensor by tensor: only one of them is there in its old dtype, too.
+    # Conversion goes tensor by tensor: only one of them also exists in its old dtype.
     largest = found["largest"] * (2 if "16" in dtype else 1)
     bound = found["model"] + largest + ROOM
     assert found["grown"] <= bound, f"{found['grown'] / MB:.0f} MB for {found}"
@@ -100,10 +101,9 @@ def test_loading_takes_the_model_its_largest_tensor_and_little_more(
 
 
 DRAWING = ("RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Orthogonal")
-FAMILIES = ("lxmert", "owlv2", "perceiver", "timesformer", "tvp", "xclip")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [family.name for family in families()])
 def test_no_random_value_is_computed_for_what_a_checkpoint_fills(
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,14 +35,14 @@ MALFORMED = {
     "no header": (raw_file(b""), "expected a JSON object as header, found b''"),
     "longer than the file": (raw_file({}, length=3), r"at most 2 bytes .* found a length of 3"),
     "a huge length": (raw_file({}, length=2**64 - 1), "found a length of 18446744073709551615"),
-    "no JSON": (raw_file(b"{nonsense"), "no valid JSON"),
+    "no JSON": (raw_file(b"{nonsense"), "not valid JSON"),
     "no object": (raw_file([1, 2]), r"expected a JSON object as header, found b'\[1, 2\]'"),
-    "no text": (raw_file(b'{"\xff": 1}'), "no valid JSON"),
-    "nested without end": (raw_file(b'{"a":' * 200_000), "no valid JSON"),
-    "half a surrogate": (raw_file(rb'{"\ud800": 1}'), "no valid JSON.*surrogates"),
-    "a zip file": (b"PK\x03\x04" + bytes(100), "no safetensors file"),
-    "two of one name": (raw_file(header_twice(), EIGHT), "the key 'a' stands twice"),
-    "a field twice": (raw_file(b'{"a":{"dtype":"F32","dtype":"F32"}}'), "'dtype' stands twice"),
+    "no text": (raw_file(b'{"\xff": 1}'), "not valid JSON"),
+    "nested without end": (raw_file(b'{"a":' * 200_000), "not valid JSON"),
+    "half a surrogate": (raw_file(rb'{"\ud800": 1}'), "not valid JSON.*surrogates"),
+    "a zip file": (b"PK\x03\x04" + bytes(100), "not a safetensors file"),
+    "two of one name": (raw_file(header_twice(), EIGHT), "the key 'a' appears twice"),
+    "a field twice": (raw_file(b'{"a":{"dtype":"F32","dtype":"F32"}}'), "'dtype' appears twice"),
     "no entry": (raw_file({"a": 3}), "'a': expected the fields .*, found 3"),
     "a field too few": (raw_file({"a": {"dtype": "F32", "shape": []}}), "expected the fields"),
     "a field too many": (raw_file({"a": F32 | {"x": 1}}, EIGHT), "expected the fields"),
@@ -111,7 +111,7 @@ def test_a_header_past_the_limit_is_refused_without_reading_it(tmp_path):
         open_checkpoint(path)
 
 
-def test_what_is_no_file_is_refused(tmp_path):
+def test_what_is_not_a_file_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="no such file"):
         open_checkpoint(tmp_path / "none.safetensors")
     with pytest.raises(CheckpointError, match="expected model.safetensors or .*index.json"):
@@ -206,13 +206,13 @@ def test_an_index_must_agree_with_its_shards(sharded):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "no valid JSON"),
+        ("{", "not valid JSON"),
         ("[]", "expected a weight_map"),
         ("{}", "expected a weight_map"),
         ('{"weight_map": {}}', "expected a weight_map"),
         ('{"weight_map": {"a": 1}}', "expected a weight_map"),
-        ('{"weight_map": {"a": "x", "a": "y"}}', "the key 'a' stands twice"),
-        ('{"a":' * 200_000, "no valid JSON"),
+        ('{"weight_map": {"a": "x", "a": "y"}}', "the key 'a' appears twice"),
+        ('{"a":' * 200_000, "not valid JSON"),
     ],
 )
 def test_a_malformed_index_is_named(sharded, text, message):

@@ -69,7 +69,7 @@ def test_transposing(shape, dtype):
     np.testing.assert_array_equal(found, array.T)
 
 
-def test_transposing_more_axes_and_what_stands_already():
+def test_transposing_more_axes_and_arrays_in_order():
     array = np.arange(120).reshape(2, 3, 4, 5)
     np.testing.assert_array_equal(
         transposed(array.transpose(2, 3, 1, 0)), np.moveaxis(array, (2, 3, 1, 0), (0, 1, 2, 3))

@@ -99,7 +99,7 @@ def test_a_base_model_takes_its_part_of_a_whole_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["safetensors", "bin"])
-def test_buffers_are_no_weights(form: str, tmp_path: Path) -> None:
+def test_buffers_are_not_weights(form: str, tmp_path: Path) -> None:
     arrays = arrays_of(PAIRS)
     ids = np.arange(77, dtype=np.float32)[None]
     arrays["text_model.embeddings.position_ids"] = ids

@@ -16,7 +16,7 @@ def names_by_path(plan):
 
 @pytest.mark.parametrize("file", [True, False])
 @pytest.mark.parametrize("model", [True, False])
-def test_the_base_prefix_may_stand_on_either_side(model, file):
+def test_the_base_prefix_may_be_on_either_side(model, file):
     slots, tensors = toy_slots(base=model), toy_tensors(base=file)
     plan = make_plan(slots, tensors, FAMILY)
     assert [entry.path for entry in plan.entries] == list(slots)
@@ -115,7 +115,7 @@ class TestTies:
         assert names_by_path(plan)["net.words.embeddings"] == used
         assert plan.ignored == tuple(name for name in stored if name != used)
 
-    def test_a_tie_of_another_shape_is_no_tie(self):
+    def test_a_tie_of_another_shape_is_not_a_tie(self):
         tensors = toy_tensors(base=True) | {"net.words.weight": self.words}
         tensors["cls.decoder.weight"] = TensorInfo("F32", (8, 4))
         with pytest.raises(WeightMismatchError) as caught:

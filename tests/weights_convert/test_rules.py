@@ -81,3 +81,12 @@ def test_ignore_matches_whole_components_at_the_end():
     assert FAMILY.is_ignored("position_ids")
     assert not FAMILY.is_ignored("net.my_position_ids")
     assert not FAMILY.is_ignored("net.position_ids.weight")
+
+
+def test_a_head_is_a_layer_or_a_single_variable():
+    family = FamilyMap("net", (("out", "decoder"),), heads=("mask_token", "out"))
+    assert family.head_of("mask_token") == "mask_token"
+    assert family.head_of("decoder.fc.weight") == "out"
+    assert family.head_of("mask_tokens") is family.head_of("net.mask_token") is None
+    assert family.full_name("mask_token", has_base=False) == "mask_token"
+    assert family.full_name("norm.weight", has_base=False) == "net.norm.weight"

@@ -80,9 +80,12 @@ def test_files_of_other_models_are_refused(tmp_path):
 
 
 MALFORMED = {
-    "another name": ({f"{PRE}pooler/dense/vector:0": np.zeros(2, "f4")}, "is called so"),
-    "no scope": ({"lxmert/kernel:0": np.zeros(2, "f4")}, "is called so"),
-    "another layer's": ({"lxmert/m/bert/dense/kernel:0": np.zeros((2, 2), "f4")}, "is called so"),
+    "another name": ({f"{PRE}pooler/dense/vector:0": np.zeros(2, "f4")}, "has no weight of this"),
+    "no scope": ({"lxmert/kernel:0": np.zeros(2, "f4")}, "has no weight of this"),
+    "another layer's": (
+        {"lxmert/m/bert/dense/kernel:0": np.zeros((2, 2), "f4")},
+        "has no weight of this",
+    ),
     "a convolution": ({f"{PRE}dense/kernel:0": np.zeros((3, 2, 2), "f4")}, "a kernel of two axes"),
     "big-endian": ({f"{PRE}dense/bias:0": np.zeros(2, ">f4")}, "expected little-endian numbers"),
     "complex": ({f"{PRE}dense/bias:0": np.zeros(2, "c8")}, "found complex64"),
@@ -101,7 +104,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("case", MALFORMED)
-def test_what_is_no_weight_is_named(case, tmp_path):
+def test_what_is_not_a_weight_is_named(case, tmp_path):
     layers, message = MALFORMED[case]
     with pytest.raises(CheckpointError, match=message):
         open_checkpoint(h5(tmp_path / "x.h5", layers))
@@ -141,7 +144,7 @@ def test_a_user_block_is_allowed_for(tmp_path):
 def test_other_files_are_refused(tmp_path):
     for raw in (b"", b"\x89HDF\r\n\x1a\n" + bytes(100), b"PK\3\4", bytes(5000)):
         (tmp_path / "x.h5").write_bytes(raw)
-        with pytest.raises(CheckpointError, match="no sound HDF5 file"):
+        with pytest.raises(CheckpointError, match="not a sound HDF5 file"):
             open_checkpoint(tmp_path / "x.h5")
     with pytest.raises(CheckpointError, match="no such file"):
         open_checkpoint(tmp_path / "none.h5")

@@ -83,7 +83,7 @@ def test_malicious_pickles_are_refused_by_name(case, form, protocol, tmp_path, m
         raw = raw.replace(program([]), evil)
     message = refused(tmp_path / "x.bin", raw)
     name = SPELT.get(case, case if "." in case else f"builtins.{case}")
-    if protocol < 3:  # which Python 2 could read, too
+    if protocol < 3:  # which Python 2 could also read
         name = name.replace("builtins", "__builtin__").replace("subprocess", "commands")
     assert name in message
     assert "refused unread" in message
@@ -129,7 +129,7 @@ def test_names_from_the_stack_are_followed(tmp_path):
     assert "instructions POP" in message
     twisted = Raw(encode(("os", "torch")) + encode("float32") + b"\x93")
     message = refused(tmp_path / "x.bin", archive(program(twisted), {}))
-    assert "a global whose name is no text" in message
+    assert "a global whose name is not text" in message
 
 
 def test_the_allow_list_is_short_and_calls_nothing_of_others():
@@ -150,8 +150,8 @@ def one(value):
 
 MALFORMED = {
     "empty": (b"", "breaks off: expected 1 more bytes at 0"),
-    "no pickle": (b"\x00" * 64, "no pickle instruction"),
-    "safetensors": (struct.pack("<Q", 2) + b"{}", "no pickle instruction"),
+    "no pickle": (b"\x00" * 64, "not a pickle instruction"),
+    "safetensors": (struct.pack("<Q", 2) + b"{}", "not a pickle instruction"),
     "a tar archive": (b"pickle" + bytes(600), "breaks off"),
     "another pickle": (program({"a": 1}), "magic number"),
     "another number": (legacy(state({}), {}, magic=1), "magic number"),
@@ -166,7 +166,7 @@ MALFORMED = {
     "a module": (archive(one({}), {}), "found a dict under 'a'; save model.state_dict"),
     "a number": (archive(one(1.5), {}), "found a float under 'a'"),
     "a function": (archive(one(named("collections OrderedDict")), {}), "found a constructor"),
-    "a key of a number": (archive(state({1: 2}), {}), "a key that is no text"),
+    "a key of a number": (archive(state({1: 2}), {}), "a key that is not text"),
     "no pickle inside": (archive(tensor(), BYTES).replace(b"data.pkl", b"data.txt"), "found 0"),
     "a storage missing": (archive(tensor(), {}), "storage '0' is missing"),
     "a storage short": (archive(tensor(), {"0": bytes(40)}), "expected 48 bytes in storage"),
@@ -206,15 +206,18 @@ MALFORMED = {
         "without a tensor",
     ),
     "a call of a number": (archive(one(Raw(encode(1) + b")R")), {}), "cannot be called"),
-    "a state of a list": (archive(one(Raw(b"]}b")), {}), "attributes of what is no dictionary"),
-    "items of a tuple": (archive(one(Raw(b")Na")), {}), "items for what is no list"),
-    "items of a number": (archive(one(Raw(b"K\x01NNs")), {}), "items for what is no dictionary"),
+    "a state of a list": (archive(one(Raw(b"]}b")), {}), "attributes of something other"),
+    "items of a tuple": (archive(one(Raw(b")Na")), {}), "items for something other than a list"),
+    "items of a number": (
+        archive(one(Raw(b"K\x01NNs")), {}),
+        "items for something other than",
+    ),
     "no mark": (archive(b"\x80\x02t.", {}), "damaged before byte"),
     "an empty stack": (archive(b"\x80\x02\x85.", {}), "the stack is empty"),
     "nothing": (archive(b".", {}), "damaged before byte"),
     "no end": (archive(b"\x80\x02N", {}), "breaks off"),
     "no memo": (archive(b"\x80\x02h\x07.", {}), "damaged before byte"),
-    "another persistent id": (archive(one(Raw(b"NQ")), {}), "no storage"),
+    "another persistent id": (archive(one(Raw(b"NQ")), {}), "not a storage"),
     "a module's source": (archive(one(Raw(encode(("module", 1, 2, 3, 4)) + b"Q")), {}), "'module'"),
     "half a surrogate": (archive(state({"\ud800": Entry(ARRAY)}), BYTES), "damaged before byte"),
     "another's instruction": (archive(b"\x80\x02I1\n.", {}), "instructions INT"),

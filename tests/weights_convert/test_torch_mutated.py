@@ -217,7 +217,7 @@ tuples = st.lists(sizes, max_size=4).map(tuple)
 )
 @given(value=values, old=st.booleans())
 def test_any_plain_value_is_judged(value, old, tmp_path_factory):
-    """Values that are no state dict are refused; an empty dictionary is an empty one."""
+    """Values other than a state dict are refused; an empty dictionary is an empty one."""
     path = tmp_path_factory.getbasetemp() / "plain.bin"
     try:
         raw = program(value)

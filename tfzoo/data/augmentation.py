@@ -1,4 +1,4 @@
-"""Random changes of clips, the same for all frames of one.
+"""Random changes of clips, the same for all frames of a clip.
 
 Letters: T frames, C channels.
 """
@@ -18,10 +18,10 @@ _TRIALS = 10
 
 @dataclass(frozen=True)
 class ClipAugmentation:
-    """Crop, mirror, brighten and recolour a clip; what is drawn holds for all of its frames.
+    """Crop, mirror, brighten and recolour a clip, all of its frames alike.
 
-    So motion stays what it was: a crop that differed from frame to frame would look like a camera
-    that shakes, and a mirror like a cut.
+    So motion stays as it was: a crop that differed from frame to frame would look like a shaking
+    camera, and a mirror like a cut.
 
     Args:
         flip: Probability of mirroring left to right. Leave it at 0 where the label tells left from
@@ -33,7 +33,7 @@ class ClipAugmentation:
         saturation: Largest change of the distance from grey, as a share of it.
 
     Raises:
-        ValueError: A probability or share outside [0, 1], or a range that is none.
+        ValueError: A probability or share outside [0, 1], or an invalid range.
 
     Source: crops as in Szegedy et al. 2014, arXiv:1409.4842, section 6.
 
@@ -68,7 +68,7 @@ class ClipAugmentation:
 
         Args:
             frames: (T, height, width, 3) uint8.
-            rng: What is drawn comes from here.
+            rng: Source of the random numbers.
 
         Returns:
             The same shape, uint8.
@@ -93,7 +93,7 @@ class ClipAugmentation:
         )
 
     def _window(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int]:
-        """Rows and columns of a crop; those of the frame where none that is drawn fits."""
+        """Rows and columns of a crop; those of the frame where no drawn one fits."""
         for _ in range(_TRIALS):
             area = rng.uniform(*self.scale)
             ratio = np.exp(rng.uniform(*np.log(self.ratio)))

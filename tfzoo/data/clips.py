@@ -16,7 +16,13 @@ import tensorflow as tf
 from tfzoo.io import VideoClip, choose_indices, read_video
 from tfzoo.preprocessing.processor import BaseImageProcessor
 
-__all__ = ["Augment", "ClipReader"]
+__all__ = ["SUFFIXES", "Augment", "ClipReader"]
+
+#: Ends of the names of video files.
+SUFFIXES = (
+    *(".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4"),
+    *(".mpeg", ".mpg", ".ogv", ".webm", ".wmv"),
+)
 
 #: (T, height, width, 3) uint8 and a source of random numbers -> the same kind of frames.
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -31,11 +37,11 @@ class ClipReader:
             `image_processor`.
         num_frames: T.
         sampling: See `tfzoo.io.choose_indices`.
-        frame_sample_rate: See there.
+        frame_sample_rate: For "centre" and "random_clip": distance of the frames.
         augment: See `Augment`; None changes nothing.
 
     Raises:
-        TypeError: `processor` prepares no videos.
+        TypeError: `processor` does not prepare videos.
         ValueError: A number below 1, or an unknown `sampling`.
 
     Example:
@@ -77,7 +83,7 @@ class ClipReader:
         return getattr(self.processor, "image_processor", self.processor)
 
     def spec(self, batch_size: int) -> tf.TensorSpec:
-        """Shape and dtype of a prepared clip, as black frames show it, wide ones and tall ones.
+        """Shape and dtype of a prepared clip, tried on wide and tall black frames.
 
         Args:
             batch_size: B.
@@ -86,7 +92,7 @@ class ClipReader:
             (T, C, height, width), sizes that depend on the video are None.
 
         Raises:
-            TypeError: The processor prepares no videos.
+            TypeError: The processor does not prepare videos.
             ValueError: Sizes that depend on the video, where B is above 1.
         """
         sizes = ((96, 160), (160, 96))
@@ -99,7 +105,7 @@ class ClipReader:
         if None in shape and batch_size > 1:
             raise ValueError(
                 f"The processor gives clips of different sizes, {wide.shape} of wide and "
-                f"{tall.shape} of tall videos, which fit into no batch: set its do_center_crop, "
+                f"{tall.shape} of tall videos, which fit no batch: set its do_center_crop, "
                 "do_pad, or a size with height and width; or take batch_size=1."
             )
         return tf.TensorSpec(shape, tf.as_dtype(wide.dtype))
@@ -117,8 +123,8 @@ class ClipReader:
             (T, C, height, width), and the clip as it was read.
 
         Raises:
-            FileNotFoundError: There is no such file.
-            VideoError: It is no video, damaged, or too short.
+            FileNotFoundError: The video is missing.
+            VideoError: It is not a video, damaged, or too short.
         """
         clip = read_video(
             path,

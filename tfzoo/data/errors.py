@@ -1,4 +1,4 @@
-"""What goes wrong with files of training data."""
+"""Errors and warnings about files of training data."""
 
 from __future__ import annotations
 
@@ -8,24 +8,18 @@ _SHOWN = 5
 
 
 class DataError(ValueError):
-    """Files that are no training set; the message names the file, or the line, and what to do.
+    """Files that make no training set; the message names the file or line, and what to do.
 
-    While a set is read, `tf.data` raises it as `tf.errors.InvalidArgumentError`, with its words.
+    While a set is read, `tf.data` raises it as `tf.errors.InvalidArgumentError`, with its message.
     """
 
 
 class BrokenFileWarning(UserWarning):
-    """Something was left out of a training set, as `on_error="skip"` asks; said once of each."""
+    """Something was left out of a training set, as `on_error="skip"` asks; given once for each."""
 
 
 def shown(names: list[str]) -> str:
-    """The first few of a list, for a message.
-
-    Args:
-        names: At least one.
-
-    Returns:
-        They, separated by commas, and how many more there are.
+    """The first few of a list, for a message, and how many more there are.
 
     Example:
         >>> shown(list("abcdefg"))

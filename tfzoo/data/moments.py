@@ -15,66 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.data.clips import Augment, ClipReader
+from tfzoo.data.clips import SUFFIXES, Augment, ClipReader
 from tfzoo.data.errors import DataError, shown
-from tfzoo.data.folders import SUFFIXES
-from tfzoo.data.pipeline import Reading, stream
-from tfzoo.data.progress import Progress, reporter
+from tfzoo.data.pipeline import Progress, Reading, reporter, stream
 
-__all__ = ["Moment", "grounding_dataset_from_charades", "read_charades"]
+__all__ = ["grounding_dataset_from_charades"]
 
 _LINE = re.compile(r"(\S+) +(\d+(?:\.\d*)?) +(\d+(?:\.\d*)?) *##(.*)")
-
-
-class Moment(NamedTuple):
-    """A sentence, and when it is true.
-
-    Attributes:
-        video: The video's name, without a suffix.
-        start: In seconds.
-        end: In seconds.
-        sentence: What happens.
-    """
-
-    video: str
-    start: float
-    end: float
-    sentence: str
-
-
-def read_charades(path: str | os.PathLike[str], *, progress: Progress = True) -> list[Moment]:
-    """Read lines such as `AO8RW 0.0 6.9##a person is putting a book on a shelf.`
-
-    Args:
-        path: The text file; empty lines do not count.
-        progress: True shows a bar on a terminal; a function is called with (done, total) bytes.
-
-    Returns:
-        The moments in the file's order.
-
-    Raises:
-        DataError: No such file, no lines, or one of another form; the message has its number.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp(), "moments.txt")
-        >>> _ = path.write_text("clip 0.5 1.5##the dog runs.")
-        >>> read_charades(path)
-        [Moment(video='clip', start=0.5, end=1.5, sentence='the dog runs.')]
-    """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file.")
-    moments, done = [], 0
-    with open(path, "rb") as file, reporter(progress, "B", path.stat().st_size) as report:
-        for number, line in enumerate(file, 1):
-            done += len(line)
-            report(done)
-            if line.strip():
-                moments.append(_moment(line, f"{path}, line {number}"))
-    if not moments:
-        raise DataError(f"{path}: expected lines VIDEO START END##SENTENCE, found none.")
-    return moments
 
 
 def grounding_dataset_from_charades(
@@ -94,7 +41,7 @@ def grounding_dataset_from_charades(
 ) -> Any:
     """Stream videos, sentences and their moments into TVP's `fit`.
 
-    T frames are spread over the whole of each video, of a short one some twice. Where a moment ends
+    T frames are taken from all over each video, of a short one some twice. Where a moment ends
     after its video, as some of Charades-STA do, its end becomes the video's.
 
     Args:
@@ -121,9 +68,9 @@ def grounding_dataset_from_charades(
 
     Raises:
         DataError: Lines of another form, or videos that are missing. While it is read, the dataset
-            raises `tf.errors.InvalidArgumentError` with the same kind of words.
-        TypeError: `processor` prepares no videos and sentences.
-        ValueError: An argument that is none, or a sentence that is empty or too long.
+            raises `tf.errors.InvalidArgumentError` with the same kind of message.
+        TypeError: `processor` does not prepare videos and sentences.
+        ValueError: An invalid argument, or a sentence that is empty or too long.
 
     Example:
         >>> import pathlib, tempfile, tfzoo
@@ -140,10 +87,10 @@ def grounding_dataset_from_charades(
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
         raise TypeError(f"processor: expected a TvpProcessor, got {type(processor).__name__}.")
     if num_frames < 2:
-        raise ValueError(f"num_frames must be at least 2 to see a moment, got {num_frames}.")
+        raise ValueError(f"num_frames must be at least 2 to locate a moment, got {num_frames}.")
     reader = ClipReader(processor, num_frames, "spread", augment=augment)
     spec = reader.spec(batch_size)
-    moments = read_charades(annotations, progress=progress)
+    moments = _read_charades(annotations, progress)
     paths = _videos(moments, Path(directory).expanduser(), on_error)
     texts = _encoded(processor, [moment.sentence for moment in moments], max_text_length)
     pairs = _Pairs(moments, paths, texts, reader)
@@ -157,11 +104,20 @@ def grounding_dataset_from_charades(
     return dataset
 
 
+class _Moment(NamedTuple):
+    """A sentence and the time in seconds at which a video, named without suffix, shows it."""
+
+    video: str
+    start: float
+    end: float
+    sentence: str
+
+
 @dataclass(frozen=True, eq=False)
 class _Pairs:
     """Sentences with their videos."""
 
-    moments: list[Moment]
+    moments: list[_Moment]
     paths: list[Path]
     texts: Mapping[str, np.ndarray]
     reader: ClipReader
@@ -180,14 +136,31 @@ class _Pairs:
                 f"{path}: the moment {moment.start:g} to {moment.end:g} s, {moment.sentence!r}, "
                 f"begins after the video has ended, at {clip.duration:g} s."
             )
-        # In float32, as the labels are: its rounding must not put the end behind the duration.
+        # In float32 like the labels, whose rounding must not put the end behind the duration.
         span = np.minimum(np.float32([moment.start, moment.end]), np.float32(clip.duration))
         labels = np.array([clip.duration, *span], np.float32)
         texts = {name: rows[place] for name, rows in self.texts.items()}
         return {**texts, "pixel_values": pixels, "labels": labels}
 
 
-def _moment(line: bytes, where: str) -> Moment:
+def _read_charades(path: str | os.PathLike[str], progress: Progress) -> list[_Moment]:
+    """Read lines such as `AO8RW 0.0 6.9##a person is putting a book on a shelf.`"""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise DataError(f"{path}: no such file.")
+    moments, done = [], 0
+    with open(path, "rb") as file, reporter(progress, "B", path.stat().st_size) as report:
+        for number, line in enumerate(file, 1):
+            done += len(line)
+            report(done)
+            if line.strip():
+                moments.append(_moment(line, f"{path}, line {number}"))
+    if not moments:
+        raise DataError(f"{path}: expected lines VIDEO START END##SENTENCE, found none.")
+    return moments
+
+
+def _moment(line: bytes, where: str) -> _Moment:
     try:
         text = line.decode("utf-8").strip()
     except UnicodeDecodeError as error:
@@ -200,18 +173,18 @@ def _moment(line: bytes, where: str) -> Moment:
     start, end = float(found[2]), float(found[3])
     if start >= end:
         raise DataError(f"{where}: expected a start before the end, got {start:g} and {end:g} s.")
-    return Moment(found[1], start, end, found[4].strip())
+    return _Moment(found[1], start, end, found[4].strip())
 
 
-def _videos(moments: list[Moment], directory: Path, on_error: str) -> list[Path]:
-    """The file of each moment; of a missing one what it would be called."""
+def _videos(moments: list[_Moment], directory: Path, on_error: str) -> list[Path]:
+    """The file of each moment; of a missing one the name that it would have."""
     if not directory.is_dir():
         raise DataError(f"{directory}: expected the folder of the videos, found none.")
     files: dict[str, Path] = {}
     for path in sorted(directory.iterdir()):
         if path.suffix.lower() in SUFFIXES:
             if path.stem in files:
-                raise DataError(f"{path}: {files[path.stem].name} is called the same; remove one.")
+                raise DataError(f"{path}: {files[path.stem].name} has the same name; remove one.")
             files[path.stem] = path
     needed = dict.fromkeys(moment.video for moment in moments)
     missing = [name for name in needed if name not in files]

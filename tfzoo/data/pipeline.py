@@ -1,29 +1,33 @@
-"""From numbered examples to batches: shuffling, parallel reading, what happens to broken files.
+"""From numbered examples to batches: shuffling, parallel reading, broken files, progress.
 
 Every set of `tfzoo.data` is a list of small descriptions (a path, a label) and a function that
-reads one of them. Pixels are only ever held for the batches that are under way.
+reads one of them. Pixels are held only for the batches that are under way.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from tfzoo.data.errors import BrokenFileWarning, DataError
 from tfzoo.data.regions.features import RegionFeatureError
 from tfzoo.io import ImageError, VideoError
 
-__all__ = ["Reading", "stream"]
+__all__ = ["Progress", "Reading", "reporter", "stream"]
 
 _BROKEN = (DataError, VideoError, ImageError, RegionFeatureError, OSError)
 Load = Callable[[int, np.random.Generator], Mapping[str, Any]]
+#: See `reporter`.
+Progress = bool | Callable[[int, int | None], None]
 _plain = tf.autograph.experimental.do_not_convert  # nothing here needs a graph's own branches
 
 
@@ -34,7 +38,7 @@ class Reading:
     Args:
         batch_size: B; the last batch may be smaller.
         shuffle: Whether each epoch has an order of its own.
-        seed: Of the orders and of all else that is drawn; None: Keras's global seed, if one is set.
+        seed: Of the orders and of all else that is drawn; None: Keras's global seed, if set.
         on_error: "raise" ends the reading at a broken file, "skip" warns and goes on without it.
         workers: How many examples are read at once; None leaves it to `tf.data`.
 
@@ -131,7 +135,7 @@ class _Loader:
         return is_whole, dict(zip(self.signature, values, strict=True))
 
     def _weak_reader(self) -> Callable[..., list[np.ndarray]]:
-        """TensorFlow never forgets a function that it has been given; this one keeps no files."""
+        """TensorFlow keeps every function that it is given; this one holds no files open."""
         reader = weakref.WeakMethod(self._read)
 
         def read(place: np.ndarray, dice: np.ndarray) -> list[np.ndarray]:
@@ -188,3 +192,29 @@ class _Loader:
 
 def _dtype(spec: tf.TensorSpec) -> Any:
     return spec.dtype.as_numpy_dtype
+
+
+@contextlib.contextmanager
+def reporter(
+    progress: Progress, unit: str, total: int | None = None
+) -> Iterator[Callable[[int], None]]:
+    """Give a function to call with the number of units done so far.
+
+    Args:
+        progress: True shows a bar on a terminal, False nothing; a function is called with
+            (done, total).
+        unit: What is counted.
+        total: How many units there are, if known.
+
+    Example:
+        >>> with reporter(lambda done, total: print(done, total), "file", 3) as report:
+        ...     report(1)
+        1 3
+    """
+    if callable(progress):
+        yield lambda done: progress(done, total)
+        return
+    # disable=None: silent where the output is not a terminal.
+    scaled = unit == "B"
+    with tqdm(total=total, unit=unit, unit_scale=scaled, disable=None if progress else True) as bar:
+        yield lambda done: bar.update(done - bar.n)

@@ -1,4 +1,4 @@
-"""Questions about images whose region features a detector has found, for LXMERT.
+"""Questions about images, given as region features, for LXMERT.
 
 Letters: B batch, N tokens, R regions, F width of a feature.
 """
@@ -17,8 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.data.errors import BrokenFileWarning, DataError, shown
-from tfzoo.data.pipeline import Reading, stream
-from tfzoo.data.progress import Progress, reporter
+from tfzoo.data.pipeline import Progress, Reading, reporter, stream
 from tfzoo.data.regions import (
     RegionFeatureError,
     RegionFeatureFile,
@@ -26,7 +25,7 @@ from tfzoo.data.regions import (
     open_region_features,
     region_batch,
 )
-from tfzoo.data.regions.tsv import TsvFile
+from tfzoo.data.regions.files import TsvFile
 
 __all__ = ["question_dataset_from_tsv"]
 
@@ -49,16 +48,16 @@ def question_dataset_from_tsv(
 ) -> Any:
     """Stream questions with their images' region features into LXMERT's `fit`.
 
-    A TSV file of 40 GB is read through once, to find where its images are, and what is found is
-    kept beside it; then only the lines of a batch are read, in whatever order the batches come.
+    A TSV file of 40 GB is read through once to find where its images are, and their places are kept
+    beside it; then only the lines of a batch are read, in whatever order the batches come.
 
     Args:
         features: The TSV file of bottom-up attention; or another that `open_region_features` knows.
         questions: A list of `{"img_id": ..., "sent": ..., "label": {answer: score}}`, as LXMERT's
             authors publish VQA, or the json file of one; `label` may also be the answer alone.
         tokenizer: The checkpoint's `LxmertTokenizerFast`.
-        answers: The index of each answer, `config.label2id`; or all answers in their order; None:
-            there are no labels.
+        answers: The index of each answer, `config.label2id`; or all answers in their order; None
+            for no labels.
         num_regions: R; images of fewer regions are padded and masked, of more refused. Default: as
             many as the first question's image has.
         max_text_length: N; longer questions are cut, as the authors do.
@@ -81,10 +80,10 @@ def question_dataset_from_tsv(
 
     Raises:
         DataError: Questions of another form, without their images, or without known answers. While
-            it is read, the dataset raises `tf.errors.InvalidArgumentError` with such words.
-        RegionFeatureError: `features` is no such file, or its first record is unfit for a model.
-        TypeError: `tokenizer` is none.
-        ValueError: An argument that is none.
+            it is read, the dataset raises `tf.errors.InvalidArgumentError` with such messages.
+        RegionFeatureError: `features` is missing, or its first record is unfit for a model.
+        TypeError: `tokenizer` is not a tokenizer.
+        ValueError: An invalid argument.
 
     Example:
         >>> import tfzoo
@@ -123,7 +122,7 @@ def question_dataset_from_tsv(
 
 
 class _Question(NamedTuple):
-    """One question; `answers` are those that count, with their scores."""
+    """One question; `answers` has the score of each."""
 
     number: int  # in the file
     image_id: str
@@ -133,7 +132,7 @@ class _Question(NamedTuple):
 
 
 class _Asker:
-    """Questions with what they are about. Closes nothing: `weakref.finalize` does."""
+    """Questions with their images. `weakref.finalize` closes these."""
 
     def __init__(
         self,
@@ -148,7 +147,7 @@ class _Asker:
         self.known: frozenset[str] = frozenset()
 
     def check_images(self, on_error: str) -> None:
-        """Refuse questions without their images; where such are skipped, only if all are."""
+        """Refuse questions without their images; where these are skipped, only if all are."""
         self.known = frozenset(self.images)  # "in" a mapping would read each image
         needed = dict.fromkeys(question.image_id for question in self.questions)
         missing = [name for name in needed if name not in self.known]
@@ -159,7 +158,7 @@ class _Asker:
             )
 
     def signature(self, num_regions: int | None) -> dict[str, tf.TensorSpec]:
-        """Shapes and dtypes, from the first image that is there; it is checked, too."""
+        """Shapes and dtypes, from the first image that is there, which is checked as well."""
         first = next(q for q in self.questions if q.image_id in self.known)
         record = self.images[first.image_id]
         count, width = record.features.shape
@@ -209,7 +208,7 @@ class _Asker:
 
 
 class _WatchedTsv(TsvFile):
-    """Tells how far it has been searched, while it is."""
+    """Reports how far it has been searched, while it is."""
 
     def __init__(self, path: Path, index: Path | None, progress: Progress) -> None:
         super().__init__(path, index)
@@ -245,7 +244,7 @@ def _read_questions(
         where = str(questions)
         path = Path(questions).expanduser()
         if not path.is_file():
-            raise DataError(f"{path}: there is no such file.")
+            raise DataError(f"{path}: no such file.")
         try:
             questions = json.loads(path.read_text(encoding="utf-8"))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -279,7 +278,7 @@ def _is_score(value: Any) -> bool:
 def _with_answers(
     questions: list[_Question], answers: Mapping[str, int] | Sequence[str] | None, on_error: str
 ) -> list[_Question]:
-    """The questions with their labels, without those whose answers nobody knows."""
+    """The questions with their labels, without those that have no known answer."""
     if answers is None:
         return questions
     if isinstance(answers, str) or not answers:

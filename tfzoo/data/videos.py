@@ -1,4 +1,4 @@
-"""Labelled videos in folders, as `keras.utils.image_dataset_from_directory` has it for images.
+"""Labelled videos in folders, like `keras.utils.image_dataset_from_directory` for images.
 
 Letters: B batch, T frames, C channels.
 """
@@ -6,7 +6,7 @@ Letters: B batch, T frames, C channels.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.data.clips import Augment, ClipReader
-from tfzoo.data.errors import DataError
-from tfzoo.data.folders import check_split, find_classes, find_videos, held_out
-from tfzoo.data.pipeline import Reading, stream
-from tfzoo.data.progress import Progress
+from tfzoo.data.clips import SUFFIXES, Augment, ClipReader
+from tfzoo.data.errors import DataError, shown
+from tfzoo.data.pipeline import Progress, Reading, reporter, stream
 
 __all__ = ["video_dataset_from_directory"]
 
@@ -78,20 +76,20 @@ def video_dataset_from_directory(
         on_error: "raise" ends the reading at a video that is damaged or too short; "skip" leaves it
             out with a `BrokenFileWarning`.
         workers: How many videos are read at once; None leaves it to `tf.data`.
-        follow_links: Whether to look into folders that are symbolic links, too.
+        follow_links: Whether folders that are symbolic links are searched as well.
         progress: True shows a bar on a terminal while files are found; a function is called with
             (done, None).
 
     Returns:
         A `tf.data.Dataset` of `({"pixel_values": (B, T, C, height, width)}, labels)`, or of the
-        first alone where there are no labels; for "both" two of them. Attributes: `class_names`,
+        first alone without labels; for "both" two of them. Attributes: `class_names`,
         `file_paths`, and `skipped`, what was left out so far, path -> reason.
 
     Raises:
         DataError: No videos where they should be, or labels that do not fit them. While it is read,
-            the dataset raises `tf.errors.InvalidArgumentError` with the same kind of words.
-        TypeError: `processor` prepares no videos.
-        ValueError: An argument that is none, or videos that would come out in different sizes.
+            the dataset raises `tf.errors.InvalidArgumentError` with the same kind of message.
+        TypeError: `processor` does not prepare videos.
+        ValueError: An invalid argument, or videos that would come out in different sizes.
 
     Example:
         >>> import pathlib, shutil, tempfile
@@ -110,13 +108,13 @@ def video_dataset_from_directory(
     """
     reading = Reading(batch_size, shuffle, seed, on_error, workers)
     reader = ClipReader(processor, num_frames, sampling, frame_sample_rate, augment)
-    check_split(validation_split, subset, seed)
+    _check_split(validation_split, subset, seed)
     spec = reader.spec(batch_size)
     found = _find(directory, labels, label_mode, class_names, follow_links, progress)
     if subset is None:
         return _dataset(found, reader, spec, reading)
-    chosen = held_out(found.groups, validation_split, seed)
-    # The middle of a video stands for it better than wherever the dice fall once.
+    chosen = _held_out(found.groups, validation_split, seed)
+    # The middle of a video represents it better than a clip drawn once.
     steady = "centre" if sampling == "random_clip" else sampling
     still = replace(reader, sampling=steady, augment=None), spec, replace(reading, shuffle=False)
     parts = {
@@ -127,7 +125,7 @@ def video_dataset_from_directory(
 
 
 class _Videos(NamedTuple):
-    """The videos of a set; `targets` are what the model is to say, None without labels."""
+    """The videos of a set; `targets` are the labels as the model takes them, or None."""
 
     paths: list[Path]
     groups: np.ndarray
@@ -149,16 +147,15 @@ def _find(
     follow_links: bool,
     progress: Progress,
 ) -> _Videos:
-    """All videos with what they are to be told apart by."""
+    """All videos with their labels."""
     if label_mode not in _MODES:
         raise ValueError(f"label_mode must be one of {_MODES}, got {label_mode!r}.")
-    walking = {"follow_links": follow_links, "progress": progress}
     if isinstance(labels, str) and labels == "inferred":
-        paths, indices, names = find_classes(directory, class_names, **walking)
+        paths, indices, names = _find_classes(directory, class_names, follow_links, progress)
         return _Videos(paths, indices, _targets(indices, len(names), label_mode), names)
     if class_names is not None:
         raise ValueError("class_names orders inferred labels; leave it out with other labels.")
-    paths = find_videos(directory, **walking)
+    paths = _find_videos(directory, follow_links, progress)
     if labels is None:
         return _Videos(paths, np.zeros(len(paths), np.int32), None, None)
     indices = np.asarray(labels)
@@ -205,3 +202,102 @@ def _dataset(
     dataset = stream(names, load, signature, reading, finish)
     dataset.class_names, dataset.file_paths = videos.class_names, names
     return dataset
+
+
+def _find_classes(
+    directory: str | os.PathLike[str],
+    class_names: Sequence[str] | None,
+    follow_links: bool,
+    progress: Progress,
+) -> tuple[list[Path], np.ndarray, list[str]]:
+    """The videos of a folder that holds a folder for each label, their labels, and the names."""
+    directory = _folder(directory)
+    inside = sorted(p for p in directory.iterdir() if not p.name.startswith("."))
+    if loose := [p.name for p in inside if p.is_file() and p.suffix.lower() in SUFFIXES]:
+        raise DataError(
+            f"{directory}: expected every video in a folder named like its label, found beside "
+            f"them {shown(loose)}. Move them, or pass labels=None or a list of labels."
+        )
+    found = [p.name for p in inside if p.is_dir()]
+    if not found:
+        raise DataError(
+            f"{directory}: expected a folder of videos for each label, found none. For videos "
+            "without labels pass labels=None."
+        )
+    names = found if class_names is None else list(class_names)
+    if sorted(names) != found:
+        raise DataError(
+            f"class_names: expected {found} in any order, the folders' names, got {names}."
+        )
+    paths, labels = [], []
+    with reporter(progress, "file") as report:
+        for label, name in enumerate(names):
+            done = len(paths)
+            paths += _walk(directory / name, follow_links, lambda n, done=done: report(done + n))
+            labels += [label] * (len(paths) - done)
+    return paths, np.array(labels, np.int32), names
+
+
+def _find_videos(
+    directory: str | os.PathLike[str], follow_links: bool, progress: Progress
+) -> list[Path]:
+    """All videos in a folder and in those inside it, in alphabetical order."""
+    with reporter(progress, "file") as report:
+        return _walk(_folder(directory), follow_links, report)
+
+
+def _check_split(validation_split: float | None, subset: str | None, seed: int | None) -> None:
+    """Refuse arguments that name no part of a set."""
+    if (validation_split is None) != (subset is None):
+        raise ValueError(
+            "validation_split and subset belong together, got "
+            f"validation_split={validation_split!r} and subset={subset!r}."
+        )
+    if subset is None:
+        return
+    if subset not in ("training", "validation", "both"):
+        raise ValueError(f"subset must be 'training', 'validation' or 'both', got {subset!r}.")
+    if isinstance(validation_split, bool) or not 0 < validation_split < 1:
+        raise ValueError(f"validation_split must lie between 0 and 1, got {validation_split!r}.")
+    if seed is None and subset != "both":
+        raise ValueError(
+            f"subset={subset!r} needs a seed, the same for both parts, or they would overlap."
+        )
+
+
+def _held_out(groups: np.ndarray, share: float, seed: int | None) -> np.ndarray:
+    """Draw the examples to validate with, the same share of each group: (N,) bool."""
+    rng, chosen = np.random.default_rng(seed), np.zeros(len(groups), bool)
+    for group in np.unique(groups):
+        places = rng.permutation(np.flatnonzero(groups == group))
+        chosen[places[: round(share * len(places))]] = True
+    if chosen.all() or not chosen.any():
+        raise DataError(
+            f"validation_split={share} of {len(groups)} examples in {len(np.unique(groups))} "
+            f"groups holds out {chosen.sum()}: both parts must have some. Choose another share, or "
+            "add files."
+        )
+    return chosen
+
+
+def _folder(directory: str | os.PathLike[str]) -> Path:
+    directory = Path(directory).expanduser()
+    if not directory.is_dir():
+        raise DataError(f"{directory}: expected a folder, found none of this name.")
+    return directory
+
+
+def _walk(folder: Path, follow_links: bool, report: Callable[[int], None]) -> list[Path]:
+    """The videos below a folder; at least one."""
+    paths: list[Path] = []
+    for root, folders, files in os.walk(folder, followlinks=follow_links):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                paths.append(Path(root, name))
+        report(len(paths))
+    if not paths:
+        raise DataError(
+            f"{folder}: expected videos, found none (files that end in {', '.join(SUFFIXES)})."
+        )
+    return paths

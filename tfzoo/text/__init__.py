@@ -1,7 +1,7 @@
 """Tokenizers: CLIP's, BERT's, and what every tokenizer is made of.
 
-`tokenizers` is the base class, made of `files` (reading and writing), `special_tokens` <
-`vocabulary` < `calls` (layers of the class), `inputs` (what counts as texts), `lengths` (padding,
-truncation), `batch_encoding` (the result). For BERT: `basic` (text to words), `wordpiece` (the
-backend), `pairs` (cutting what is looked up). Perceiver's bytes are in its own folder.
+`tokenizer` has the base class, whose lower half is `vocabulary` (tokens, ids, special tokens,
+decoding); `files` reads and writes, `lengths` pads and truncates, `batch_encoding` is the result.
+`clip` and `bert` are the families' own, with `basic` (text to words) and `wordpiece` (the backend)
+for BERT. Perceiver's bytes (`byte_level`) get their tokenizer in its own folder.
 """

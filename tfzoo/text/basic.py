@@ -11,7 +11,7 @@ from tokenizers import AddedToken
 
 __all__ = ["BasicTokenizer", "lower_between", "split_at"]
 
-# Blocks of ideographs: each of their characters is a word. Kana and Hangul have spaces, or not.
+# Blocks of ideographs: each character is a word. Kana and Hangul are split at spaces only.
 _IDEOGRAPHS = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
@@ -29,7 +29,7 @@ class BasicTokenizer:
     """Splits text into words and punctuation, cleaned, and lower-cased if wanted.
 
     Args:
-        do_lower_case: Whether letters become small.
+        do_lower_case: Whether letters are lower-cased.
         never_split: Words that are left as they are.
         tokenize_chinese_chars: Whether each ideograph is a word.
         strip_accents: Whether accents are removed; None: if `do_lower_case`.
@@ -104,9 +104,9 @@ def _split_at_signs(word: str) -> list[str]:
 
 
 def lower_between(text: str, kept: Iterable[str]) -> str:
-    """Make letters small, except in the strings `kept`, the first of which wins.
+    """Lower-case a text, except for the strings `kept`, the first of which wins.
 
-    Each letter for itself: no sigma knows that it ends a word.
+    Each letter is changed for itself: a sigma does not know that it ends a word.
 
     Example:
         >>> lower_between("A[MASK]B", ["[MASK]"])

@@ -1,4 +1,4 @@
-"""What a tokenizer returns."""
+"""What a tokenizer returns, and takes back for padding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tokenizers import Encoding
 
 from tfzoo.preprocessing.processor import BatchFeature
 
-__all__ = ["BatchEncoding", "columns_of"]
+__all__ = ["BatchEncoding", "as_columns", "columns_of"]
 
 
 class BatchEncoding(BatchFeature):
@@ -18,7 +18,7 @@ class BatchEncoding(BatchFeature):
 
     Args:
         data: Names and values: lists of N ids for one text, of B such lists for a batch.
-        return_tensors: See `convert_to`.
+        return_tensors: "np" for int64 arrays, "tf" for tensors of Keras's backend, None for lists.
         encodings: The backend's own results, one for each sequence, which know more: words,
             sequences, characters.
 
@@ -42,22 +42,7 @@ class BatchEncoding(BatchFeature):
         return self._encoding(key) if isinstance(key, int) else super().__getitem__(key)
 
     def convert_to(self, return_tensors: str | None = None) -> BatchEncoding:
-        """Convert all values in place; integers become int64.
-
-        Args:
-            return_tensors: "np" for numpy arrays, "tf" for tensors of Keras's backend, None to
-                leave the values as they are.
-
-        Returns:
-            Itself.
-
-        Raises:
-            ValueError: Another choice, or sequences of unequal length.
-
-        Example:
-            >>> tuple(BatchEncoding({"input_ids": [[5, 6]]}).convert_to("tf").input_ids.shape)
-            (1, 2)
-        """
+        """Convert all values in place, as the base class does; integers become int64."""
         if return_tensors in ("np", "tf"):
             for name, value in self.data.items():
                 if isinstance(value, (list, tuple)):
@@ -110,13 +95,9 @@ _COLUMNS = {
 def columns_of(
     encodings: Sequence[Encoding], wanted: Mapping[str, bool], overflow: bool, length: bool
 ) -> tuple[dict[str, list[Any]], list[Encoding]]:
-    """The backend's results as one list for each name.
+    """Collect the backend's results, one for each text, as one list for each wanted name.
 
-    Args:
-        encodings: One for each text.
-        wanted: Which names are.
-        overflow: Whether what was cut off follows each text.
-        length: Whether the sequences' lengths are wanted.
+    With `overflow`, what was cut off follows each text; `length` adds the sequences' lengths.
 
     Returns:
         The lists, and the encodings with those that were cut off.
@@ -133,3 +114,46 @@ def columns_of(
     if overflow:
         data["overflow_to_sample_mapping"] = [i for i, group in enumerate(groups) for _ in group]
     return data, flat
+
+
+def as_columns(
+    encoded: Mapping[str, Any] | Sequence[Mapping[str, Any]], main: str
+) -> tuple[dict[str, list[Any]], bool, str | None]:
+    """Encoded texts as plain lists of B sequences by name.
+
+    Args:
+        encoded: Sequences by name, of lists, arrays or tensors; one sequence by name; or a list
+            of such mappings of one sequence each.
+        main: The name that must be there, of the ids.
+
+    Returns:
+        The lists, whether a batch came, and what it was made of: "np", "tf" or None for lists.
+
+    Raises:
+        ValueError: No ids were given.
+    """
+    if not isinstance(encoded, Mapping):
+        names = encoded[0] if len(encoded) else ()
+        encoded = {name: [example[name] for example in encoded] for name in names}
+    if main not in encoded or len(encoded[main]) == 0:
+        raise ValueError(
+            f"expected encoded texts with {main!r}, got {sorted(encoded) or 'none at all'}."
+        )
+    kind = _kind(encoded[main])
+    columns = {name: _listed(values) for name, values in encoded.items()}
+    is_batch = isinstance(columns[main][0], list)
+    return columns if is_batch else {k: [v] for k, v in columns.items()}, is_batch, kind
+
+
+def _kind(values: Any) -> str | None:
+    if isinstance(values, (list, tuple)):
+        return _kind(values[0]) if values else None
+    if isinstance(values, int):
+        return None
+    return "np" if isinstance(values, (np.ndarray, np.generic)) else "tf"
+
+
+def _listed(values: Any) -> Any:
+    if isinstance(values, (list, tuple)):
+        return [_listed(value) for value in values]
+    return values if isinstance(values, (int, float, str)) else np.asarray(values).tolist()

@@ -1,4 +1,4 @@
-"""Bytes as tokens: a vocabulary without files, which a tokenizer uses like the library's.
+"""Bytes as tokens: a vocabulary without files, with the interface of the library's.
 
 Special tokens have the first ids, then come the 256 bytes, then tokens that are added later.
 """
@@ -6,7 +6,7 @@ Special tokens have the first ids, then come the 256 bytes, then tokens that are
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from tokenizers import AddedToken
@@ -48,7 +48,7 @@ class ByteEncoding:
 
     @property
     def word_ids(self) -> list[int]:
-        """Not known.
+        """Unknown: bytes belong to no words.
 
         Raises:
             ValueError: Always.
@@ -56,7 +56,7 @@ class ByteEncoding:
         raise ValueError(_UNSEEN)
 
     def padded(self, count: int, pad_id: int, pad_token: str, side: str) -> ByteEncoding:
-        """The same with `count` padding tokens more, on the "right" or "left"."""
+        """The same with `count` more padding tokens, on the "right" or "left"."""
         fillers = {
             "ids": pad_id,
             "type_ids": 0,
@@ -75,7 +75,7 @@ class ByteEncoding:
 class ByteVocabulary:
     """Special tokens, 256 bytes, and tokens that are added later.
 
-    It answers what `tokenizers.Tokenizer` answers, as far as a tokenizer asks without a call.
+    It has the methods of `tokenizers.Tokenizer` that a tokenizer needs without a call.
 
     Args:
         special: The tokens that have the ids 0, 1 and so on.
@@ -107,21 +107,21 @@ class ByteVocabulary:
         return {**plain, **self._ids} if with_added_tokens else plain
 
     def token_to_id(self, token: str) -> int | None:
-        """The id of a token, None if there is no such."""
+        """The id of a token; None for an unknown one."""
         if token in self._ids:
             return self._ids[token]
         is_byte = len(token) == 1 and ord(token) < _BYTES
         return ord(token) + self._first if is_byte else None
 
     def id_to_token(self, index: int) -> str | None:
-        """The token of an id, None if there is no such."""
+        """The token of an id; None for an unknown one."""
         if index in self._added:
             return str(self._added[index])
         byte = index - self._first
         return chr(byte) if 0 <= byte < _BYTES else None
 
     def add_tokens(self, tokens: Sequence[str | AddedToken]) -> int:
-        """Add tokens at the end, or change the flags of known ones; how many were not there."""
+        """Add tokens at the end, or change the flags of known ones; the number of new ones."""
         before = len(self._added)
         for token in tokens:
             index = self.token_to_id(str(token))
@@ -152,7 +152,7 @@ class ByteVocabulary:
             One id for each byte of the text's UTF-8, and for each added token in it.
 
         Raises:
-            ValueError: The text has half a surrogate pair, which UTF-8 cannot write.
+            ValueError: The text has a lone surrogate, which UTF-8 cannot represent.
         """
         pieces = [text] if split_special_tokens else self._search.split(text)
         ids: list[int] = []
@@ -178,8 +178,8 @@ class ByteVocabulary:
         for token in tokens:
             if self.token_to_id(token) is None:
                 raise ValueError(
-                    f"{token!r} is no token: expected one character below 256 for a byte, or one "
-                    f"of {', '.join(self._ids)}."
+                    f"{token!r} is not a token: expected one character below 256 for a byte, or "
+                    f"one of {', '.join(self._ids)}."
                 )
         return b"".join(
             token.encode("utf-8") if token in self._ids else bytes([ord(token)]) for token in tokens
@@ -195,14 +195,14 @@ def _pattern(token: AddedToken) -> str:
 
 
 def truncate(
-    texts: Sequence[list[int]], count: int, lengths: Lengths, side: str
+    texts: Sequence[list[int]], lengths: Lengths, added: int, side: str
 ) -> tuple[list[list[int]], list[int]]:
     """Cut off the ids of one text, or of a pair.
 
     Args:
         texts: The ids of one or two texts, without special tokens.
-        count: How many are to go.
         lengths: Tells which text is cut, and how much the rest repeats.
+        added: Number of special tokens to come.
         side: Side on which ids are cut off.
 
     Returns:
@@ -211,36 +211,14 @@ def truncate(
     Raises:
         ValueError: The text that may be cut is too short for that.
     """
+    kept = lengths.kept([len(ids) for ids in texts], added)
+    shorter = [
+        ids[:n] if side == "right" else ids[len(ids) - n :]
+        for ids, n in zip(texts, kept, strict=True)
+    ]
     if lengths.truncation == "longest_first" and len(texts) == 2:
-        shares = _shares(*map(len, texts), count)
-    else:
-        shares = {int(lengths.truncation == "only_second"): count}
-    _check_room(texts, shares, lengths)
-    shorter = [_cut(ids, shares.get(n, 0), side) for n, ids in enumerate(texts)]
-    if len(shares) > 1:
         return shorter, []
-    ids = texts[min(shares)]
-    window = min(len(ids), count + lengths.stride)
+    cut = int(lengths.truncation == "only_second")
+    ids = texts[cut]
+    window = min(len(ids), len(ids) - kept[cut] + lengths.stride)
     return shorter, ids[len(ids) - window :] if side == "right" else ids[:window]
-
-
-def _shares(first: int, second: int, count: int) -> dict[int, int]:
-    """How many go from each of two texts: one by one from the longer, from the second if equal."""
-    ahead = min(abs(first - second), count)  # until both are equally long
-    half = (count - ahead) // 2
-    rest = count - ahead - half
-    return {0: ahead + half, 1: rest} if first > second else {0: half, 1: ahead + rest}
-
-
-def _cut(ids: list[int], count: int, side: str) -> list[int]:
-    return ids[: len(ids) - count] if side == "right" else ids[count:]
-
-
-def _check_room(texts: Sequence[list[int]], shares: Mapping[int, int], lengths: Lengths) -> None:
-    for which, count in shares.items():
-        size = len(texts[which]) if which < len(texts) else 0
-        if count > size:
-            raise ValueError(
-                f"{count} tokens must go, but the text that truncation={lengths.truncation!r} cuts "
-                f"has {size}. Make max_length={lengths.max_length} larger, or cut the other text."
-            )

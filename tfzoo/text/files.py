@@ -3,12 +3,13 @@
 `tokenizer.json` holds everything that the backend needs. Older folders have the vocabulary's own
 files instead (`vocab.json` and `merges.txt`, say). Beside them `tokenizer_config.json` and
 `special_tokens_map.json` name the special tokens, and `added_tokens.json` lists tokens that were
-added later; what is new in one form is old in another.
+added later.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 
 from tfzoo.core.files import read_json, replacing, write_json
-from tfzoo.hub import HubFileNotFoundError, resolve
+from tfzoo.hub import HubFileNotFoundError, HubOptions, resolve
 
 __all__ = [
     "ADDED_FILE",
@@ -69,14 +70,14 @@ class TokenizerError(ValueError):
 
 
 def locate(
-    name_or_path: str | os.PathLike[str], vocabulary: Mapping[str, str], **where: Any
+    name_or_path: str | os.PathLike[str], vocabulary: Mapping[str, str], options: HubOptions
 ) -> tuple[Path, dict[str, Path]]:
     """Find a tokenizer.
 
     Args:
         name_or_path: A folder, a file in it, or a repository of the hub.
         vocabulary: The files that can stand for `tokenizer.json`, by the constructor's arguments.
-        **where: `revision`, `cache_dir`, `local_files_only`, `token` of `tfzoo.hub.resolve`.
+        options: Where to look.
 
     Returns:
         The folder, and the files to build the backend from, by the constructor's arguments.
@@ -87,7 +88,7 @@ def locate(
     """
     others = (CONFIG_FILE, SPECIAL_FILE, ADDED_FILE)
     try:
-        folder = resolve(name_or_path, TOKENIZER_FILE, optional=others, **where)
+        folder = resolve(name_or_path, TOKENIZER_FILE, options, optional=others)
         return folder, {"tokenizer_file": folder / TOKENIZER_FILE}
     except HubFileNotFoundError:
         path = Path(name_or_path).expanduser()
@@ -99,7 +100,7 @@ def locate(
                 f"{' and '.join(vocabulary.values())} (missing: {', '.join(missing)}). Copy the "
                 "checkpoint's tokenizer there, or name the folder that has it."
             ) from None
-    folder = resolve(name_or_path, tuple(vocabulary.values()), optional=others, **where)
+    folder = resolve(name_or_path, tuple(vocabulary.values()), options, optional=others)
     return folder, {argument: folder / name for argument, name in vocabulary.items()}
 
 
@@ -107,7 +108,7 @@ def read_backend(path: Path) -> Tokenizer:
     """Read `tokenizer.json`.
 
     Raises:
-        TokenizerError: There is no such file, or it is none that the backend understands.
+        TokenizerError: The file is missing, or the backend does not understand it.
     """
     try:
         return Tokenizer.from_str(path.read_text(encoding="utf-8"))
@@ -115,7 +116,7 @@ def read_backend(path: Path) -> Tokenizer:
         raise _unreadable(path, error) from error
     except Exception as error:  # the backend raises bare exceptions
         raise TokenizerError(
-            f"{path} is no tokenizer.json of the tokenizers library: {error}. Fetch the file "
+            f"{path} is not a tokenizer.json of the tokenizers library: {error}. Fetch the file "
             "anew, or remove it to use the vocabulary's own files."
         ) from error
 
@@ -160,10 +161,10 @@ def _unreadable(path: Path, error: OSError) -> TokenizerError:
 
 
 def read_settings(folder: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """What the files beside the vocabulary say, as arguments of a tokenizer.
+    """Read the files beside the vocabulary, if any, as arguments of a tokenizer.
 
     Args:
-        folder: Folder of the files, each of which may be missing.
+        folder: Folder of the files.
         overrides: The user's settings, which win.
 
     Returns:
@@ -260,24 +261,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def save_model(backend: Tokenizer, folder: Path, prefix: str | None = None) -> tuple[str, ...]:
-    """Write the files of the vocabulary, each whole or not at all.
-
-    Args:
-        backend: The tokenizer.
-        folder: Where to; made if it does not exist.
-        prefix: Put before the files' names, with a hyphen.
-
-    Returns:
-        The paths.
+    """Write the files of the vocabulary, each whole or not at all, and return their paths.
 
     Raises:
         OSError: The folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".vocabulary.") as workshop:
-        names = [Path(file).name for file in backend.model.save(workshop, prefix)]
+    with tempfile.TemporaryDirectory() as scratch:
+        names = [Path(file).name for file in backend.model.save(scratch, prefix)]
         for name in names:
-            os.replace(Path(workshop) / name, folder / name)
+            with replacing(folder / name, force=True) as path:
+                shutil.copyfile(Path(scratch) / name, path)
     return tuple(str(folder / name) for name in names)
 
 
@@ -286,11 +279,7 @@ def write_settings(
 ) -> None:
     """Write `tokenizer_config.json` and `special_tokens_map.json`.
 
-    Args:
-        folder: Where to; made if it does not exist.
-        backend: The tokenizer, which knows the flags of the added tokens.
-        settings: Plain values.
-        special: The special tokens, by their names.
+    The backend knows the flags of the added tokens; `special` has the special ones by name.
 
     Raises:
         OSError: The folder cannot be written.

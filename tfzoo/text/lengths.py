@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
-__all__ = ["LARGEST_LENGTH", "NO_LIMIT", "Lengths"]
+__all__ = ["NO_LIMIT", "Lengths", "pad_encodings", "pad_sequences", "truncate_encodings"]
 
 NO_LIMIT = int(1e30)  # model_max_length of a tokenizer whose files name none
-LARGEST_LENGTH = int(1e20)  # lengths above it count as no limit
+_LARGEST_LENGTH = int(1e20)  # lengths above it count as no limit
 
 _PADDING = {False: "do_not_pad", None: "do_not_pad", True: "longest"}
 _TRUNCATION = {False: "do_not_truncate", None: "do_not_truncate", True: "longest_first"}
@@ -107,6 +107,48 @@ class Lengths:
                 "add_special_tokens=False."
             )
 
+    def padded(self, longest: int) -> int:
+        """The padded length of sequences, the longest of which has `longest` tokens."""
+        target = longest if self.padding == "longest" else self.max_length or 0
+        return -(-target // self.multiple) * self.multiple if self.multiple else target
+
+    def kept(self, sizes: Sequence[int], added: int) -> list[int]:
+        """How many tokens remain of a text, or of the two of a pair.
+
+        With "longest_first" the longer text loses tokens until the two are equally long, and then
+        the second one and the first one in turns.
+
+        Args:
+            sizes: Tokens of one or two texts.
+            added: Number of special tokens to come.
+
+        Raises:
+            ValueError: The text that may be cut is missing or too short.
+        """
+        room = self.max_length - added
+        surplus = sum(sizes) - room
+        if surplus <= 0:
+            return list(sizes)
+        if self.truncation == "longest_first" and len(sizes) == 2:
+            first, second = sizes
+            return [
+                min(first, max(room - second, room - room // 2)),
+                min(second, max(room - first, room // 2)),
+            ]
+        cut = int(self.truncation == "only_second")
+        kept = [size - surplus * (number == cut) for number, size in enumerate(sizes)]
+        if cut >= len(kept) or kept[cut] < 0:
+            raise self.impossible(sizes, added)
+        return kept
+
+    def impossible(self, sizes: Sequence[int], added: int) -> ValueError:
+        """The error for texts that cannot be cut so."""
+        return ValueError(
+            f"Texts of {' and '.join(map(str, sizes))} tokens and {added} special ones cannot be "
+            f"cut to max_length={self.max_length} with truncation={self.truncation!r} and "
+            f"stride={self.stride}. Change one of these."
+        )
+
     def apply_to(self, backend: Tokenizer, pad_id: int | None, pad_token: str, side: str) -> None:
         """Set up the backend for one call.
 
@@ -162,7 +204,7 @@ def _with_the_models(
     """Padding, truncation and length of a call that names no length."""
     if padding != "max_length" and truncation == "do_not_truncate":
         return padding, truncation, None
-    if model_max_length <= LARGEST_LENGTH:
+    if model_max_length <= _LARGEST_LENGTH:
         return padding, truncation, model_max_length
     warnings.warn(
         "Neither the call nor the checkpoint names a maximum length, so nothing is truncated or "
@@ -178,7 +220,7 @@ _FILLERS = {"attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1}
 def pad_sequences(
     columns: dict[str, list[Any]], lengths: Lengths, pad_id: int, main: str = "input_ids"
 ) -> dict[str, list[Any]]:
-    """Pad sequences that are made already.
+    """Pad lists of ids and masks.
 
     Args:
         columns: Lists of B sequences by name. `main` and the masks are padded, others are kept.
@@ -195,11 +237,7 @@ def pad_sequences(
     sizes = {name: len(values) for name, values in columns.items()}
     if len(set(sizes.values())) > 1:
         raise ValueError(f"All values must have the same number of sequences, got {sizes}.")
-    target = lengths.max_length or 0
-    if lengths.padding == "longest":
-        target = max(map(len, columns[main]))
-    if lengths.multiple and lengths.pads:
-        target = -(-target // lengths.multiple) * lengths.multiple
+    target = lengths.padded(max(map(len, columns[main])))
     missing = [target - len(ids) if lengths.pads else 0 for ids in columns[main]]
     fillers = {**_FILLERS, main: pad_id}
     return {
@@ -215,3 +253,32 @@ def pad_sequences(
 def _fill(values: Sequence[int], filler: int, count: int, side: str) -> list[int]:
     padding = [filler] * count  # none for a negative count
     return [*values, *padding] if side == "right" else [*padding, *values]
+
+
+def truncate_encodings(parts: list[Encoding], lengths: Lengths, added: int, side: str) -> None:
+    """Cut a text, or the two of a pair, in place; what is cut off becomes their `overflowing`.
+
+    Args:
+        parts: One or two texts without special tokens.
+        lengths: The plan of the call.
+        added: Number of special tokens to come.
+        side: Side on which tokens are cut off.
+
+    Raises:
+        ValueError: The text that may be cut is too short, missing, or not longer than the stride.
+    """
+    sizes = [len(part) for part in parts]
+    kept = lengths.kept(sizes, added)
+    cuts = [(part, n) for part, size, n in zip(parts, sizes, kept, strict=True) if n < size]
+    if any(0 < lengths.stride >= n for _, n in cuts):
+        raise lengths.impossible(sizes, added)
+    for part, count in cuts:
+        part.truncate(count, lengths.stride, side)
+
+
+def pad_encodings(found: list[Encoding], lengths: Lengths, pad_id: int, pad_token: str) -> None:
+    """Pad encoded sequences in place."""
+    if lengths.pads:
+        target = lengths.padded(max(map(len, found)))
+        for encoding in found:
+            encoding.pad(target, direction=lengths.side, pad_id=pad_id, pad_token=pad_token)

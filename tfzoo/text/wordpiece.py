@@ -1,4 +1,4 @@
-"""The backend of WordPiece tokenizers: made of `vocab.txt`, or read and set up as arguments say."""
+"""The backend of WordPiece tokenizers, from `vocab.txt` or `tokenizer.json`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ PREFIX = "##"
 
 @dataclass(frozen=True)
 class Spelling:
-    """What becomes of characters before words are looked up.
+    """How characters are changed before words are looked up.
 
     Attributes:
-        do_lower_case: Whether letters become small.
+        do_lower_case: Whether letters are lower-cased.
         tokenize_chinese_chars: Whether each ideograph is a word.
         strip_accents: Whether accents are removed; None: if `do_lower_case`.
         clean_text: Whether control characters are removed; None: as the file says, else True.
@@ -43,16 +43,16 @@ def open_backend(
     spelling: Spelling,
     special: Mapping[str, str | AddedToken | None],
 ) -> Tokenizer:
-    """The backend from one of two files.
+    """Make the backend from `tokenizer.json` or, without it, from `vocab.txt`.
 
     Args:
         vocab_file: `vocab.txt`.
-        tokenizer_file: `tokenizer.json`, which wins.
+        tokenizer_file: `tokenizer.json`.
         spelling: The arguments, which win over the file's own settings.
         special: `unk_token`, `cls_token` and `sep_token`, among others.
 
     Raises:
-        TokenizerError: There is neither, a malformed one, or one of another kind of tokenizer.
+        TokenizerError: No file, a malformed one, or one of another kind of tokenizer.
     """
     if tokenizer_file is not None:
         backend = read_backend(Path(tokenizer_file))
@@ -130,7 +130,7 @@ _ENDS = ("sep_token", "cls_token")
 
 
 def _apply(spelling: Spelling, backend: Tokenizer) -> None:
-    """Set up what was read; normalizers of another kind stay as they are."""
+    """Change the settings that were read; normalizers of another kind stay as they are."""
     old = backend.normalizer
     if isinstance(old, normalizers.BertNormalizer):
         backend.normalizer = normalizers.BertNormalizer(

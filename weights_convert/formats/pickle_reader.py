@@ -4,7 +4,7 @@ A pickle is a program that may name any function of any module. Here its instruc
 build numbers, texts, lists, dictionaries, and what an allow-list holds under the name of a
 global; nothing is imported and nothing is called that is not written down in this package.
 Before the first instruction runs, `scan` has read them all and refused every global that is not
-in the list.
+on the list.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = ["ByteSource", "Constructor", "Global", "run", "scan"]
 
 Global = tuple[str, str]
 
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 _MAX_OPCODES = 500_000  # some 14,000 tensors; bounds time and memory, whatever a file says
 _MAX_TEXT = 10_000_000
 _MAX_LINE = 1000
@@ -65,7 +66,7 @@ class ByteSource:
         """Return the next bytes.
 
         Raises:
-            CheckpointError: there are not so many.
+            CheckpointError: fewer are left.
         """
         stop = self._at + size
         if stop > len(self._block):
@@ -76,10 +77,10 @@ class ByteSource:
         return value
 
     def line(self) -> str:
-        """Return the text up to the next line feed, which is taken, too.
+        """Return the text up to the next line feed, and take that as well.
 
         Raises:
-            CheckpointError: there is none, or it is too far.
+            CheckpointError: no line feed follows, or it is too far.
         """
         line = bytearray()
         while (sign := self.take(1)) != b"\n":
@@ -171,9 +172,11 @@ def _instructions(source: ByteSource) -> Iterator[tuple[str, Any]]:
     """Yield name and raw argument of each instruction, the end included."""
     for _ in range(_MAX_OPCODES):
         sign = source.take(1)
-        opcode = pickletools.code2op.get(sign.decode("latin-1"))
+        opcode = _OPCODES.get(sign.decode("latin-1"))
         if opcode is None:
-            raise CheckpointError(f"byte {source.position - 1} is {sign!r}, no pickle instruction")
+            raise CheckpointError(
+                f"byte {source.position - 1} is {sign!r}, not a pickle instruction"
+            )
         yield opcode.name, _argument(source, opcode)
         if opcode.name == "STOP":
             return
@@ -203,14 +206,14 @@ def _listed(names: Mapping[str, None]) -> str:
 
 
 class _Texts:
-    """Follows which texts an instruction that takes a global's name from the stack will find."""
+    """Which texts an instruction that takes a global's name from the stack will find."""
 
     def __init__(self) -> None:
         self.last: tuple[str, str] = ("?", "?")
         self.memo: dict[int, str] = {}
 
     def follow(self, name: str, argument: Any) -> Global | None:
-        """Take note of an instruction; return the global that it names, if it does."""
+        """Take note of an instruction, and return the global that it names, if any."""
         if name in ("GLOBAL", "INST"):
             return argument
         if name == "STACK_GLOBAL":
@@ -260,15 +263,15 @@ class _Machine:
     def extend(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if type(target) is not list:
-            raise ValueError("items for what is no list")
+            raise ValueError("items for something other than a list")
         target.extend(items)
 
     def set_items(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if type(target) is not dict or len(items) % 2:
-            raise ValueError("items for what is no dictionary")
+            raise ValueError("items for something other than a dictionary")
         if not all(isinstance(key, str) for key in items[::2]):
-            raise ValueError("a key that is no text")
+            raise ValueError("a key that is not text")
         target.update(zip(items[::2], items[1::2], strict=True))
 
     def find(self, module: str, name: str) -> None:
@@ -279,7 +282,7 @@ class _Machine:
     def find_on_stack(self) -> None:
         name, module = self.pop(), self.pop()
         if not isinstance(name, str) or not isinstance(module, str):
-            raise ValueError("a global whose name is no text")
+            raise ValueError("a global whose name is not text")
         self.find(module, name)
 
     def call(self) -> None:
@@ -289,10 +292,10 @@ class _Machine:
         self.push(function.build(*arguments))
 
     def set_state(self) -> None:
-        """Attributes of a dictionary (`_metadata` of a state dict) are not needed: let them go."""
+        """Drop the attributes of a dictionary (`_metadata` of a state dict): nobody needs them."""
         state = self.pop()
         if type(self.stack[-1]) is not dict or type(state) is not dict:
-            raise ValueError("attributes of what is no dictionary")
+            raise ValueError("attributes of something other than a dictionary")
 
     def load_persistent(self) -> None:
         if self.persistent is None:

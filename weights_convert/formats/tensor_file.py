@@ -34,7 +34,7 @@ class TensorFile(ABC):
         metadata: free text entries.
 
     Raises:
-        CheckpointError: there is no such file, it is malformed or unreadable.
+        CheckpointError: the file is missing, malformed or unreadable.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +80,7 @@ class TensorFile(ABC):
             An array of the stored shape.
 
         Raises:
-            KeyError: there is no such tensor.
+            KeyError: no such tensor.
             CheckpointError: the file has been truncated, or cannot be read.
         """
 
@@ -108,7 +108,7 @@ class TensorFile(ABC):
             CheckpointError: the file has been truncated, or cannot be read.
         """
         array = empty(shape, dtype)
-        buffer = memoryview(array.reshape(-1).view(np.uint8))
+        buffer = array.reshape(-1).view(np.uint8).data
         found = self._fill(buffer, offset)
         if found < len(buffer):
             raise CheckpointError(

@@ -54,7 +54,7 @@ class H5File(TensorFile):
         path: path of the file.
 
     Raises:
-        CheckpointError: there is no such file, it is malformed or unreadable, or of another model.
+        CheckpointError: the file is missing, malformed, unreadable or of another model.
 
     Example:
         >>> import h5py
@@ -69,11 +69,6 @@ class H5File(TensorFile):
     """
 
     def load_contents(self) -> None:
-        """Find the weights.
-
-        Raises:
-            CheckpointError: the file is malformed, or of another model.
-        """
         import h5py
 
         self._places: dict[str, _Place] = {}
@@ -85,7 +80,7 @@ class H5File(TensorFile):
         except CheckpointError as error:
             raise CheckpointError(f"{self.path}: {error}") from error
         except Exception as error:  # the library raises whatever comes, even RuntimeError
-            raise CheckpointError(f"{self.path}: no sound HDF5 file: {error}") from error
+            raise CheckpointError(f"{self.path}: not a sound HDF5 file: {error}") from error
         self.tensors = {
             name: TensorInfo(p.dtype, p.shape[::-1] if p.is_kernel else p.shape)
             for name, p in self._places.items()
@@ -93,7 +88,7 @@ class H5File(TensorFile):
         self.metadata = {"format": "tf"}
 
     def read(self, name: str, empty: Empty = aligned) -> np.ndarray:
-        """Read one tensor in PyTorch's layout, see ``TensorFile.read``; a kernel as a view."""
+        """Read one tensor in PyTorch's layout; a kernel comes as a view."""
         place = self._places[name]
         array = self.array_at(place.offset, place.shape, DTYPES[place.dtype], name, empty)
         return array.T if place.is_kernel else array
@@ -119,11 +114,11 @@ class H5File(TensorFile):
             self._places[name] = place
         elif (twin.shape, twin.dtype) != (place.shape, place.dtype):
             raise CheckpointError(f"{path}: expected the shape {twin.shape} of its other copy")
-        elif parts[1] == layer:  # the head of words holds the embeddings, too: take their own
+        elif parts[1] == layer:  # the word head repeats the embeddings: take their own
             self._places[name] = place
 
     def _offset_of(self, path: str, item: Any) -> int:
-        """Return where a weight begins; it must be one range of this very file."""
+        """Return where a weight begins; it must be one range of this file."""
         offset = item.id.get_offset()
         if item.chunks or item.external or item.is_virtual or (offset is None and item.size):
             raise CheckpointError(f"{path}: expected a weight stored in one piece")
@@ -134,7 +129,7 @@ class H5File(TensorFile):
 
 
 def _datasets(file: Any) -> Iterator[tuple[str, Any]]:
-    """Yield path and dataset of each weight; links lead astray, so there must be none."""
+    """Yield path and dataset of each weight; links lead astray, so they are refused."""
     import h5py
 
     waiting, count = [("", file, 0)], 0
@@ -160,7 +155,7 @@ def _torch_name(path: str) -> tuple[str, bool]:
     """Return PyTorch's name for the path of a weight, and whether it is a kernel."""
     _, _, *parts = path.removesuffix(":0").split("/")  # neither the layer's nor the scope's name
     if len(parts) < 2 or parts[0] not in _LAYERS or parts[-1] not in _LEAVES:
-        raise CheckpointError(f"{path}: no weight of TensorFlow's LXMERT is called so")
+        raise CheckpointError(f"{path}: TensorFlow's LXMERT has no weight of this name")
     leaf = parts[-1]
     name = ".".join([*parts[:-1], _LEAVES[leaf]]).replace("_._", ".")
     return name, leaf == "kernel"

@@ -2,13 +2,14 @@
 
 Both forms that ``torch.save`` has written are known: the zip archive (since PyTorch 1.6) and the
 older sequence of pickles, followed by the bytes of the storages. Of the pickles only tensors in
-plain dictionaries are ever built, see ``pickle_reader.py``; a tensor here is no more than a range
-of a storage and its strides. Its bytes are read when it is asked for.
+plain dictionaries are ever built, see ``pickle_reader.py``; a tensor here is just a range of
+a storage and its strides. Its bytes are read when it is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -18,7 +19,6 @@ import numpy as np
 from weights_convert.errors import CheckpointError
 from weights_convert.formats.pickle_reader import ByteSource, Constructor, Global, run, scan
 from weights_convert.formats.tensor_file import TensorFile
-from weights_convert.formats.zip_index import Members, read_members
 from weights_convert.memory import Empty, aligned
 from weights_convert.tensors import DTYPES, TensorInfo
 
@@ -31,6 +31,20 @@ _SMALL = 2**20  # bytes that a tensor may have more than its storage (an expande
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _COUNT = 8  # bytes in front of each storage of the older form
+
+#: Name of a storage, or of a member of an archive -> position and number of its bytes.
+Members = dict[str, tuple[int, int]]
+
+# Records of a zip archive.
+_END = struct.Struct("<4s4H2LH")  # end of central directory
+_LOCATOR = struct.Struct("<4sLQL")  # where its 64-bit form is
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_ENTRY = struct.Struct("<4s6H3L5H2L")  # one member in the central directory
+_LOCAL = struct.Struct("<4s5H3L2H")  # in front of the member's bytes
+_LONGEST_COMMENT = 2**16 - 1
+_MAX_DIRECTORY = 2**24
+_FULL = {2: 2**16 - 1, 4: 2**32 - 1}  # such a field has its value in a 64-bit one
+_ENCRYPTED = 1
 
 
 @dataclass(frozen=True)
@@ -95,8 +109,8 @@ class TorchFile(TensorFile):
         path: path of the file.
 
     Raises:
-        CheckpointError: there is no such file, it is malformed, unreadable or big-endian, or
-            its pickle names anything but tensors.
+        CheckpointError: the file is missing, malformed, unreadable or big-endian, or its pickle
+            names anything but tensors.
 
     Example:
         >>> from pathlib import Path
@@ -109,11 +123,6 @@ class TorchFile(TensorFile):
     """
 
     def load_contents(self) -> None:
-        """Read the pickles, and find the place of each storage.
-
-        Raises:
-            CheckpointError: the file is malformed, or its pickle is not one of tensors.
-        """
         first = self.bytes_at(0, min(4, self.size))
         load = self._load_archive if first == b"PK\3\4" else self._load_legacy
         try:
@@ -129,7 +138,6 @@ class TorchFile(TensorFile):
         self.tensors = {name: tensor.info for name, tensor in self._tensors.items()}
 
     def read(self, name: str, empty: Empty = aligned) -> np.ndarray:
-        """Read one tensor as it is stored, see ``TensorFile.read``."""
         tensor = self._tensors[name]
         dtype, shape = DTYPES[tensor.info.dtype], tensor.info.shape
         begin = self._places[tensor.storage.key][0] + tensor.offset * dtype.itemsize
@@ -143,7 +151,7 @@ class TorchFile(TensorFile):
 
     def _load_archive(self) -> tuple[Any, Members]:
         """Read the zip form: its pickle, and the places of the storages by their keys."""
-        members = read_members(self)
+        members = _read_members(self)
         pickles = [name for name in members if name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise CheckpointError(f"expected one data.pkl in the archive, found {len(pickles)}")
@@ -215,6 +223,9 @@ class TorchFile(TensorFile):
             )
 
 
+# -- from a pickle to tensors -------------------------------------------------------------------
+
+
 def _checked(values: Any) -> dict[str, _Tensor]:
     """Return the state dict that a pickle held, or say what it holds instead."""
     if type(values) is not dict:
@@ -243,7 +254,7 @@ def _collected(value: Any, storages: dict[str, _Storage]) -> _Storage:
 def _storage(value: Any) -> _Storage:
     """Make a storage of its persistent id, ``("storage", type, key, device, items)``."""
     if type(value) is not tuple or len(value) not in (5, 6) or type(value[0]) is not str:
-        raise ValueError("a persistent id that is no storage")
+        raise ValueError("a persistent id that is not a storage")
     kind, dtype, key, _, items, *view = value
     if kind != "storage" or view not in ([], [None]):
         raise ValueError(f"a persistent id of the kind {kind!r:.100}")
@@ -301,7 +312,7 @@ def _are_sizes(value: Any) -> bool:
 
 
 def _parameter(tensor: Any, requires_grad: Any, hooks: Any) -> _Tensor:
-    """``torch._utils._rebuild_parameter``: of no interest here beyond its tensor."""
+    """``torch._utils._rebuild_parameter``: its tensor."""
     if not isinstance(tensor, _Tensor):
         raise ValueError("a parameter without a tensor")
     return tensor
@@ -313,7 +324,7 @@ def _dictionary(pairs: Any = ()) -> dict[str, Any]:
         isinstance(pair, (list, tuple)) and len(pair) == 2 and isinstance(pair[0], str)
         for pair in pairs
     ):
-        raise ValueError("a dictionary of what are no pairs of text and value")
+        raise ValueError("a dictionary of something other than pairs of text and value")
     return dict(pairs)
 
 
@@ -361,3 +372,112 @@ ALLOWED: Mapping[Global, Any] = {
     },
     **{("torch", name): _Dtype(code) for name, code in _DTYPES.items()},
 }
+
+
+# -- the table of contents of a zip archive -----------------------------------------------------
+
+
+def _read_members(file: TensorFile) -> Members:
+    """Return where the bytes of each member of a zip archive lie.
+
+    PyTorch writes its archives uncompressed, so a member is a range of the file and nothing has
+    to be unpacked. Checksums are not compared: PyTorch has an option that leaves them out.
+    """
+    count, size, offset = _find_directory(file)
+    if size > _MAX_DIRECTORY:
+        raise _damaged(file, f"a table of contents of {size} bytes")
+    members: Members = {}
+    for name, entry in _entries(file, file.bytes_at(offset, size)):
+        if name in members:
+            raise _damaged(file, f"two members called {name!r}")
+        members[name] = _place(file, name, *entry)
+    if len(members) != count:
+        raise _damaged(file, f"{len(members)} members, where its end says {count}")
+    return members
+
+
+def _find_directory(file: TensorFile) -> tuple[int, int, int]:
+    """Return how many members there are, and size and position of their table."""
+    length = min(file.size, _END.size + _LONGEST_COMMENT)
+    tail = file.bytes_at(file.size - length, length)
+    at = len(tail)
+    while (at := tail.rfind(b"PK\5\6", 0, at)) >= 0:
+        if len(tail) - at >= _END.size:
+            _, _, _, _, count, size, offset, comment = _END.unpack_from(tail, at)
+            if at + _END.size + comment == len(tail):
+                break
+    else:
+        raise _damaged(file, "no table of contents at its end")
+    if count == _FULL[2] or _FULL[4] in (size, offset):
+        return _find_directory64(file, file.size - length + at)
+    return count, size, offset
+
+
+def _find_directory64(file: TensorFile, end: int) -> tuple[int, int, int]:
+    sign, _, offset, _ = _LOCATOR.unpack(file.bytes_at(end - _LOCATOR.size, _LOCATOR.size))
+    if sign != b"PK\6\7":
+        raise _damaged(file, "no 64-bit table of contents")
+    sign, *_, count, size, offset = _END64.unpack(file.bytes_at(offset, _END64.size))
+    if sign != b"PK\6\6":
+        raise _damaged(file, "no 64-bit table of contents")
+    return count, size, offset
+
+
+def _entries(file: TensorFile, table: bytes) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield the name, the position of the local header and the size of each member."""
+    at = 0
+    while at < len(table):
+        if len(table) - at < _ENTRY.size:
+            raise _damaged(file, "a table of contents that breaks off")
+        fields = _ENTRY.unpack_from(table, at)
+        sign, flags, method = fields[0], fields[3], fields[4]
+        packed, size, lengths, offset = fields[8], fields[9], fields[10:13], fields[16]
+        begin = at + _ENTRY.size
+        at = begin + sum(lengths)
+        if sign != b"PK\1\2" or at > len(table):
+            raise _damaged(file, "a table of contents that breaks off")
+        middle = begin + lengths[0]
+        try:
+            name = table[begin:middle].decode()
+        except UnicodeDecodeError:
+            raise _damaged(file, f"a member called {table[begin:middle]!r:.200}") from None
+        wide = _wide_fields(file, table[middle : middle + lengths[1]])
+        size, packed, offset = (
+            next(wide, -1) if value == _FULL[4] else value for value in (size, packed, offset)
+        )
+        if method or flags & _ENCRYPTED or packed != size:
+            raise _damaged(file, f"{name!r} compressed or encrypted, where PyTorch stores it")
+        yield name, (offset, size)
+
+
+def _wide_fields(file: TensorFile, extra: bytes) -> Iterator[int]:
+    """The 64-bit numbers that stand in for fields that are too narrow, in their order."""
+    at = 0
+    while len(extra) - at >= 4:
+        kind, length = struct.unpack_from("<2H", extra, at)
+        at += 4
+        if at + length > len(extra):
+            raise _damaged(file, "a member with a broken extra field")
+        if kind == 1:
+            return iter(struct.unpack_from(f"<{length // 8}Q", extra, at))
+        at += length
+    return iter(())
+
+
+def _place(file: TensorFile, name: str, offset: int, size: int) -> tuple[int, int]:
+    """Return where a member's bytes begin, behind its local header, and how many they are."""
+    sign, *_, name_length, extra_length = _LOCAL.unpack(file.bytes_at(offset, _LOCAL.size))
+    begin = offset + _LOCAL.size
+    if sign != b"PK\3\4" or file.bytes_at(begin, name_length) != name.encode():
+        raise _damaged(file, f"{name!r} not where the table of contents says")
+    begin += name_length + extra_length
+    if begin + size > file.size:
+        raise _damaged(file, f"{name!r} of {size} bytes at {begin}, beyond its {file.size} bytes")
+    return begin, size
+
+
+def _damaged(file: TensorFile, found: str) -> CheckpointError:
+    return CheckpointError(
+        f"{file.path}: expected a zip archive as PyTorch writes it, found {found}; the file is "
+        "truncated, damaged or of another program"
+    )

@@ -1,4 +1,4 @@
-"""Where LXMERT's visual inputs come from: region features that a detector has found beforehand.
+"""LXMERT's visual inputs: region features that a detector has found beforehand.
 
 LXMERT does not see images. It takes, for each image, the features of some regions (36 of 2048
 numbers each, in the published weights' training) and their boxes, from the Faster R-CNN of
@@ -23,8 +23,11 @@ from tfzoo.data.regions.features import (
     normalize_boxes,
     region_batch,
 )
-from tfzoo.data.regions.files import open_region_features, write_region_features
-from tfzoo.data.regions.source import RegionFeatureFile
+from tfzoo.data.regions.files import (
+    RegionFeatureFile,
+    open_region_features,
+    write_region_features,
+)
 
 __all__ = [
     "RegionFeatureError",

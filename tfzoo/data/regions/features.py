@@ -1,4 +1,4 @@
-"""Region features of images: one image's record, its boxes between 0 and 1, and what to check.
+"""Region features of images: an image's record, its boxes between 0 and 1, and what to check.
 
 Shapes: B images, N regions, F width of a feature.
 """
@@ -31,7 +31,7 @@ class RegionFeatureError(ValueError):
 
 
 class RegionFeatureWarning(UserWarning):
-    """Region features that work, but probably not as their owner thinks."""
+    """Region features that work, but probably not as intended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def normalize_boxes(
         (..., N, 4) float32. What lies up to a pixel outside the image is moved to its border.
 
     Raises:
-        RegionFeatureError: The boxes are no corners in pixels of an image of this size.
+        RegionFeatureError: The boxes are not corners in pixels of an image of this size.
 
     Source: the authors' loaders divide x by the width and y by the height.
 
@@ -145,7 +145,7 @@ def check_region_features(
     box_width: int = 4,
     num_boxes: int | None = _PUBLISHED,
 ) -> None:
-    """Refuse, or warn of, what would make a model's answers worse without a word.
+    """Refuse, or warn of, what would silently make a model's answers worse.
 
     Args:
         visual_feats: (B, N, F), or (N, F) of one image.
@@ -192,7 +192,7 @@ def check_region_features(
 
 
 def region_batch(records: Iterable[RegionFeatures]) -> dict[str, np.ndarray]:
-    """The visual inputs of a batch; images with fewer regions are padded, and masked there.
+    """The visual inputs of a batch; images with fewer regions are padded and masked.
 
     Args:
         records: The images' regions, all of one feature width.
@@ -202,7 +202,7 @@ def region_batch(records: Iterable[RegionFeatures]) -> dict[str, np.ndarray]:
         `visual_attention_mask` (B, N) int64; N is the largest number of regions.
 
     Raises:
-        RegionFeatureError: There are none, widths differ, or boxes do not lie in their image.
+        RegionFeatureError: No records, widths that differ, or boxes outside their image.
 
     Example:
         >>> boxes = np.array([[0, 0, 8, 8], [2, 2, 6, 4]], "float32")
@@ -273,7 +273,7 @@ def _check_unit_boxes(boxes: np.ndarray) -> None:
     sums = solid[:, :2] + solid[:, 2:]
     if len(solid) >= _ENOUGH and sums.max() <= 1 + _SLACK:
         _warn(
-            "no box reaches beyond the upper left quarter by its middle: visual_pos looks like "
+            "the middle of every box lies in the upper left quarter: visual_pos looks like "
             "(x, y, width, height), where the published weights expect (x0, y0, x1, y1)"
         )
 
@@ -312,7 +312,7 @@ def _warn_of_count(found: int, expected: int | None) -> None:
     if expected is not None and found != expected:
         _warn(
             f"{found} regions an image, where the published weights were trained with {expected}; "
-            "pass num_boxes=None if that is meant"
+            "pass num_boxes=None if that is intended"
         )
 
 

@@ -1,11 +1,20 @@
-"""The arguments that ``python -m weights_convert`` and the ``tfzoo`` command share."""
+"""What ``python -m weights_convert`` and the ``tfzoo`` command share: arguments and tables."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["SUFFIXES", "add_convert_arguments", "add_hub_options"]
+__all__ = [
+    "SUFFIXES",
+    "add_convert_arguments",
+    "add_hub_options",
+    "cell",
+    "megabytes",
+    "print_table",
+    "shape_text",
+]
 
 #: How the file of each format that ``convert`` writes is called; None: it is a folder.
 SUFFIXES: dict[str, str | None] = {
@@ -54,7 +63,7 @@ def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
         "target",
         metavar="DST",
         type=Path,
-        help="file or folder to write; a finished one is left, one that broke off is made anew",
+        help="file or folder to write; a finished one is kept, an unfinished one is written again",
     )
     parser.add_argument(
         "--to",
@@ -65,7 +74,57 @@ def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dtype", choices=_DTYPES, help="default: float32, or the .keras file's")
     parser.add_argument(
-        "--force", action="store_true", help="replace DST, a folder with all that is in it"
+        "--force", action="store_true", help="replace DST; of a folder, all that is in it"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_hub_options(parser)
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of texts under their titles, the columns aligned.
+
+    Args:
+        titles: one for each column.
+        rows: as many texts each.
+
+    Example:
+        >>> print_table(("name", "MB"), [("a.weight", "0.10")])
+        name      MB
+        a.weight  0.10
+    """
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    for row in (titles, *rows):
+        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def cell(value: str | Sequence[int] | None) -> str:
+    """Return the text of a name or a shape; a dash for what is not there.
+
+    Example:
+        >>> cell(None), cell((2, 3))
+        ('-', '(2, 3)')
+    """
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else shape_text(value)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Return a shape as it is written in messages.
+
+    Example:
+        >>> shape_text([3])
+        '(3)'
+    """
+    return f"({', '.join(map(str, shape))})"
+
+
+def megabytes(size: int) -> str:
+    """Return a number of bytes in millions.
+
+    Example:
+        >>> megabytes(2_500_000)
+        '2.50'
+    """
+    return f"{size / 1e6:.2f}"

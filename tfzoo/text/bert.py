@@ -1,4 +1,8 @@
-"""BERT's tokenizer, character by character, after the reference's slow class."""
+"""BERT's tokenizers: words from punctuation and spaces, and the longest known pieces of each.
+
+`BertTokenizerFast` leaves all of it to the `tokenizers` library; `BertTokenizer` follows the
+reference's slow class, character by character.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from tokenizers import AddedToken, Encoding, Tokenizer, models, pre_tokenizers
 from tokenizers.processors import BertProcessing
@@ -14,32 +19,52 @@ from tokenizers.processors import BertProcessing
 from tfzoo.text.basic import BasicTokenizer, lower_between, split_at
 from tfzoo.text.batch_encoding import BatchEncoding
 from tfzoo.text.files import TokenizerError
-from tfzoo.text.lengths import Lengths
-from tfzoo.text.pairs import pad_encodings, truncate_encodings
-from tfzoo.text.tokenizers import BaseTokenizer
+from tfzoo.text.lengths import Lengths, pad_encodings, truncate_encodings
+from tfzoo.text.tokenizer import BaseTokenizer
+from tfzoo.text.vocabulary import ClsSepForm
 from tfzoo.text.wordpiece import Spelling, open_backend
-from tfzoo.text.wordpiece_tokenizer import WordPieceTokenizer
 
-__all__ = ["BertTokenizer"]
+__all__ = ["BertTokenizer", "BertTokenizerFast"]
 
 _BETWEEN = "\0"  # between the pieces of a word; no text has it
 
+# Names in tokenizer_config.json under which the same files are published, without "Fast".
+_SAME = frozenset({"BertTokenizer", "LxmertTokenizer", "PreTrainedTokenizer", "TokenizersBackend"})
 
-class BertTokenizer(WordPieceTokenizer):
-    """BERT's tokenizer after the reference's slow class: its rules, character by character.
 
-    It differs from `BertTokenizerFast` where the reference's two classes differ: `never_split` and
-    `do_basic_tokenize` exist, added tokens are found in lower-cased text, `decode` joins pieces
-    otherwise, and pairs of equal length lose their odd token from the second text, not the first.
-    There are no offsets.
+class _WordPieceTokenizer(ClsSepForm, BaseTokenizer):
+    """The base of `BertTokenizer` and `BertTokenizerFast`: `[CLS]` text `[SEP]` text `[SEP]`."""
+
+    vocab_files_names: ClassVar[dict[str, str]] = {"vocab_file": "vocab.txt"}
+    _options: dict[str, Any]  # the arguments that only these classes have
+
+    @property
+    def do_lower_case(self) -> bool:
+        """Whether letters are lower-cased."""
+        return self._options["do_lower_case"]
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> tuple[str, ...]:
+        set_options = {name: value for name, value in self._options.items() if value is not None}
+        self.init_kwargs = {**self.init_kwargs, "strip_accents": None, **set_options}
+        return super().save_pretrained(folder)
+
+    @classmethod
+    def _check_class(cls, path: Path, name: str | None) -> None:
+        if name is None or name.removesuffix("Fast") not in _SAME:
+            super()._check_class(path, name)
+
+
+class BertTokenizerFast(_WordPieceTokenizer):
+    """BERT's tokenizer, all of it in the `tokenizers` library: `[CLS]` text `[SEP]`.
+
+    Text is cleaned, lower-cased and cut at spaces and punctuation; of each word, the longest
+    beginning that the vocabulary has is a token, and so on with the rest, marked with "##".
 
     Args:
         vocab_file: `vocab.txt`, a token per line.
-        do_lower_case: Whether letters become small (only with `do_basic_tokenize`).
-        do_basic_tokenize: Whether text is cleaned and cut at punctuation, too; False: only at
-            spaces.
-        never_split: Words that are left as they are. They are looked for after letters have become
-            small, so those with capitals are found only without `do_lower_case`.
+        tokenizer_file: `tokenizer.json`; wins, except that the arguments about letters and
+            characters are set in it.
+        do_lower_case: Whether letters are lower-cased.
         unk_token: Stands for a word that the vocabulary cannot make up, or of over 100 characters.
         sep_token: Ends each text.
         pad_token: Fills up shorter sequences.
@@ -47,10 +72,91 @@ class BertTokenizer(WordPieceTokenizer):
         mask_token: Stands for a word to be guessed.
         tokenize_chinese_chars: Whether each Chinese character is a word.
         strip_accents: Whether accents are removed; None: if `do_lower_case`.
+        clean_text: Whether control characters are removed and all white space is alike; None:
+            as `tokenizer.json` says, True for `vocab.txt`.
+        wordpieces_prefix: How pieces inside a word begin; None: as `tokenizer.json` says, "##" for
+            `vocab.txt`.
+        clean_up_tokenization_spaces: Whether decoding mends spaces around punctuation and
+            contractions; None: True for `vocab.txt`, False for `tokenizer.json`.
+        **kwargs: Further arguments of `BaseTokenizer`, such as `model_max_length=512`.
+
+    Raises:
+        TokenizerError: No files, malformed files, or one of another kind of tokenizer.
+        TypeError: An argument that is not known, or of another type.
+
+    Source: the reference's `BertTokenizerFast`; Devlin et al., "BERT: Pre-training of Deep
+    Bidirectional Transformers for Language Understanding".
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "##s", "!"]
+        >>> _ = (folder / "vocab.txt").write_text("\\n".join(tokens))
+        >>> tokenizer = BertTokenizerFast.from_pretrained(folder, model_max_length=512)
+        >>> tokenizer(["Cats!", "a"], padding=True, return_tensors="np").input_ids
+        array([[2, 6, 7, 8, 3],
+               [2, 5, 3, 0, 0]])
+        >>> tokenizer("a", "cats").token_type_ids
+        [0, 0, 0, 1, 1, 1]
+        >>> tokenizer.decode([2, 6, 7, 8, 3], skip_special_tokens=True)
+        'cats!'
+    """
+
+    def __init__(
+        self,
+        vocab_file: str | os.PathLike[str] | None = None,
+        tokenizer_file: str | os.PathLike[str] | None = None,
+        do_lower_case: bool = True,
+        unk_token: str | AddedToken | None = "[UNK]",
+        sep_token: str | AddedToken | None = "[SEP]",
+        pad_token: str | AddedToken | None = "[PAD]",
+        cls_token: str | AddedToken | None = "[CLS]",
+        mask_token: str | AddedToken | None = "[MASK]",
+        tokenize_chinese_chars: bool = True,
+        strip_accents: bool | None = None,
+        clean_text: bool | None = None,
+        wordpieces_prefix: str | None = None,
+        clean_up_tokenization_spaces: bool | None = None,
+        **kwargs: Any,
+    ):
+        for name in ("never_split", "do_basic_tokenize"):
+            if name in kwargs:
+                slow = type(self).__name__.removesuffix("Fast")
+                raise TypeError(f"{type(self).__name__} has no {name}. Use {slow}.")
+        special = {"unk_token": unk_token, "sep_token": sep_token, "cls_token": cls_token}
+        spelling = Spelling(
+            do_lower_case, tokenize_chinese_chars, strip_accents, clean_text, wordpieces_prefix
+        )
+        self._options = vars(spelling)
+        backend = open_backend(vocab_file, tokenizer_file, spelling, special)
+        if clean_up_tokenization_spaces is None:
+            clean_up_tokenization_spaces = tokenizer_file is None
+        kwargs["clean_up_tokenization_spaces"] = clean_up_tokenization_spaces
+        super().__init__(backend, pad_token=pad_token, mask_token=mask_token, **special, **kwargs)
+
+    @staticmethod
+    def _argument_names() -> frozenset[str]:
+        return BaseTokenizer._argument_names() | frozenset(Spelling.__dataclass_fields__)
+
+
+class BertTokenizer(_WordPieceTokenizer):
+    """BERT's tokenizer after the reference's slow class: its rules, character by character.
+
+    It differs from `BertTokenizerFast` where the reference's two classes differ: `never_split` and
+    `do_basic_tokenize` exist, added tokens are found in lower-cased text, `decode` joins pieces
+    otherwise, and pairs of equal length lose their odd token from the second text, not the first.
+    It knows no offsets.
+
+    The arguments that are not named here are those of `BertTokenizerFast`.
+
+    Args:
+        do_lower_case: Whether letters are lower-cased (only with `do_basic_tokenize`).
+        do_basic_tokenize: Whether text is cleaned and cut at punctuation; False: only at spaces.
+        never_split: Words that are left as they are. They are looked for after lower-casing, so
+            those with capitals are found only without `do_lower_case`.
         clean_up_tokenization_spaces: Whether decoding mends spaces around punctuation and
             contractions.
         tokenizer_file: `tokenizer.json`, instead of `vocab_file`; its vocabulary is used.
-        **kwargs: Further arguments of `BaseTokenizer`, such as `model_max_length=512`.
 
     Raises:
         TokenizerError: No files, malformed files, or one of another kind of tokenizer.
@@ -112,11 +218,11 @@ class BertTokenizer(WordPieceTokenizer):
 
     @property
     def is_fast(self) -> bool:
-        """False: words are found here, character by character, so there are no offsets."""
+        """False: words are found here, character by character, without offsets."""
         return False
 
     @functools.wraps(BaseTokenizer.__call__)
-    def __call__(self, *texts: Any, **options: Any) -> BatchEncoding:  # noqa: D102
+    def __call__(self, *texts: Any, **options: Any) -> BatchEncoding:
         if options.get("return_offsets_mapping"):
             fast = f"{type(self).__name__}Fast"
             raise ValueError(f"{type(self).__name__} knows no offsets. Use {fast} for them.")
@@ -125,14 +231,7 @@ class BertTokenizer(WordPieceTokenizer):
     def tokenize(
         self, text: Any, pair: Any = None, add_special_tokens: bool = False, **options: Any
     ) -> list[str]:
-        """The tokens of one text as strings, also those of `never_split` that have no id.
-
-        Args:
-            text: The text.
-            pair: A second one.
-            add_special_tokens: Whether the model's special tokens are added.
-            **options: Further arguments of a call.
-        """
+        """The tokens of one text as strings, also those of `never_split` that have no id."""
         if isinstance(text, str) and pair is None and not add_special_tokens and not options:
             return list(chain.from_iterable(self._pieces(text, self.split_special_tokens)))
         return super().tokenize(text, pair, add_special_tokens, **options)
@@ -142,10 +241,10 @@ class BertTokenizer(WordPieceTokenizer):
         new_tokens: str | AddedToken | Sequence[str | AddedToken],
         special_tokens: bool = False,
     ) -> int:
-        """Add tokens, see `BaseTokenizer`; those that are not special become small like texts."""
+        """Add tokens; those that are not special are lower-cased as texts are."""
         several = [new_tokens] if isinstance(new_tokens, (str, AddedToken)) else new_tokens
         if not special_tokens and self.do_lower_case:
-            several = [self._small(token) for token in several]
+            several = [self._lowered(token) for token in several]
         return super().add_tokens(several, special_tokens)
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
@@ -228,7 +327,7 @@ class BertTokenizer(WordPieceTokenizer):
             self._whole = (state, backend)
         return self._whole[1]
 
-    def _small(self, token: str | AddedToken) -> str | AddedToken:
+    def _lowered(self, token: str | AddedToken) -> str | AddedToken:
         if isinstance(token, str):
             return token if token in self.all_special_tokens else token.lower()
         if token.special or not token.normalized:

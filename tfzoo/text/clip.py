@@ -18,13 +18,8 @@ from tokenizers import (
     processors,
 )
 
-from tfzoo.text.files import (
-    TokenizerError,
-    check_vocabulary,
-    read_backend,
-    read_vocabulary,
-)
-from tfzoo.text.tokenizers import BaseTokenizer
+from tfzoo.text.files import TokenizerError, check_vocabulary, read_backend, read_vocabulary
+from tfzoo.text.tokenizer import BaseTokenizer
 
 __all__ = ["CLIPTokenizer", "CLIPTokenizerFast"]
 
@@ -38,7 +33,7 @@ _MAX_MERGES = 49152 - 256 - 2  # CLIP's list is longer than what was trained; th
 class CLIPTokenizerFast(BaseTokenizer):
     """Tokenizer of CLIP, X-CLIP and OWLv2: `<|startoftext|>` text `<|endoftext|>`.
 
-    Text is composed (NFC), each run of white space becomes one space, letters become small. The
+    Text is composed (NFC), lower-cased, and each run of white space becomes one space. The
     padding token is usually `<|endoftext|>` itself: only the mask tells the two apart.
 
     Args:
@@ -125,7 +120,7 @@ class CLIPTokenizerFast(BaseTokenizer):
 
 
 class CLIPTokenizer(CLIPTokenizerFast):
-    """The same under the name of the reference's slow class, whose files it reads.
+    """`CLIPTokenizerFast` under the name of the reference's slow class, whose files it reads.
 
     It follows the fast class; the slow one differs on a few texts (it splits Chinese characters).
 
@@ -136,7 +131,7 @@ class CLIPTokenizer(CLIPTokenizerFast):
 
 
 def _normalised(name: str, token: str | AddedToken | None) -> AddedToken:
-    """A special token that is found in normalised text, so in capitals, too."""
+    """A special token that is found in normalised text, so also in capitals."""
     if token is None:
         raise TokenizerError(f"A CLIP tokenizer made of vocab.json and merges.txt needs {name}.")
     if isinstance(token, AddedToken):
