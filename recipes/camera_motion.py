@@ -5,14 +5,14 @@ names what the *camera* does, as a film maker would: in "pan left" the window tr
 over the photo, so that the content of the frames moves to the right; in "zoom in" it shrinks, so
 that the content grows.
 
-What decides the label is large and what does not is small (fractions of the frame's side):
+Motion that decides the label is large, other motion is small (fractions of the frame's side):
 
 - a pan travels at least `MIN_TRAVEL` (0.12), a zoom grows or shrinks the content at least
   1 + `ZOOM_PER_TRAVEL` * `MIN_TRAVEL` (1.19) times, over the whole clip;
 - "still" drifts by at most `MAX_DRIFT` (0.02) and shakes as every other class does.
 
 Exposure, flicker, noise, blur, colour, the photo's orientation and a small object that moves by
-itself are drawn in the same way for all classes, so they tell nothing about the label.
+itself are drawn in the same way for all classes, so they reveal nothing about the label.
 
 Needs numpy and Pillow only; the training photos are files inside two installed packages (extra
 ``train``: scikit-image, scikit-learn), neither of which is imported.
@@ -97,10 +97,10 @@ def photos(split: str) -> list[Image.Image]:
 
     Args:
         split: "train" (15 photos of scikit-image and scikit-learn) or "test" (four
-            held-out photos in tests/fixtures/photos; none is used in training under any name).
+            held-out photos in tests/fixtures/photos, which training does not use under any name).
 
     Raises:
-        ValueError: `split` is neither.
+        ValueError: another split.
         FileNotFoundError: a photo is missing; for "train", the two packages are not installed.
     """
     if split == "test":
@@ -129,7 +129,7 @@ def balanced_clips(
     least: float = MIN_TRAVEL,
     lit: bool = False,
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Yields `count` clips with their class numbers; labels and photos take turns. See `make_clip`.
+    """Yields `count` clips of `make_clip` with their class numbers; labels and photos take turns.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -156,11 +156,11 @@ def make_clip(
     Args:
         photo: RGB, its short side at least 32 pixels; about twice `size` or more looks best.
         label: one of `LABELS`.
-        rng: the only source of chance: the same state gives the same clip.
+        rng: the only source of randomness: the same state gives the same clip.
         frames: T, at least 2.
         size: S, the side of the frames in pixels.
-        least: How far a pan travels at least, in frames; more than 0, at most `MAX_TRAVEL`.
-        lit: Whether a red lamp shines on the scene from the right and a green one from below, so
+        least: how far a pan travels at least, in frames; more than 0, at most `MAX_TRAVEL`.
+        lit: whether a red lamp shines on the scene from the right and a green one from below, so
             that single frames tell where the camera looks.
 
     Returns:
@@ -221,9 +221,9 @@ def _lit(photo: Image.Image) -> Image.Image:
 
 
 def _textured_path(photo: Image.Image, label: str, rng: np.random.Generator, least: float) -> _Path:
-    """Draws paths until the frame halfway shows enough detail to see a motion by.
+    """Draws paths until the frame halfway has enough detail to show a motion.
 
-    Half of the clips of "still" need none: where nothing is seen to move, still is the answer.
+    Half of the clips of "still" need none: where nothing seems to move, "still" is the answer.
     """
     best, most = None, -1.0
     for _ in range(1 if label == "still" and rng.random() < 0.5 else 12):
@@ -285,7 +285,7 @@ def _filmed(
 
 
 def _view(photo: Image.Image, window: np.ndarray, size: int) -> np.ndarray:
-    """(size, size, 3): what the window (centre x, centre y, side) sees, exact below a pixel."""
+    """(size, size, 3): the window (centre x, centre y, side), with subpixel accuracy."""
     side = min(window[2], *photo.size)
     left, top = np.clip(window[:2] - side / 2, 0, np.array(photo.size) - side)
     box = (left, top, min(left + side, photo.width), min(top + side, photo.height))
@@ -298,7 +298,7 @@ def _soft(clip: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _paste_object(clip: np.ndarray, photo: Image.Image, rng: np.random.Generator) -> None:
-    """Lets a small piece of the photo cross a third of the clips: not all that moves is camera."""
+    """Moves a small piece of the photo across a third of the clips, so not all motion is camera."""
     if rng.random() > 0.35:
         return
     frames, size = clip.shape[:2]

@@ -1,10 +1,10 @@
 """Clips of a camera that pans along a coloured panorama: left in one span, right in another.
 
-The panorama is a part of a real photo in grey, as a strip four frames wide, printed over a rainbow
+The panorama is a part of a real photo in grey, a strip four frames wide, printed over a rainbow
 that runs from red at the left end to violet at the right: colours tell where the camera looks, so
 that a span can be found from single frames. In each clip the camera rests in the middle, pans to
-one side, is cut back to the middle, rests, pans to the other side, is cut back and rests; when, how
-far and in which order is chance. The rests may be short, never a pan.
+one side, cuts back to the middle, rests, pans to the other side, cuts back and rests. When, how far
+and in which order is random. Rests may be short, pans never.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def make_clip(
 
     Args:
         photo: RGB.
-        rng: The only source of chance.
+        rng: The only source of randomness.
         frames: T, at least 2.
         size: S, the side of the frames in pixels.
 
@@ -125,7 +125,7 @@ def _spans(rng: np.random.Generator) -> list[tuple[float, float]]:
 
 
 def _view(strip: np.ndarray, left: float, size: int) -> np.ndarray:
-    """(size, size, 3): the strip from a place between two pixels on."""
+    """(size, size, 3): the strip from a fractional column on."""
     whole = min(int(left), strip.shape[1] - size - 1)
     part = left - whole
     return (1 - part) * strip[:, whole : whole + size] + part * strip[:, whole + 1 :][:, :size]
@@ -139,7 +139,7 @@ def mean_iou(found: np.ndarray, truth: np.ndarray) -> float:
 
 
 def best_constant(truth: np.ndarray | Sequence[Sequence[float]]) -> tuple[float, float, float]:
-    """The one answer (start, end) that suits all spans best, in steps of 0.02, and its mean IoU."""
+    """The constant answer (start, end) of the best mean IoU, in steps of 0.02, and that IoU."""
     truth = np.asarray(truth, float)
     grid = np.linspace(0, 1, 51)
     answers = [(a, b) for a in grid for b in grid if b > a]

@@ -1,7 +1,7 @@
-"""The easy-VQA data set with region features: 5,000 small pictures, 48,000 questions, 13 answers.
+"""The easy-VQA data set with region features: 5,000 small images, 48,000 questions, 13 answers.
 
-The pictures and questions are files inside the package `easy-vqa` (Victor Zhou, MIT licence; extra
-``train``), read with its own split. LXMERT sees regions, not pictures: here 11 of each picture, the
+The images and questions are files inside the package `easy-vqa` (Victor Zhou, MIT licence; extra
+``train``), read with its own split. LXMERT sees regions, not images: here 11 of each image, the
 whole, what differs from its background, and nine overlapping quarters. A region's features are its
 pixels, 12 x 12 of them in three colours.
 """
@@ -33,8 +33,8 @@ class Questions:
     Attributes:
         texts: The questions.
         answers: The right answer of each.
-        images: Of which picture each is, an index into `paths`.
-        paths: The pictures.
+        images: Index into `paths` of each question's image.
+        paths: The images.
     """
 
     texts: tuple[str, ...]
@@ -44,11 +44,11 @@ class Questions:
 
 
 def _folder() -> Path:
-    return package_folder("easy_vqa", "the questions and their pictures") / "data"
+    return package_folder("easy_vqa", "the questions and their images") / "data"
 
 
 def answers() -> list[str]:
-    """The 13 answers, in the order of the alphabet."""
+    """The 13 answers, in alphabetical order."""
     return sorted((_folder() / "answers.txt").read_text("utf-8").split())
 
 
@@ -57,10 +57,10 @@ def questions(split: str, folder: Path | None = None) -> Questions:
 
     Args:
         split: "train" or "test".
-        folder: That of the data; the installed package's where None.
+        folder: Folder of the data; the installed package's if None.
 
     Raises:
-        ValueError: `split` is neither.
+        ValueError: Another split.
         FileNotFoundError: The package is not installed.
     """
     if split not in ("train", "test"):
@@ -101,7 +101,7 @@ def regions(image: Image.Image | Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _found(pixels: np.ndarray) -> tuple[float, float, float, float]:
-    """The box around what differs from the corner, the whole picture where nothing does."""
+    """The box around what differs from the corner, the whole image where nothing does."""
     height, width = pixels.shape[:2]
     differs = np.abs(pixels.astype(int) - pixels[0, 0].astype(int)).max(axis=2) > _CONTRAST
     if not differs.any():
@@ -112,7 +112,7 @@ def _found(pixels: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def blind_answers(training: Questions, texts: Sequence[str]) -> list[str | None]:
-    """What one would say without looking: the most frequent answer to that question in training."""
+    """The answer to each question that is most frequent in training, without the image."""
     seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for text, answer in zip(training.texts, training.answers, strict=True):
         seen[text][answer] += 1

@@ -1,16 +1,16 @@
-"""Trains the small LXMERT that ships with tfzoo: it answers questions about shapes in pictures.
+"""Trains the small LXMERT that ships with tfzoo: it answers questions about shapes in images.
 
     python -m recipes.lxmert_easy_vqa --out DIR --seed 0
 
 The questions are those of easy-VQA ("what color is the circle?", "is there not a red shape?"), the
 features those of `easy_vqa_regions`. The loss is the model's own.
 
-Test: the set's own test split, 9,673 questions about 1,000 other pictures. Without looking at the
-pictures one gets 0.67 of all right, and 0.825 of the 7,136 that ask for yes or no, by the answer
-most frequent in training.
+Test: the set's own test split, 9,673 questions about 1,000 other images. Without the images, the
+answer most frequent in training is right for 0.67 of all questions, and for 0.825 of the 7,136 yes
+or no questions.
 
-Measured with seed 0: 190,381 parameters, 0.81 MB; 17.7 minutes on two shared cores (15.5 of
-processor time); accuracy 0.9999.
+Measured with seed 0: 190,381 parameters, 0.81 MB; 17.7 wall-clock minutes on two shared cores
+(15.5 CPU minutes); accuracy 0.9999.
 
 Needs tfzoo with its 'train' extra. DIR gets all files of a checkpoint. The same seed gives the same
 files on the same machine.
@@ -48,7 +48,7 @@ STEPS, BATCH, PEAK_RATE = 15_000, 64, 1e-3
 
 
 def new_tokenizer(texts: Sequence[str]) -> LxmertTokenizerFast:
-    """A tokenizer whose pieces are the words of the questions, and single signs."""
+    """A tokenizer whose pieces are the words of the questions, and single characters."""
     with tempfile.TemporaryDirectory() as folder:
         write_word_pieces(Path(folder), texts)
         return LxmertTokenizerFast.from_pretrained(folder, model_max_length=LONGEST)
@@ -77,7 +77,7 @@ def new_model(vocabulary: int, labels: Sequence[str]) -> TFLxmertForQuestionAnsw
 
 
 class Encoded:
-    """A split as arrays: what the model takes, by the index of the question.
+    """A split as arrays: the model's inputs, by the index of the question.
 
     Args:
         split: The questions.
@@ -138,7 +138,7 @@ def train(
 
 
 def evaluate(model: TFLxmertForQuestionAnswering, data: Encoded, size: int = 500) -> np.ndarray:
-    """Which of the questions get the right answer, booleans."""
+    """Booleans: which of the questions get the right answer."""
     found = [
         keras.ops.convert_to_numpy(
             model(**data.inputs(rows), training=False).question_answering_score
@@ -149,7 +149,7 @@ def evaluate(model: TFLxmertForQuestionAnswering, data: Encoded, size: int = 500
 
 
 def write_sample(folder: Path, split: Questions) -> None:
-    """Writes a held-out picture, its regions and `demo.json`, for `tfzoo demo`."""
+    """Writes a held-out image, its regions and `demo.json`, for `tfzoo demo`."""
     row = next(i for i, text in enumerate(split.texts) if text.startswith("what color is the"))
     path = split.paths[split.images[row]]
     with Image.open(path) as image:

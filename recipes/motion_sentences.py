@@ -1,4 +1,4 @@
-"""English sentences that say how a camera moves, and others, unheard before, to test with.
+"""English sentences that say how a camera moves, and unseen ones to test with.
 
 A sentence is an opening, perhaps an adverb, and what the camera does. The sentences of the two
 splits are disjoint, and every test sentence has an opening, an adverb or a verb that no training

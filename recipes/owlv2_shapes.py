@@ -3,18 +3,18 @@
     python -m recipes.owlv2_shapes --out DIR --seed 0
 
 The scenes are those of `scenes`: one to three shapes on a part of a photo, 96 pixels a side. Each
-training picture has eight queries, what is there and what is not, above all the same colours in
-other shapes: full names ("a red ring"), in a fifth of the pictures colours alone ("something red")
-and in another fifth shapes alone ("a ring"). Those make the model learn what colours and shapes
-are, not 40 pairs by heart. The loss is the model's own: matching, focal, L1, generalised IoU,
+training image has eight queries, some present and some absent, above all the same colours in other
+shapes: full names ("a red ring"), in a fifth of the images colours alone ("something red") and in
+another fifth shapes alone ("a ring"). So the model learns what colours and shapes are instead of
+40 pairs by heart. The loss is the model's own: matching, focal, L1, generalised IoU,
 objectness.
 
 Test: 400 scenes on four photos that it never saw; the queries are the eight pairs of colour and
-shape that were never drawn or named in training, and the scenes hold others, too. Beside AP50,
-how often the box that is most like a query image of such a pair is the right one.
+shape that were never drawn or named in training, and the scenes also hold others. Beside AP50, how
+often the box most similar to a query image of such a pair is the right one.
 
-Measured with seed 0: 309,256 parameters, 1.29 MB; 20.1 minutes on two shared cores (23.3 of
-processor time); AP50 0.830, image-guided 0.920.
+Measured with seed 0: 309,256 parameters, 1.29 MB; 20.1 wall-clock minutes on two shared cores
+(23.3 CPU minutes); AP50 0.830, image-guided 0.920.
 
 Needs tfzoo with its 'train' extra. DIR gets all files of a checkpoint. The same seed gives the same
 files on the same machine.
@@ -56,9 +56,9 @@ __all__ = [
 ]
 
 SIZE, PATCH, WIDTH, TEXT_WIDTH = 96, 12, 80, 64
-QUERIES, MOST = 8, 3  # queries and shapes of a picture
-CLOSE = 3  # queries of a picture that name one of its colours with another shape
-PLAIN = 0.2  # share of the pictures whose queries are colours; the same for shapes
+QUERIES, MOST = 8, 3  # queries and shapes of an image
+CLOSE = 3  # queries of an image that name one of its colours with another shape
+PLAIN = 0.2  # share of the images whose queries are colours; the same for shapes
 STEPS, BATCH, PEAK_RATE = 10_000, 32, 1e-3
 MERGES, LONGEST = 120, 16
 TEMPLATES = ("a {}", "the {}", "{}", "a photo of a {}", "find the {}")
@@ -66,7 +66,7 @@ TEST_SCENES, TEST_SEED = 400, 1_000_003
 
 
 def new_processor() -> Owlv2Processor:
-    """Pictures of 96 pixels, and a tokenizer of about 600 byte pairs, padded as OWLv2's."""
+    """Images of 96 pixels, and a tokenizer of about 600 byte pairs, padded as OWLv2's."""
     names = [f"{colour} {shape}" for colour, shape in TRAINING]
     texts = [template.format(name) for template in TEMPLATES for name in [*names, "thing"]]
     with tempfile.TemporaryDirectory() as folder:
@@ -138,7 +138,7 @@ def _absent_pairs(scene: Scene, rng: np.random.Generator) -> list[tuple[str, str
 
 
 def targets_of(scenes: Sequence[Scene], indices: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
-    """What the loss takes, padded: boxes by centre and size in 0..1, the queries' indices, -1."""
+    """The loss's labels: boxes by centre and size in 0..1, the queries' indices, -1 for padding."""
     boxes = np.zeros((len(scenes), MOST, 4), np.float32)
     labels = np.full((len(scenes), MOST), -1, np.int64)
     for row, (scene, own) in enumerate(zip(scenes, indices, strict=True)):
@@ -225,7 +225,7 @@ def _test_scene(sources: Sequence[Any], rng: np.random.Generator) -> Scene:
 def guided_accuracy(
     model: TFOwlv2ForObjectDetection, processor: Owlv2Processor, scenes: int = TEST_SCENES // 2
 ) -> float:
-    """How often the likest box shows what the query image does: a pair that training never saw."""
+    """How often the most similar box shows the query image's pair, which training never saw."""
     rng, sources = np.random.default_rng(TEST_SEED + 1), photos("test")
     right = 0
     for _ in range(scenes):

@@ -1,4 +1,4 @@
-"""Where the data lie that are files inside of installed packages; none of them is imported."""
+"""Finds data files inside installed packages, without importing any of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def package_folder(name: str, holds: str) -> Path:
     """The folder of an installed package.
 
     Args:
-        name: As it is imported.
+        name: The name to import it by.
         holds: What is looked for in it, for the error.
 
     Raises:

@@ -2,17 +2,16 @@
 
     python -m recipes.perceiver_bytes --out DIR --seed 0
 
-The text is that of `prose`, in windows of 94 bytes, of which 15 in 100 are masked. Each of 96
-latents starts out beside one place of the text: positions, latents and the queries of the decoder
-are the same waves, and queries and keys begin as copies of them, so that attention is local before
-anything is learnt. Without that the model guesses blanks for most of the training.
+The text is that of `prose`, in windows of 94 bytes, 15 % of which are masked. Each of 96 latents
+starts at one place of the text: positions, latents and the queries of the decoder are the same
+waves, and queries and keys begin as copies of them, so that attention is local before anything is
+learnt. Without that the model predicts blanks for most of the training.
 
-Test: the held-out prose, against the most frequent byte, the most frequent byte after the one
-before, and the most frequent one between its two true neighbours (printed with the result).
+Test: the held-out prose, beside three baselines that are printed with the result: the most frequent
+byte, the most frequent one given the byte before, and given both true neighbours.
 
-Measured with seed 0: 186,758 parameters, 0.76 MB; 26.8 minutes on two shared cores (22.0 of
-processor time); 0.637 of the masked bytes are right, of the baselines' answers 0.161, 0.292 and
-0.459.
+Measured with seed 0: 186,758 parameters, 0.76 MB; 26.8 wall-clock minutes on two shared cores
+(22.0 CPU minutes); accuracy 0.637 on the masked bytes, of the baselines 0.161, 0.292 and 0.459.
 
 Needs tfzoo with its 'train' extra. DIR gets all files of a checkpoint. The same seed gives the same
 files on the same machine.
@@ -44,7 +43,7 @@ __all__ = [
 ]
 
 LENGTH, WIDTH, HEADS = 96, 64, 4
-MASKED, SHORTER = 0.15, 0.25  # shares of the bytes, and of the windows that are not full
+MASKED, SHORTER = 0.15, 0.25  # share of the bytes; share of the windows that are not full
 STEPS, BATCH, PEAK_RATE = 8_000, 64, 1.5e-3
 TEST_SEED = 1_000_003
 _CLS, _SEP, _MASK, _FIRST_BYTE, _IGNORED = 4, 5, 3, 6, -100
@@ -80,7 +79,7 @@ def new_model() -> TFPerceiverForMaskedLM:
 
 
 def waves(count: int, width: int) -> np.ndarray:
-    """(count, width) sines and cosines with periods of 3 to 400 places; every head has some of all.
+    """(count, width) sines and cosines with periods of 3 to 400 places, shared evenly by the heads.
 
     Example:
         >>> waves(96, 64).shape
@@ -94,7 +93,7 @@ def waves(count: int, width: int) -> np.ndarray:
 
 
 def windows_of(lines: Sequence[str]) -> np.ndarray:
-    """(n, 94) uint8: consecutive parts of the text, each paragraph's rest left out."""
+    """(n, 94) uint8: consecutive parts of the text, without the rest of each paragraph."""
     size = LENGTH - 2
     found = [
         np.frombuffer(line[begin : begin + size].encode("ascii"), np.uint8)
@@ -162,7 +161,7 @@ def train(
 
 
 def evaluate(model: TFPerceiverForMaskedLM, training: Sequence[str] = ()) -> dict[str, float]:
-    """Share of the masked bytes of the held-out prose that are guessed; baselines with `training`.
+    """Accuracy on the masked bytes of the held-out prose; with `training` also of the baselines.
 
     Args:
         model: The model.

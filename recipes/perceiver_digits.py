@@ -1,15 +1,15 @@
-"""Trains the small Perceiver that ships with tfzoo: which digit is in this picture?
+"""Trains the small Perceiver that ships with tfzoo: which digit is in this image?
 
     python -m recipes.perceiver_digits --out DIR --seed 0
 
-The pictures are the 1,797 scanned digits that ship with scikit-learn (E. Alpaydin and C. Kaynak,
-UCI repository, CC BY 4.0), enlarged from 8 to 16 pixels. The model is told nothing of images but
+The images are the 1,797 scanned digits that ship with scikit-learn (E. Alpaydin and C. Kaynak, UCI
+repository, CC BY 4.0), enlarged from 8 to 16 pixels. All that the model knows about images is
 where each pixel is.
 
-Test: the last 450 of them, of other writers for the most part; chance is 1 in 10.
+Test: the last 450 of them, mostly of other writers; chance is 1 in 10.
 
-Measured with seed 0: 79,588 parameters, 0.33 MB; 6.5 minutes on two shared cores (4.9 of processor
-time); accuracy 0.956.
+Measured with seed 0: 79,588 parameters, 0.33 MB; 6.5 wall-clock minutes on two shared cores (4.9
+CPU minutes); accuracy 0.956.
 
 Needs tfzoo with its 'train' extra. DIR gets all files of a checkpoint. The same seed gives the same
 files on the same machine.
@@ -52,7 +52,7 @@ _TEST_FILE = Path(__file__).resolve().parents[1] / "tests/fixtures/digits/held_o
 
 
 def digits(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (n, 8, 8, 3) uint8 and labels (n,) of a split, "train" or "test".
+    """Images (n, 8, 8, 3) uint8 and labels (n,) of a split, "train" or "test".
 
     Raises:
         ValueError: Another split.
@@ -72,7 +72,7 @@ def _package_file() -> Path:
 
 
 def new_processor() -> PerceiverImageProcessor:
-    """Whole pictures, enlarged or reduced to 16 pixels."""
+    """Whole images, resized to 16 pixels."""
     return PerceiverImageProcessor(do_center_crop=False, size=SIZE)
 
 
@@ -99,8 +99,8 @@ def batches(
 ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
     """Endless batches of digits, each moved by up to two pixels."""
     rng = np.random.default_rng(seed)
-    pictures, labels = digits("train")
-    pixels = processor(list(pictures), return_tensors="np")["pixel_values"]
+    images, labels = digits("train")
+    pixels = processor(list(images), return_tensors="np")["pixel_values"]
     pad = [(0, 0), (0, 0), (_MOVE, _MOVE), (_MOVE, _MOVE)]
     padded = np.pad(pixels, pad, mode="edge")
     while True:
@@ -131,16 +131,16 @@ def evaluate(
     model: TFPerceiverForImageClassificationFourier, processor: PerceiverImageProcessor
 ) -> float:
     """Accuracy on the held-out digits."""
-    pictures, labels = digits("test")
-    inputs = processor(list(pictures), return_tensors="np")
+    images, labels = digits("test")
+    inputs = processor(list(images), return_tensors="np")
     logits = keras.ops.convert_to_numpy(model(**inputs, training=False).logits)
     return float((logits.argmax(-1) == labels).mean())
 
 
 def write_sample(folder: Path) -> None:
     """Writes a held-out digit and `demo.json`, for `tfzoo demo`."""
-    pictures, labels = digits("test")
-    write_photo(folder / "sample.png", pictures[0])
+    images, labels = digits("test")
+    write_photo(folder / "sample.png", images[0])
     words = ["sample.png", "--top-k", "3"]
     write_demo(folder, "tells which digit is in a picture", str(labels[0]), words)
 

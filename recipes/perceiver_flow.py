@@ -1,16 +1,16 @@
-"""Trains the small Perceiver that ships with tfzoo: how does each pixel move between two photos?
+"""Trains the small Perceiver that ships with tfzoo: how does each pixel move between two frames?
 
     python -m recipes.perceiver_flow --out DIR --seed 0
 
 Pairs of frames are cut from one photo; the second is moved by a known field, a shift of up to two
-pixels, a turn and a zoom. Every pixel starts as its brightness, its slopes and its change, in
-random mixtures: attention, which weighs one by the other, can add up their products from the start.
+pixels, a turn and a zoom. Every pixel starts as random mixtures of its brightness, its slopes and
+its change: attention, which weighs one by the other, can sum their products from the start.
 
-Test: 400 pairs from four photos that it never saw; the end-point error against that of the answer
+Test: 400 pairs from four photos that it never saw; the end-point error beside that of the answer
 "nothing moves".
 
-Measured with seed 0: 335,248 parameters, 1.36 MB; 32.4 minutes on two cores shared with much else
-(19.4 of processor time); an end-point error of 0.242 pixels, that of zero flow 1.359.
+Measured with seed 0: 335,248 parameters, 1.36 MB; 32.4 wall-clock minutes on two shared, busy cores
+(19.4 CPU minutes); an end-point error of 0.242 pixels, that of zero flow 1.359.
 
 Needs tfzoo with its 'train' extra. DIR gets all files of a checkpoint. The same seed gives the same
 files on the same machine.
@@ -42,7 +42,7 @@ TEST_PAIRS, TEST_SEED = 400, 1_000_003
 
 
 def new_model(seed: int) -> TFPerceiverForOpticalFlow:
-    """An untrained model that begins with slopes and changes, and answers in pixels."""
+    """An untrained model that starts from slopes and changes, and answers in pixels."""
     config = PerceiverConfig(
         num_latents=LATENTS,
         d_latents=WIDTH,
@@ -65,10 +65,10 @@ def new_model(seed: int) -> TFPerceiverForOpticalFlow:
 
 
 def slopes_and_changes(count: int, rng: np.random.Generator) -> np.ndarray:
-    """(54, count) random mixtures of brightness, slopes and change, of all colours alike.
+    """(54, count) random mixtures of brightness, slopes and change, the same for all colours.
 
     Of both frames, (2, 3, 3, 3): time, row, column, colour. Slopes and changes of photos are far
-    smaller than their brightness, and than the positions that they stand beside.
+    smaller than their brightness, and than the position encodings beside them.
     """
     across = np.zeros((2, 3, 3, 3)) + np.array([-1, 0, 1])[None, None, :, None]
     change = np.zeros((2, 3, 3, 3)) + np.array([-1, 1])[:, None, None, None]
@@ -81,8 +81,8 @@ def frame_pair(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two frames (2, S, S, 3) uint8 of a photo, and the flow (S, S, 2) in pixels, right and down.
 
-    Of a few places in the photo the first with enough texture is taken: where there is none,
-    nothing can be seen to move. What is seen is soft, and of the same contrast everywhere.
+    Of a few places in the photo the first with enough texture is taken, since without texture no
+    motion is visible. Frames are blurred, and all have the same contrast.
 
     Example:
         >>> frames, flow = frame_pair(Image.new("RGB", (90, 80)), np.random.default_rng(0))

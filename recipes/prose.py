@@ -1,9 +1,9 @@
-"""English prose that installed packages hold: paragraphs of their documentation.
+"""English prose from installed packages: paragraphs of their documentation.
 
-To learn from, the docstrings of numpy, scipy and scikit-learn (BSD licences), about 0.7 MB; to test
-with, paragraphs of the Python language reference (tests/fixtures/prose), which share no author, no
+Training uses the docstrings of numpy, scipy and scikit-learn (BSD licences), about 0.7 MB; the test
+uses paragraphs of the Python language reference (tests/fixtures/prose), which share no author, no
 subject and no paragraph with them. A paragraph counts as prose if it is long, ends with a full
-stop and consists of words: formulas, code and tables do not.
+stop and consists of words, unlike formulas, code and tables.
 """
 
 from __future__ import annotations
@@ -69,17 +69,17 @@ def held_out_prose() -> list[str]:
 
 
 def baselines(training: list[str], windows: np.ndarray, masked: np.ndarray) -> dict[str, float]:
-    """How often the hidden bytes are guessed without a model, from counts in the training text.
+    """Accuracy on the masked bytes without a model, from counts in the training text.
 
     Args:
         training: Paragraphs.
         windows: (n, N) uint8, the bytes.
-        masked: (n, N) booleans, which of them are to be guessed; no first and no last one.
+        masked: (n, N) booleans, which of them are masked; never the first or the last.
 
     Returns:
         Accuracies of the most frequent byte (`unigram`), of the most frequent one after the true
         byte before (`bigram`), and of the most frequent one between the true bytes before and
-        after (`between`), a stronger one than any model that sees the neighbours masked, too.
+        after (`between`), which sees neighbours that are masked for the model.
     """
     text = np.frombuffer("\n".join(training).encode("ascii"), np.uint8).astype(int)
     pairs, between = np.zeros((128, 128)), np.zeros((128, 128, 128), np.int32)

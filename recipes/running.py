@@ -1,4 +1,4 @@
-"""What the recipes share: arguments, seeds, the learning rate, the data set, what is written."""
+"""What the recipes share: arguments, seeds, the learning rate, the data set, saving, a report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def arguments(doc: str, argv: Sequence[str] | None = None) -> argparse.Namespace
 
 
 def start(seed: int) -> float:
-    """Makes all that follows depend on the seed alone; returns the time, for `report`."""
+    """Makes everything that follows depend on the seed alone; returns the time, for `report`."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     return time.monotonic()
@@ -38,10 +38,10 @@ def compile_for(
 
     Args:
         model: Any model.
-        steps: Of the whole training.
+        steps: Number of steps of the whole training.
         peak: The highest learning rate.
         weight_decay: Of AdamW; vectors and scalars are left out.
-        **options: Of `compile`: `loss`, `metrics`, ... The model's own loss where there is none.
+        **options: Of `compile`: `loss`, `metrics`, ... The model's own loss by default.
     """
     warmup = max(steps // 20, 1)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -63,7 +63,7 @@ def dataset(batches: Callable[[], Iterator[Any]]) -> tf.data.Dataset:
 def fit(
     model: Any, batches: Callable[[], Iterator[Any]], steps: int, epochs: int = 12, **options: Any
 ) -> keras.callbacks.History:
-    """`model.fit` for so many steps, in so many lines of the log."""
+    """`model.fit` for `steps` steps, with a line of the log for each of `epochs`."""
     epochs = min(epochs, steps)
     return model.fit(
         dataset(batches),
@@ -79,7 +79,7 @@ def save(folder: Path, *parts: Any) -> int:
     """Writes a model and its processor; returns the bytes of all files.
 
     Raises:
-        ValueError: They take more than a checkpoint that ships with the package may.
+        ValueError: They are larger than a checkpoint that ships with the package may be.
     """
     for part in parts:
         part.save_pretrained(folder)
@@ -90,8 +90,8 @@ def save(folder: Path, *parts: Any) -> int:
 
 
 def report(started: float, model: Any, size: int, figures: dict[str, Any]) -> None:
-    """Prints what came out, and at what cost: minutes by the clock and of all cores together."""
+    """Prints the results and their cost: wall-clock minutes, and CPU minutes of all cores."""
     minutes, busy = (time.monotonic() - started) / 60, time.process_time() / 60
     shown = {name: round(v, 4) if isinstance(v, float) else v for name, v in figures.items()}
     print(f"{model.count_params()} parameters, {size} bytes; {shown}")
-    print(f"{minutes:.1f} minutes, {busy:.1f} of the processor")
+    print(f"{minutes:.1f} wall-clock minutes, {busy:.1f} CPU minutes")

@@ -14,10 +14,10 @@ __all__ = ["write_demo", "write_film", "write_photo"]
 
 
 def write_film(path: Path, frames: np.ndarray, milliseconds: int = 100) -> None:
-    """Writes frames (T, height, width, 3) uint8 as an animation, `path` ending in .gif.
+    """Writes frames (T, height, width, 3) uint8 as an animated GIF.
 
     Raises:
-        ValueError: Neighbouring frames are equal in 64 colours, which this form cannot hold.
+        ValueError: Neighbouring frames are equal in 64 colours, which GIF cannot represent.
     """
     first, *others = [
         Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in frames
@@ -30,7 +30,7 @@ def write_film(path: Path, frames: np.ndarray, milliseconds: int = 100) -> None:
 
 
 def write_photo(path: Path, pixels: np.ndarray) -> None:
-    """Writes pixels (height, width, 3) uint8, `path` ending in .png."""
+    """Writes pixels (height, width, 3) uint8 as a PNG file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, optimize=True)
 
@@ -41,11 +41,11 @@ def write_demo(
     """Writes `demo.json`, see `tfzoo.cli.demo`.
 
     Args:
-        folder: Of the checkpoint.
+        folder: The checkpoint's.
         about: What the checkpoint does.
         truth: The right answer.
         predict: Arguments of `tfzoo predict`; files by their names in the folder.
-        **more: Instead of them `question` and `regions`.
+        **more: `question` and `regions`, instead of `predict`.
     """
     fields: dict[str, Any] = {"about": about, "truth": truth, **more}
     if predict:

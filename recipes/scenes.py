@@ -1,8 +1,8 @@
 """Coloured shapes on photos: scenes whose boxes and names are exact.
 
-A shape is drawn large, turned by up to 12 degrees and made small, so that its borders are soft; its
-box is that of the pixels it covers by half. `HELD_OUT` are the eight pairs of colour and shape, one
-of each colour, that are never drawn, and never named, in training.
+A shape is drawn large, turned by up to 12 degrees and reduced, so that its edges are soft; its box
+is that of the pixels that it covers at least by half. `HELD_OUT` are the eight pairs of colour and
+shape, one of each colour, that are never drawn, and never named, in training.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _TRIES = 30
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and what is in it.
+    """An image and what is in it.
 
     Attributes:
         image: (S, S, 3) uint8.
@@ -82,8 +82,8 @@ def shape_mask(shape: str, side: int, degrees: float) -> np.ndarray:
 
     Args:
         shape: One of `SHAPES`.
-        side: Of the shape before it is turned, in pixels.
-        degrees: Counterclockwise.
+        side: Side of the shape before it is turned, in pixels.
+        degrees: Turn, counterclockwise.
 
     Raises:
         ValueError: Another shape.
@@ -136,8 +136,8 @@ def draw_scene(
     Args:
         photo: RGB.
         size: S, the side of the scene in pixels.
-        pairs: What to draw; those that find no room after 30 tries are left out, never the first.
-        rng: The only source of chance.
+        pairs: What to draw; those that find no room in 30 tries are left out, never the first.
+        rng: The only source of randomness.
 
     Example:
         >>> photo = Image.new("RGB", (200, 100))

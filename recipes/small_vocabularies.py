@@ -25,8 +25,8 @@ def learn_merges(texts: Iterable[str], count: int) -> list[tuple[str, str]]:
     """The `count` pairs of pieces to merge, the most frequent first; ties by the alphabet.
 
     Args:
-        texts: Any; what is no letter divides words.
-        count: Fewer come where every word is whole before.
+        texts: Any; everything but letters divides words.
+        count: At most; fewer where every word becomes whole before.
 
     Example:
         >>> learn_merges(["low low lower"], 2)
@@ -59,7 +59,7 @@ def _merged(pieces: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
 
 
 def _byte_letters() -> list[str]:
-    """The letters that stand for the 256 bytes, in CLIP's order: those that can be shown first."""
+    """The letters that represent the 256 bytes, in CLIP's order: printable ones first."""
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
     return [*map(chr, shown), *(chr(256 + n) for n in range(256 - len(shown)))]
 
@@ -68,7 +68,7 @@ def write_bpe(folder: Path, texts: Iterable[str], merges: int) -> None:
     """Writes `vocab.json` and `merges.txt` of a CLIP tokenizer.
 
     Args:
-        folder: Is made.
+        folder: Made if it does not exist.
         texts: What the merges are learnt from.
         merges: How many at most. The vocabulary has 512 + merges + 2 entries.
     """
@@ -87,7 +87,7 @@ def write_word_pieces(folder: Path, texts: Iterable[str]) -> None:
 
     Args:
         folder: Is made.
-        texts: Whose words are pieces of their own, in the order of the alphabet.
+        texts: Their words become pieces of their own, in alphabetical order.
     """
     words = {word for text in texts for word in re.findall("[a-z]+", text.lower())}
     pieces = [*_SPECIAL, *_ASCII, *(f"##{sign}" for sign in _ASCII)]

@@ -2,9 +2,9 @@
 
     python -m recipes.timesformer_camera_motion --out DIR --seed 0
 
-Cost: 15 to 18 minutes on two shared CPU cores.
+Cost: 15 to 18 wall-clock minutes on two shared CPU cores.
 Result: 247,559 parameters, 1.0 MB; accuracy 0.979 on 1400 clips from four photos that it never saw
-(most errors lie in the dark, empty sky of one).
+(most errors are in the dark, empty sky of one).
 
 Needs tfzoo with its 'train' extra. DIR gets config.json, model.safetensors and
 preprocessor_config.json. The same seed gives the same file on the same machine.
@@ -34,12 +34,12 @@ TEST_CLIPS, TEST_SEED = 1400, 1_000_003
 
 
 def new_processor() -> VideoMAEImageProcessor:
-    """The short side becomes 48 pixels and the middle is cut out; values lie in -1..1."""
+    """Resizes the short side to 48 pixels and crops the middle; values lie in -1..1."""
     return VideoMAEImageProcessor(size={"shortest_edge": SIZE}, crop_size=SIZE)
 
 
 def new_model(seed: int) -> TFTimesformerForVideoClassification:
-    """An untrained model of 0.25 million parameters, started so that it sees motion soon."""
+    """An untrained model of 0.25 million parameters, initialised so that it learns motion soon."""
     config = TimesformerConfig(
         image_size=SIZE,
         patch_size=12,
@@ -64,11 +64,11 @@ def new_model(seed: int) -> TFTimesformerForVideoClassification:
 
 
 def time_waves(frames: int, width: int) -> np.ndarray:
-    """(T, D) waves of eight frequencies and several phases: frames that know their order.
+    """(T, D) waves of eight frequencies and several phases, which encode the order of frames.
 
     The reference starts the time embeddings at zero. Until they have grown, attention over time
-    cannot tell a clip from its reverse, and training halts for long where it knows the axis of a
-    pan but not its direction (loss 0.7, accuracy 0.55).
+    cannot tell a clip from its reverse, and training stalls where it knows the axis of a pan but
+    not its direction (loss 0.7, accuracy 0.55).
     """
     wave = np.arange(width // 2)
     angle = np.arange(frames)[:, None] * np.pi * (wave % 8 + 1) / 8 + wave // 8 * 0.7
@@ -80,8 +80,8 @@ def smooth_filters(
 ) -> np.ndarray:
     """(height, width, C, D) mixtures of the lowest 4 x 4 cosines, the same for all colours.
 
-    What white noise makes of a patch changes at random when the patch moves by a pixel; what a
-    smooth filter makes of it changes little by little, and motion can be read from that.
+    A filter of white noise responds at random when the patch moves by a pixel; the response of a
+    smooth filter changes gradually, and motion can be read from that.
     """
     rows, columns = (
         np.cos(np.pi * (np.arange(n)[:, None] + 0.5) * np.arange(4) / n) for n in (height, width)
@@ -92,7 +92,7 @@ def smooth_filters(
 
 
 def batches(seed: int) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-    """Endless batches of fresh clips, each shown in four orientations (see `turns`)."""
+    """Endless batches of fresh clips, each in four orientations (see `turns`)."""
     rng, sources = np.random.default_rng(seed), photos("train")
     while True:
         shown = []
@@ -114,7 +114,7 @@ def turns(clip: np.ndarray, label: str) -> list[tuple[np.ndarray, str]]:
 
 
 def to_inputs(clips: np.ndarray) -> dict[str, np.ndarray]:
-    """(B, T, S, S, 3) uint8 -> what the processor makes of frames that have its size already."""
+    """(B, T, S, S, 3) uint8 -> what the processor makes of frames of its own size."""
     pixels = np.moveaxis(clips, -1, 2).astype(np.float32)
     return {"pixel_values": pixels / 127.5 - 1}
 

@@ -2,19 +2,19 @@
 
     python -m recipes.tvp_pans --out DIR --seed 0
 
-The clips are those of `compass`: in each the camera pans to either side once, and colours tell
-where it looks. TVP takes the mean over the frames before it thinks, so that only the visual prompts
+The clips are those of `compass`: in each the camera pans once to either side, and colours tell
+where it looks. TVP averages over the frames before the transformer, so that only the visual prompts
 can tell the frames apart. Here they start as a shutter: each of 12 frames shows one of the 12
 blocks around its middle, and covers the others, so that the mean over the frames is a contact
 sheet. They train like all other weights.
 
 The loss is that of the boundaries and of the overlap, which has a gradient everywhere; the paper's
-own stops to learn where the middles are closer than a fifth.
+own stops learning where the middles are closer than a fifth.
 
 Test: 600 clips from four photos that it never saw, with wordings that it never read.
 
-Measured with seed 0: 199,047 parameters, 0.96 MB; 18.1 minutes of processor time; mean IoU 0.834,
-that of the best constant answer 0.341.
+Measured with seed 0: 199,047 parameters, 0.96 MB; 18.1 CPU minutes; mean IoU 0.834, that of the
+best constant answer 0.341.
 
 Needs tfzoo with its 'train' extra. DIR gets all files of a checkpoint. The same seed gives the same
 files on the same machine.
@@ -64,7 +64,7 @@ TEST_CLIPS, TEST_SEED = 600, 1_000_003
 
 
 class SpanLoss(keras.losses.Loss):
-    """Distance of starts and ends, and what is missing in the overlap; (B, 2) twice -> (B,)."""
+    """Distances of starts and ends, and half of 1 - IoU; (B, 2) twice -> (B,)."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         distance = ops.sum(ops.abs(y_true - y_pred), axis=-1)
@@ -129,11 +129,12 @@ def new_model(vocabulary: int, seed: int) -> TFTvpForVideoGrounding:
 
 
 def _see_colours(model: TFTvpForVideoGrounding, rng: np.random.Generator) -> None:
-    """Starts the backbone so that what is covered gives nothing, and what is shown its colour.
+    """Starts the backbone so that covered pixels give 0, and visible ones their colour.
 
-    The stem and the shortcut look at one colour each, and nothing in them is negative: what is
-    covered falls below the mean, and ReLU drops it; else it would outweigh, eleven to one, what is
-    shown. The grid takes differences of colours, and is as loud as a mean over the frames is low.
+    Each filter of stem and shortcut looks at one colour, and has no negative weights: covered
+    pixels fall below the mean, and ReLU drops them; otherwise they would outweigh the visible ones
+    eleven to one. The grid takes differences of colours, and its scale makes up for the mean over
+    the frames.
     """
     backbone, grid = model.model.vision_model.backbone, model.model.vision_model.grid_encoder_conv
     block = backbone.stages[0].blocks[0]
@@ -162,7 +163,7 @@ def shutter() -> np.ndarray:
 
 
 def to_pixels(frames: np.ndarray) -> np.ndarray:
-    """(..., S, S, 3) uint8 -> what the processor makes of frames that have its size already."""
+    """(..., S, S, 3) uint8 -> what the processor makes of frames of its own size."""
     return np.moveaxis(frames[..., ::-1], -1, -3).astype(np.float32) / 127.5 - 1
 
 

@@ -2,19 +2,19 @@
 
     python -m recipes.xclip_camera_motion --out DIR --seed 0
 
-The clips are those of `camera_motion`, with pans of a quarter of the frame at least, in scenes that
+The clips are those of `camera_motion`, with pans of at least a quarter of the frame, in scenes that
 are lit in red from one side and in green from another: X-CLIP passes one token of each frame on to
-the transformer over frames, and colours put into it where the camera looks. (What moved from frame
-to frame in a scene without such light, one token does not tell.) The sentences are those of
-`motion_sentences`, in byte pairs learnt from them. Each step shows 56 clips, 14 in four views, and
-seven sentences, one for each motion in a wording drawn anew: the model has to find the right one,
-by a softmax over its `logits_per_video`.
+the transformer over frames, and colours let it tell where the camera looks. (In a scene without
+such light one token does not show what moved from frame to frame.) The sentences are those of
+`motion_sentences`, in byte pairs learnt from them. Each step has 56 clips, 14 in four views, and
+seven sentences, one for each motion in a randomly drawn wording: the model has to find the right
+one, by a softmax over its `logits_per_video`.
 
 Test: 1400 clips from four photos that it never saw, each against seven sentences in wordings that
 it never read; chance is 1 in 7.
 
-Measured with seed 0: 329,161 parameters, 1.39 MB; 11.3 minutes on two shared cores (10.7 of
-processor time); accuracy 0.954.
+Measured with seed 0: 329,161 parameters, 1.39 MB; 11.3 wall-clock minutes on two shared cores
+(10.7 CPU minutes); accuracy 0.954.
 
 Needs tfzoo with its 'train' extra. DIR gets all files of a checkpoint. The same seed gives the same
 files on the same machine.
@@ -74,7 +74,7 @@ def new_processor() -> XCLIPProcessor:
 
 
 def new_model(vocabulary: int, seed: int) -> TFXCLIPModel:
-    """An untrained model, started so that it sees motion soon."""
+    """An untrained model, initialised so that it learns motion soon."""
     text = {
         "vocab_size": vocabulary,
         "hidden_size": TEXT_WIDTH,
@@ -109,7 +109,7 @@ def new_model(vocabulary: int, seed: int) -> TFXCLIPModel:
 
 
 def _prepare(model: TFXCLIPModel, rng: np.random.Generator) -> None:
-    """Patches that know their colour and their place, frames that know their order."""
+    """Initialises patches with their colour and place, and frames with their order."""
     embeddings = model.vision_model.embeddings
     kernel = embeddings.patch_embedding.projection.kernel
     height, width, *colours = kernel.shape
@@ -130,7 +130,7 @@ def encoded(processor: XCLIPProcessor, split: str) -> list[dict[str, np.ndarray]
 
 
 def views(clip: np.ndarray, label: str) -> list[tuple[np.ndarray, str]]:
-    """The clip, and mirrored so that right is below and red is green; both backwards, too."""
+    """The clip, and mirrored so that right is below and red is green; and both backwards."""
     mirrored = np.swapaxes(clip, 1, 2)[..., [1, 0, 2]], SWAPPED[label]
     forwards = [(clip, label), mirrored]
     return forwards + [(frames[::-1], REVERSED[name]) for frames, name in forwards]
@@ -139,9 +139,9 @@ def views(clip: np.ndarray, label: str) -> list[tuple[np.ndarray, str]]:
 def misheard(
     said: dict[str, np.ndarray], vocabulary: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """The same sentences with every tenth byte pair another one, by chance; the ends are kept.
+    """The same sentences with a tenth of the byte pairs replaced at random; the ends are kept.
 
-    So the model cannot know wordings by heart, and learns to pass over words that it never met.
+    So the model cannot memorise wordings, and learns to ignore words that it never met.
     """
     ids, mask = said["input_ids"], said["attention_mask"]
     inside = np.arange(ids.shape[1]) < mask.sum(axis=1, keepdims=True) - 1
@@ -165,7 +165,7 @@ def one_of_each(
 def batches(
     processor: XCLIPProcessor, seed: int, clips: int = CLIPS
 ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-    """Endless batches of 4 x `clips` clips, seven sentences, and the number of each right one."""
+    """Endless batches of 4 x `clips` clips, seven sentences, and the index of each right one."""
     rng, sources = np.random.default_rng(seed), photos("train")
     texts = encoded(processor, "train")
     offset = 0
@@ -196,7 +196,7 @@ def train(
 
 
 def evaluate(model: TFXCLIPModel, processor: XCLIPProcessor, clips: int = TEST_CLIPS) -> float:
-    """Share of the held-out clips that get the right one of seven unread sentences."""
+    """Share of the held-out clips that get the right one of seven unseen sentences."""
     rng, texts = np.random.default_rng(TEST_SEED), encoded(processor, "test")
     right = 0
     for clip, label in balanced_clips(photos("test"), clips, rng, FRAMES, SIZE, LEAST, True):

@@ -1,12 +1,12 @@
-"""Fine-tunes X-CLIP on your own videos, for the labels that you give them.
+"""Fine-tunes X-CLIP on your own videos and labels.
 
     python -m recipes.xclip_finetune --model microsoft/xclip-base-patch32 --videos FOLDER --out DIR
 
 Cost, with base-patch32: 7 seconds for a step of 8 pairs on two shared CPU cores, a minute and a
 half for the first, 8 GB of memory, whatever the number of videos.
-Result: prints the accuracy on held-out videos before and after. Drawn clips of three colours go
-from 0.33 to 1.00 in 12 epochs even from tiny random weights (tests/recipes); what real videos gain
-depends on them.
+Result: prints the accuracy on held-out videos before and after. Synthetic clips of three colours go
+from 0.33 to 1.00 in 12 epochs even from tiny random weights (tests/recipes); the gain on real
+videos depends on them.
 
 FOLDER holds a folder of videos for each label, at least two of each; its name, with spaces for
 `_`, is the label:
@@ -16,14 +16,14 @@ FOLDER holds a folder of videos for each label, at least two of each; its name, 
     FOLDER/playing_sports/a.webm
     ...
 
-Every fifth video of a label is held out, the first one included. The others make pairs with the
+Every fifth video of a label is held out, starting with the first. The others make pairs with the
 text of their label, and the contrastive loss of a batch is small where each video finds its text
 and each text its video. So a batch holds each label at most once: two equal texts would count as
-wrong for each other. All labels come equally often, however many videos they have; an epoch reads
+wrong for each other. All labels appear equally often, however many videos they have; an epoch reads
 about as many videos as there are to train on.
 
-The text tower stays as it is (`--no-freeze-text` trains it, too), as in the paper's own training:
-the texts keep their places, and the videos learn to find them. DIR gets all files of a checkpoint,
+The text tower is frozen (`--no-freeze-text` also trains it), as in the paper: the texts keep their
+places, and the videos learn to find them. DIR gets all files of a checkpoint,
 for PyTorch and for
 
     tfzoo predict VIDEO --model DIR --labels "eating spaghetti" "playing sports"
@@ -58,14 +58,14 @@ def find_videos(folder: Path) -> dict[str, list[Path]]:
         ValueError: Anything but two or more folders that hold two or more files each.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder; expected one with a folder of videos per label.")
+        raise ValueError(f"{folder} is not a folder; expected a folder of videos for each label.")
     videos: dict[str, list[Path]] = {}
     for path in _visible(folder):
         label = " ".join(path.name.replace("_", " ").split())
         if not path.is_dir():
-            raise ValueError(f"{path} is no folder; expected a folder of videos for each label.")
+            raise ValueError(f"{path} is not a folder; expected a folder of videos for each label.")
         if label in videos or not label:
-            raise ValueError(f"{path}: its label {label!r} is empty or another folder's, too.")
+            raise ValueError(f"{path}: its label {label!r} is empty or also another folder's.")
         videos[label] = _files(path)
     if len(videos) < 2:
         raise ValueError(f"{folder} holds {len(videos)} folders; expected two labels or more.")
@@ -101,11 +101,11 @@ def split(videos: Videos) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]
 
 @dataclass(frozen=True)
 class Reader:
-    """What the model takes, from files and labels.
+    """Reads files and labels as the model's inputs.
 
     Attributes:
         processor: The checkpoint's own.
-        num_frames: T, spread over each video.
+        num_frames: T, taken evenly from each video.
         template: Sentence with `{}` where the label goes.
     """
 
@@ -147,7 +147,7 @@ def _endless(paths: Sequence[Path], rng: np.random.Generator) -> Iterator[Path]:
 
 
 def freeze_text(model: TFXCLIPModel) -> None:
-    """Leave the text tower and its projection as they are; call it before `compile`."""
+    """Freeze the text tower and its projection; call it before `compile`."""
     model.text_model.trainable = False
     model.text_projection.trainable = False
 
@@ -166,13 +166,13 @@ def train(model: TFXCLIPModel, videos: Videos, reader: Reader, args: argparse.Na
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-3, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay([w for w in model.weights if len(w.shape) < 2])
-    model.compile(optimizer)  # no loss named: the model's own, of pairs
+    model.compile(optimizer)  # without a loss: the model's own, of pairs
     batches = pairs(videos, reader, size, args.seed)
     return model.fit(batches, steps_per_epoch=steps, epochs=args.epochs, shuffle=False, verbose=2)
 
 
 def accuracy(model: TFXCLIPModel, videos: Videos, reader: Reader) -> float:
-    """Share of the videos whose own label is the likeliest; one video is held at a time."""
+    """Share of the videos whose own label ranks first; one video is held at a time."""
     classifier = model.zero_shot_classifier(list(videos), reader.template, reader.processor)
     best = [
         (label, classifier.rank(reader.pixels(path), top_k=1)[0][0][0])
@@ -204,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The checked arguments; wrong ones end the program with a line that says so."""
+    """The checked arguments; wrong ones end the program with a message."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, help="X-CLIP checkpoint: folder or repository")
     parser.add_argument(
@@ -221,7 +221,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     if args.out.exists():
         parser.error(f"{args.out} exists: choose another name.")
     if args.batch < 2:
-        parser.error("--batch must be at least 2: a pair alone has nothing to be told from.")
+        parser.error("--batch must be at least 2: a single pair has nothing to contrast with.")
     if "{}" not in args.template:
         parser.error(f"--template must hold {{}} where the label goes, got {args.template!r}.")
     return args

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import shutil
 import warnings
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from types import FunctionType
 
+import keras
 import numpy as np
 import pytest
 
@@ -19,6 +23,7 @@ from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
 from tests.support.paths import FIXTURES, ROOT
 from tests.support.perceiver_checkpoint import write_perceiver_checkpoint
 from tests.support.processes import run_python
+from tests.support.stub import stubs
 from tests.support.tvp_checkpoint import write_tvp_checkpoint
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.registry import families, family_of, public_names
@@ -78,6 +83,14 @@ def test_families_resolve_their_own_names() -> None:
     with pytest.raises(ValueError, match="Unknown model_type 'bert'. tfzoo has: .*timesformer"):
         family_of("bert")
     assert all(family.title and family.paper and family.checkpoints for family in families())
+
+
+def test_a_name_of_two_families_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = family_of("timesformer")
+    other = replace(family_of("tvp"), aliases={"TimesformerConfig": "TvpConfig"})
+    monkeypatch.setattr("tfzoo.registry.families", lambda: (one, other))
+    with pytest.raises(ValueError, match=r"timesformer and .*tvp both declare 'TimesformerConfig'"):
+        public_names.__wrapped__()
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +169,30 @@ def test_types_are_declared() -> None:
     """Type checkers read the hints of an installed package only where it says so."""
     for package in ("tfzoo", "weights_convert"):
         assert (resources.files(package) / "py.typed").is_file()
+
+
+def test_stubs_are_up_to_date() -> None:
+    """`python -m tests.support.stub` writes them, and so does `tests.support.record`."""
+    written = stubs()
+    assert set((ROOT / "tfzoo").rglob("*.pyi")) == set(written)
+    for path, text in written.items():
+        assert path.read_text(encoding="utf-8") == text, path
+
+
+def test_public_methods_are_documented() -> None:
+    """Those that override others may leave it to the docstring of their base."""
+    known, bare = {*dir(keras.Model), *dir(keras.losses.Loss), *dir(keras.metrics.Metric)}, []
+    for module in MODULES:
+        for cls in vars(importlib.import_module(module)).values():
+            if not inspect.isclass(cls) or cls.__module__ != module or cls.__name__[0] == "_":
+                continue
+            for name, member in vars(cls).items():
+                if name[0] == "_" or name in known:
+                    continue
+                is_method = isinstance(member, (FunctionType, classmethod, staticmethod, property))
+                if is_method and not inspect.getdoc(getattr(cls, name)):
+                    bare.append(f"{module}.{cls.__name__}.{name}")
+    assert bare == []
 
 
 def test_all_is_complete() -> None:

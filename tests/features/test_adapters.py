@@ -202,7 +202,7 @@ def test_wrong_calls_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has adapters already"):
         model.enable_lora(2)
     model.save_adapters(tmp_path)
-    other = FAMILIES[5].load()
+    other = next(tiny for tiny in FAMILIES if tiny.name == "tvp").load()
     before = weights(other)
     with pytest.raises(ValueError, match="does not fit a TFTvpForVideoGrounding: it holds time"):
         other.load_adapters(tmp_path)

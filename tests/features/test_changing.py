@@ -93,7 +93,7 @@ def test_patterns_that_find_nothing_are_refused() -> None:
     model = FIRST.load()
     with pytest.raises(ValueError, match="no layer whose path matches 'embedings'; there are "):
         model.freeze_layers("embedings")
-    with pytest.raises(ValueError, match="is no regular expression"):
+    with pytest.raises(ValueError, match="is not a regular expression"):
         model.freeze_layers("(")
 
 
@@ -110,7 +110,7 @@ def test_layers_inside_frozen_ones_may_train(tmp_path: Path) -> None:
 
 
 def test_int8_answers_as_well() -> None:
-    """On a shipped classifier, for pictures that it never saw."""
+    """On a shipped classifier, on images that it never saw."""
     check, model, processor = load("perceiver-digits")
     before = check.figure(model, processor)
     model.quantize("int8")

@@ -8,8 +8,8 @@ TIMESFORMER = (
     Fault(
         name="timesformer-class-token-of-one-frame",
         file="tfzoo/models/timesformer/layers.py",
-        old="return ops.mean(attended[:, :, 0], axis=1, keepdims=True), changes, maps",
-        new="return attended[:, :1, 0], changes, maps",
+        old="return ops.mean(attended[:, :, 0], axis=1, keepdims=True), changes, weights",
+        new="return attended[:, :1, 0], changes, weights",
         tests="tests/models/timesformer/test_model.py",
     ),
     Fault(
@@ -53,8 +53,8 @@ XCLIP = (
     Fault(
         name="xclip-first-frame-for-the-mean",
         file="tfzoo/models/xclip/layers.py",
-        old="return x, ops.mean(x, axis=1), states, maps",
-        new="return x, x[:, 0], states, maps",
+        old="return x, ops.mean(x, axis=1), states, weights",
+        new="return x, x[:, 0], states, weights",
         tests="tests/models/xclip/test_model.py",
     ),
     Fault(
@@ -112,20 +112,20 @@ OWLV2 = (
     Fault(
         name="owlv2-guided-by-the-most-common",
         file="tfzoo/models/owlv2/guided.py",
-        old='ops.where(kept, -likeness, -float("inf"))',
-        new='ops.where(kept, likeness, -float("inf"))',
+        old='ops.where(kept, -similarity, -float("inf"))',
+        new='ops.where(kept, similarity, -float("inf"))',
         tests="tests/models/owlv2/test_model.py",
     ),
     Fault(
         name="owlv2-guided-by-centres-as-corners",
-        file="tfzoo/models/owlv2/guided.py",
+        file="tfzoo/models/owlv2/detection.py",
         old="choose_queries(embeds, to_corners(boxes), query_boxes)",
         new="choose_queries(embeds, boxes, query_boxes)",
         tests="tests/models/owlv2/test_model.py",
     ),
     Fault(
         name="owlv2-guided-return-dict-ignored",
-        file="tfzoo/models/owlv2/guided.py",
+        file="tfzoo/models/owlv2/detection.py",
         old="_choice(return_dict, config.return_dict)",
         new="_choice(return_dict, True)",
         tests="tests/models/owlv2/test_model.py",
@@ -147,8 +147,8 @@ OWLV2 = (
     Fault(
         name="owlv2-resize-without-blur",
         file="tfzoo/models/owlv2/image_processor.py",
-        old="antialiased_resize(image, (height, width)) if",
-        new="antialiased_resize(image, (height, width), (0.0, 0.0)) if",
+        old="antialiased_resize(image, tuple(settings.size.values()))",
+        new="antialiased_resize(image, tuple(settings.size.values()), (0.0, 0.0))",
         tests="tests/models/owlv2/test_image_processor.py",
     ),
 )
@@ -170,7 +170,7 @@ LXMERT = (
     ),
     Fault(
         name="lxmert-answers-by-the-configs-activation",
-        file="tfzoo/models/lxmert/heads.py",
+        file="tfzoo/models/lxmert/layers.py",
         old='linear(sizes, 2 * sizes.width, "dense", gelu)',
         new='linear(sizes, 2 * sizes.width, "dense", get_activation(sizes.activation))',
         tests="tests/models/lxmert/test_model.py",
@@ -184,14 +184,14 @@ LXMERT = (
     ),
     Fault(
         name="lxmert-objects-of-class-zero-ignored",
-        file="tfzoo/models/lxmert/losses.py",
+        file="tfzoo/models/lxmert/pretraining.py",
         old="counts = ops.not_equal(label, IGNORE_INDEX)",
         new="counts = ops.greater(label, 0)",
         tests="tests/models/lxmert/test_training.py",
     ),
     Fault(
         name="lxmert-new-answers-bias-in-front",
-        file="tfzoo/models/lxmert/answers.py",
+        file="tfzoo/models/lxmert/model.py",
         old="ops.pad(old.bias[:kept], (0, num_labels - kept))",
         new="ops.pad(old.bias[:kept], (num_labels - kept, 0))",
         tests="tests/models/lxmert/test_model.py",
@@ -208,49 +208,49 @@ LXMERT = (
 PERCEIVER = (
     Fault(
         name="perceiver-scale-by-all-heads-width",
-        file="tfzoo/models/perceiver/layers.py",
+        file="tfzoo/models/perceiver/engine.py",
         old="query = self.query(x) * (self.sizes.qk // self.sizes.heads) ** -0.5",
         new="query = self.query(x) * self.sizes.qk**-0.5",
         tests="tests/models/perceiver/test_model.py",
     ),
     Fault(
         name="perceiver-outputs-queried-at-the-middle-of-cells",
-        file="tfzoo/models/perceiver/queries.py",
+        file="tfzoo/models/perceiver/positions.py",
         old='np.arange(size, dtype="float32") / np.float32(size)',
         new='np.arange(0.5, size, dtype="float32") / np.float32(size)',
         tests="tests/models/perceiver/test_multimodal.py",
     ),
     Fault(
         name="perceiver-convolution-padded-as-tensorflow-does",
-        file="tfzoo/models/perceiver/image_preprocessor.py",
+        file="tfzoo/models/perceiver/preprocessors.py",
         old="((0, 0), (3, 3), (3, 3), (0, 0))",
         new="((0, 0), (2, 3), (2, 3), (0, 0))",
         tests="tests/models/perceiver/test_model.py",
     ),
     Fault(
         name="perceiver-interpolated-grid-transposed",
-        file="tfzoo/models/perceiver/image_preprocessor.py",
+        file="tfzoo/models/perceiver/preprocessors.py",
         old="resize_grid_bicubic(table[0], *dims)[None]",
         new="resize_grid_bicubic(table[0], *dims[::-1])[None]",
         tests="tests/models/perceiver/test_model.py",
     ),
     Fault(
         name="perceiver-label-loss-weight",
-        file="tfzoo/models/perceiver/multimodal.py",
+        file="tfzoo/models/perceiver/heads/multimodal.py",
         old='"label": 0.0001}',
         new='"label": 0.001}',
         tests="tests/models/perceiver/test_multimodal.py",
     ),
     Fault(
         name="perceiver-modalities-in-the-order-given",
-        file="tfzoo/models/perceiver/parts.py",
+        file="tfzoo/models/perceiver/postprocessors.py",
         old="for modality in sorted(sizes):",
         new="for modality in sizes:",
         tests="tests/models/perceiver/test_parts.py",
     ),
     Fault(
         name="perceiver-mask-inverted-in-training",
-        file="tfzoo/models/perceiver/preprocessors.py",
+        file="tfzoo/models/perceiver/heads/multimodal.py",
         old="return (1 - hidden) * x + hidden * vector",
         new="return hidden * x + (1 - hidden) * vector",
         tests="tests/models/perceiver/test_multimodal.py",
@@ -267,7 +267,7 @@ PERCEIVER = (
 TVP = (
     Fault(
         name="tvp-removed-prompts-leave-pixels",
-        file="tfzoo/models/tvp/prompters.py",
+        file="tfzoo/models/tvp/layers.py",
         old='if self.mode != "add":',
         new='if self.mode == "replace":',
         tests="tests/models/tvp/test_model.py",
@@ -302,7 +302,7 @@ TVP = (
     ),
     Fault(
         name="tvp-duration-loss-weight-ignored",
-        file="tfzoo/models/tvp/grounding.py",
+        file="tfzoo/models/tvp/model.py",
         old="self.config.duration_loss_weight * parts",
         new="0.1 * parts",
         tests="tests/models/tvp/test_losses.py",
@@ -325,10 +325,10 @@ LAYERS = (
         tests="tests/layers/test_layers.py",
     ),
     Fault(
-        name="layers-attention-scale-of-few-keys",
+        name="layers-attention-scale-of-keys",
         file="tfzoo/layers/attention.py",
-        old="scores = scores * width**-0.5",
-        new="scores = scores * count**-0.5",
+        old="scaled = query * query.shape[-1] ** -0.5",
+        new="scaled = query * key.shape[-2] ** -0.5",
         tests="tests/layers/test_layers.py tests/models/timesformer/test_model.py",
     ),
     Fault(
@@ -347,7 +347,7 @@ LAYERS = (
     ),
     Fault(
         name="layers-streamed-sum-not-rescaled",
-        file="tfzoo/layers/streaming.py",
+        file="tfzoo/layers/attention.py",
         old="total = total * kept + ops.sum(weights, axis=-1, keepdims=True)",
         new="total = total + ops.sum(weights, axis=-1, keepdims=True)",
         tests="tests/models/perceiver/test_model.py",

@@ -1,4 +1,4 @@
-"""The recipe of the small LXMERT, on a few pictures in the form of the package's."""
+"""The recipe of the small LXMERT, on a few images in the form of the package's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANSWERS = ["blue", "no", "red", "yes"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four pictures of a red or blue square, two questions about each."""
+    """Four images of a red or blue square, two questions about each."""
     folder = tmp_path_factory.mktemp("vqa")
     (folder / "train" / "images").mkdir(parents=True)
     rows = []
@@ -79,13 +79,13 @@ def test_a_few_steps(folder: Path, tmp_path: Path) -> None:
     assert recipe.evaluate(model, encoded, size=3).shape == (8,)
 
 
-def test_the_held_out_pictures_here(tmp_path: Path) -> None:
+def test_the_held_out_images_here(tmp_path: Path) -> None:
     split = data.questions("test", FIXTURES / "easy_vqa")
     assert len(split.paths) == 100
     assert len(split.texts) == len(split.answers) > 900
     found = np.array([data.regions(path)[1][1] for path in split.paths])
     sides = found[:, 2:] - found[:, :2]
-    assert sides.min() > 0.05, "in each picture something is found,"
+    assert sides.min() > 0.05, "in each image something is found,"
     assert np.prod(sides, axis=1).max() < 0.95, "that is not all of it"
     recipe.write_sample(tmp_path, split)
     assert {path.name for path in tmp_path.iterdir()} == {"demo.json", "sample.png", "sample.tsv"}

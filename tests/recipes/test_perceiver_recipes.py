@@ -131,8 +131,8 @@ def test_flow_trains(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_digits_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, (20, 8, 8, 3), np.uint8), np.arange(20) % 10
-    monkeypatch.setattr(perceiver_digits, "digits", lambda split: pictures)
+    images = rng.integers(0, 256, (20, 8, 8, 3), np.uint8), np.arange(20) % 10
+    monkeypatch.setattr(perceiver_digits, "digits", lambda split: images)
     processor = perceiver_digits.new_processor()
     one, other = (first_batches(perceiver_digits.batches(processor, 3, size=6)) for _ in range(2))
     assert same(one, other), "the seed decides"
@@ -147,9 +147,9 @@ def test_digits_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_held_out_digits(tmp_path: Path) -> None:
-    pictures, labels = perceiver_digits.digits("test")
-    assert pictures.shape == (perceiver_digits.TEST, 8, 8, 3)
-    assert pictures.max() == 255
+    images, labels = perceiver_digits.digits("test")
+    assert images.shape == (perceiver_digits.TEST, 8, 8, 3)
+    assert images.max() == 255
     assert np.bincount(labels, minlength=10).min() > 30
     perceiver_digits.write_sample(tmp_path)
     assert (tmp_path / "sample.png").is_file()

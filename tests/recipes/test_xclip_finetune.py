@@ -175,7 +175,7 @@ def test_wrong_folders_are_refused(tmp_path: Path) -> None:
         return str(caught.value)
 
     films = tmp_path / "films"
-    assert "films is no folder" in refusal()
+    assert "films is not a folder" in refusal()
     films.mkdir()
     assert "holds 0 folders; expected two labels or more" in refusal()
     (films / "a_cat").mkdir()
@@ -184,7 +184,7 @@ def test_wrong_folders_are_refused(tmp_path: Path) -> None:
     (films / "a_cat" / "2.mp4").touch()
     assert "holds 1 folders" in refusal()
     (films / "a_cat_").mkdir()
-    assert "'a cat' is empty or another folder's, too" in refusal()
+    assert "'a cat' is empty or also another folder's" in refusal()
     (films / "a_cat_").rmdir()
     (films / "b").mkdir()
     (films / "b" / "inner").mkdir()
@@ -193,7 +193,7 @@ def test_wrong_folders_are_refused(tmp_path: Path) -> None:
     (films / "b" / "inner").rmdir()
     for number in "12":
         (films / "b" / number).touch()
-    assert "stray.mp4 is no folder" in refusal()
+    assert "stray.mp4 is not a folder" in refusal()
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_wrong_folders_are_refused(tmp_path: Path) -> None:
         (["--epochs", "0"], "expected a whole number above 0"),
         (["--template", "a film"], "--template must hold {}"),
         (["--out", "."], "exists: choose another name"),
-        (["--videos", "nowhere"], "nowhere is no folder"),
+        (["--videos", "nowhere"], "nowhere is not a folder"),
     ],
 )
 def test_wrong_arguments_are_refused(

@@ -1,4 +1,4 @@
-"""What a family's tests are made from: a tiny config and a line of inputs per case."""
+"""What a family's tests are made from: its cases, and its heads as they are served."""
 
 from __future__ import annotations
 
@@ -86,3 +86,16 @@ class Case:
     def recorded_config(self) -> dict[str, Any]:
         """The recorded config.json."""
         return json.loads((self.folder / "config.json").read_text())
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head that answers in the user's terms, see `tests/support/served.py`.
+
+    Attributes:
+        write: Writes a small checkpoint with all its files into a folder.
+        options: Keywords of `export_serving`.
+    """
+
+    write: Callable[[Path], Any]
+    options: Mapping[str, Any] = field(default_factory=dict)

@@ -155,3 +155,8 @@ def load_strictly(torch_class: str, folder: Path) -> Any:
     problems = {name: found for name, found in info.items() if found}
     assert not problems, f"{torch_class} from {folder}: {problems}"
     return model.eval()
+
+
+def load_part(torch_class: str, folder: Path) -> Any:
+    """Load a model whose checkpoint may hold more."""
+    return model_class(torch_class).from_pretrained(folder).eval()

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.tables.features
 
-Runs `tests/features` and writes the page's table anew; ends with 1 where a test failed. A test's
-row is the first part of its docstring, before the colon.
+Runs `tests/features` and writes the page's table anew, with a column for each family; ends with 1
+where a test failed. A test's row is the first part of its docstring, before the colon.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ def table(found: Mapping[tuple[str, str], Mapping[str, bool]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def documented_rows() -> dict[str, list[str]]:
-    """Feature -> cells, as the page has them."""
-    rows = {}
-    for line in table_of(PAGE, MARK).splitlines()[2:]:
-        feature, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-        rows[feature] = cells
-    return rows
+def documented_rows() -> dict[str, dict[str, str]]:
+    """Feature -> family -> cell, as the page has them; a family without a column is not there."""
+    names = {family.title: family.name for family in families()}
+    lines = table_of(PAGE, MARK).splitlines()
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    columns = [names[title] for title in head[1:]]
+    return {feature: dict(zip(columns, cells, strict=True)) for feature, *cells in rows}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
