@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tfzoo.core.files import replacing
+from tfzoo.core.files import replacing, write_json
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -48,3 +48,9 @@ def test_a_folder_comes_back_if_its_replacement_was_killed(tmp_path: Path) -> No
         raise RuntimeError("interrupted")
     assert (tmp_path / "target" / "inside").read_text() == "old"
     assert os.listdir(tmp_path) == ["target"]
+
+
+def test_an_unwritable_folder_keeps_its_kind_of_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="inside cannot be written to: Not a directory"):
+        write_json(tmp_path / "file" / "inside" / "x.json", {})

@@ -64,7 +64,8 @@ def replacing(target: Path, force: bool) -> Iterator[Path]:
         _remove_abandoned(target)
         workshop, lock = _new_workshop(target)
     except OSError as error:
-        raise OSError(f"{target.parent} cannot be written to: {error.strerror}.") from error
+        # The kind stays: PermissionError, NotADirectoryError, ...
+        raise type(error)(f"{target.parent} cannot be written to: {error.strerror}.") from error
     made = workshop / target.name
     try:
         yield made
