@@ -40,6 +40,23 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture
+def without_xla(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Examples that leave the choice to Keras train without XLA.
+
+    It takes longer to start than all their steps together, and the checks of every family take a
+    step of `fit` under it.
+    """
+    from tfzoo.modeling.base import TFPreTrainedModel
+
+    own = TFPreTrainedModel.compile
+
+    def compile_(self: Any, *args: Any, **how: Any) -> None:
+        own(self, *args, **{"jit_compile": False, **how})
+
+    monkeypatch.setattr(TFPreTrainedModel, "compile", compile_)
+
+
 @pytest.fixture(scope="class")
 def shared(case: Any) -> Any:
     """A case's model, loaded once for all checks that leave it as it is."""

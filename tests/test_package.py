@@ -142,6 +142,7 @@ def test_examples_in_docstrings_run(
     assert failed == []
 
 
+@pytest.mark.usefixtures("without_xla")
 @pytest.mark.slow
 def test_examples_of_the_readme_run(
     tmp_path: Path, playground: Path, monkeypatch: pytest.MonkeyPatch

@@ -66,6 +66,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     "ignore:.*has no weights for timesformer|.*has no weights for classifier"
 )
 @pytest.mark.parametrize("code", CODES, ids=["videos", "boxes", "moments", "questions"])
+@pytest.mark.usefixtures("without_xla")
 @pytest.mark.slow
 def test_the_examples_train(code: str, files: Path) -> None:
     (name,) = (name for name in CHECKPOINTS if name in code)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.endpoints import names_of_signatures
 from tests.support.paths import ROOT
-from tests.support.served import HEADS, SERVED, load_head
+from tests.support.served import ALIKE, HEADS, SERVED, load_head
 from tfzoo.export.saved_model import BATCHING_FILE, read_signatures
 
 TEXT = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -39,13 +41,25 @@ def documented() -> dict[tuple[str, str], tuple[set[str], set[str]]]:
     return found
 
 
+def documented_of(model: Any) -> dict[str, tuple[set[str], set[str]]]:
+    """Signature of a model's class -> names of inputs and of outputs."""
+    return {s: sides for (m, s), sides in documented().items() if m == type(model).__name__}
+
+
 @pytest.mark.parametrize("name", HEADS)
 def test_signatures_are_documented(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
-    model = type(load_head(name, tmp_path / "checkpoint")[0]).__name__
+    model, _ = load_head(name, tmp_path / "checkpoint")
     offered = read_signatures(saved(name))
     offered.pop("serving_default")
-    table = {s: sides for (m, s), sides in documented().items() if m == model}
-    assert table == {s: (set(i), set(o)) for s, (i, o) in offered.items()}
+    assert documented_of(model) == {s: (set(i), set(o)) for s, (i, o) in offered.items()}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+@pytest.mark.slow
+def test_signatures_of_similar_heads_are_documented(name: str, tmp_path: Path) -> None:
+    model, processor = load_head(name, tmp_path / "checkpoint")
+    offered = names_of_signatures(model, processor, **SERVED[name].options)
+    assert documented_of(model) == offered
 
 
 def test_nothing_else_is_documented() -> None:

@@ -17,12 +17,10 @@ import tensorflow as tf
 
 import tfzoo
 from tests.cli.helpers import TINY
-from tests.support.processes import run_python
 from tfzoo.export import Endpoint, ServingError, ServingOptions, serving
 from tfzoo.export.endpoint import default_endpoint
 from tfzoo.export.saved_model import BATCHING_FILE, WARMUP_FILE, read_signatures
 
-CLIP = np.ones((1, 4, 3, 16, 16), "float32")
 FEATURES = np.ones((1, 16), "float32")
 
 
@@ -79,36 +77,6 @@ def test_version_is_complete(model: Any, family: Any, tmp_path: Path) -> None:
     }
     mode = folder.stat().st_mode & 0o777
     assert mode == (tmp_path / "clips").stat().st_mode & 0o777, "readable as any new folder"
-
-
-@pytest.mark.slow
-def test_tensorflow_alone_runs_it(
-    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    endpoint = Endpoint(
-        "largest",
-        lambda pixels: {"logit": tf.reduce_max(model(pixel_values=pixels).logits, axis=-1)},
-        {"pixels": tf.TensorSpec([None, *CLIP.shape[1:]], "float32")},
-        {"pixels": CLIP},
-    )
-    stand_in = SimpleNamespace(OPTIONS=frozenset(), endpoints=lambda *_: [endpoint])
-    monkeypatch.setattr(serving, "_family", lambda model: stand_in)
-    folder = export(model, tmp_path)
-    clips = np.random.default_rng(0).normal(size=(3, 4, 3, 16, 16)).astype("float32")
-    np.save(tmp_path / "clips.npy", clips)
-    code = """
-import sys
-sys.modules["keras"] = sys.modules["tfzoo"] = None  # neither may be imported
-import numpy as np, tensorflow as tf
-signatures = tf.saved_model.load(sys.argv[1]).signatures
-clips = tf.constant(np.load(sys.argv[2]))
-np.save(sys.argv[3], signatures["largest"](pixels=clips)["logit"])
-default = signatures["serving_default"](pixel_values=clips)["logits"].numpy().max(axis=-1)
-np.testing.assert_allclose(default, np.load(sys.argv[3]), rtol=1e-5)
-"""
-    run_python(code, folder, tmp_path / "clips.npy", tmp_path / "answer.npy")
-    expected = np.asarray(model(pixel_values=clips).logits).max(axis=-1)
-    np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), expected, rtol=1e-4)
 
 
 def test_warmup_can_be_left_out(model: Any, family: Any, tmp_path: Path) -> None:

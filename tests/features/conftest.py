@@ -1,7 +1,8 @@
 """Which families a test of a feature runs on: quick ones on every one.
 
-The others run on the first by default and on one more among the slow tests, another for each test;
-where TFZOO_EVERY_FAMILY is set, as for the table in docs/features.md, on all.
+The others run on the first by default and on one more among the slow tests, another for each test,
+unless a test of its own has a second family; where TFZOO_EVERY_FAMILY is set, as for the table in
+docs/features.md, on all.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     first, *others = FAMILIES
     if hasattr(metafunc.function, "on_one_family"):
-        chosen = others if EVERY_FAMILY else [second(metafunc.function.__name__, others)]
+        chosen = others
+        if not EVERY_FAMILY:
+            has_its_second = hasattr(metafunc.function, "has_its_second")
+            chosen = [] if has_its_second else [second(metafunc.function.__name__, others)]
         others = [pytest.param(tiny, marks=pytest.mark.slow) for tiny in chosen]
     metafunc.parametrize("tiny", [first, *others], ids=lambda tiny: tiny.name)

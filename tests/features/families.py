@@ -23,6 +23,7 @@ __all__ = [
     "assert_close",
     "learning",
     "main_shape",
+    "on_first_family",
     "on_one_family",
     "trainable",
     "trained",
@@ -41,6 +42,12 @@ def on_one_family(test: Callable) -> Callable:
     """The test takes seconds on each family, see conftest.py."""
     test.on_one_family = True
     return test
+
+
+def on_first_family(test: Callable) -> Callable:
+    """As `on_one_family`, where a test of its own has a second family."""
+    test.has_its_second = True
+    return on_one_family(test)
 
 
 @cache

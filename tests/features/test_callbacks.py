@@ -12,7 +12,6 @@ import tensorflow as tf
 
 import tfzoo
 from tests.features.families import (
-    FAMILIES,
     RATE,
     Tiny,
     assert_close,
@@ -21,7 +20,6 @@ from tests.features.families import (
     trained,
     weights,
 )
-from tests.support.processes import run_python
 
 
 def adam() -> keras.optimizers.Optimizer:
@@ -76,7 +74,10 @@ class _Kill(keras.callbacks.Callback):
 
 @on_one_family
 def test_backup_and_restore(tiny: Tiny, tmp_path: Path) -> None:
-    """`BackupAndRestore`: a run that ended in its third epoch goes on with it."""
+    """`BackupAndRestore`: a run that ended in its third epoch goes on with it.
+
+    Processes that are killed, and go on in new ones, are in tests/modeling/test_distribution.py.
+    """
 
     def backup() -> keras.callbacks.Callback:
         return keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))
@@ -89,35 +90,6 @@ def test_backup_and_restore(tiny: Tiny, tmp_path: Path) -> None:
     assert int(resumed.optimizer.iterations) == 4
     fit(tiny, whole, 4)
     assert_close(weights(resumed), weights(whole))
-
-
-_TRAIN = """
-import os, signal, sys
-import keras, numpy as np
-from tests.features.families import FAMILIES, weights
-folder, killed = sys.argv[1:]
-tiny = FAMILIES[0]
-model = tiny.compiled(keras.optimizers.Adam(1e-3))
-class Kill(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch, logs=None):
-        if killed == "yes" and epoch == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-backup = keras.callbacks.BackupAndRestore(folder + "/backup")
-run = model.fit(tiny.batches(), epochs=4, shuffle=False, verbose=0, callbacks=[backup, Kill()])
-np.savez(folder + "/after.npz", *weights(model))
-print(run.epoch)
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_process_goes_on(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="exit -9"):
-        run_python(_TRAIN, tmp_path, "yes")
-    assert run_python(_TRAIN, tmp_path, "no").strip() == "[2, 3]"
-    whole = FAMILIES[0].compiled(adam())
-    fit(FAMILIES[0], whole, 4)
-    with np.load(tmp_path / "after.npz") as after:
-        assert_close(list(after.values()), weights(whole))
 
 
 @on_one_family

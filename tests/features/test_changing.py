@@ -17,6 +17,7 @@ from tests.features.families import (
     Tiny,
     assert_close,
     learning,
+    on_first_family,
     on_one_family,
     trained,
     weights,
@@ -51,7 +52,7 @@ def test_freezing_by_name(tiny: Tiny, tmp_path: Path) -> None:
     assert learning(model) == everything
 
 
-@on_one_family
+@on_first_family  # the second is Perceiver, in test_int8_answers_as_well
 def test_int8(tiny: Tiny, tmp_path: Path) -> None:
     """int8: `quantize` shrinks the model, and its files bring the same outputs back."""
     model = tiny.load()

@@ -15,7 +15,6 @@ import tfzoo
 from tests.models.timesformer.cases import CASES
 from tests.support.cases import Case
 from tests.support.compare import assert_same
-from tests.support.processes import run_python
 from tfzoo.core.config import ConfigError
 from tfzoo.modeling.base import parse_size
 from weights_convert.checkpoint import open_checkpoint, write_checkpoint
@@ -282,25 +281,3 @@ def test_keras_files_of_others_are_refused(tmp_path: Path) -> None:
         tfzoo.load_model(tmp_path / "text.keras")
     with pytest.raises(FileNotFoundError):
         tfzoo.load_model(tmp_path / "none.keras")
-
-
-@pytest.mark.slow
-def test_loading_needs_little_memory(tmp_path: Path) -> None:
-    """Peak memory: the model, its largest tensor in three forms, and a small constant."""
-    code = """
-import resource, sys, numpy as np, keras, tfzoo
-from weights_convert.checkpoint import open_checkpoint
-config = tfzoo.TimesformerConfig(hidden_size=512, intermediate_size=2048, num_attention_heads=8)
-folder = sys.argv[1]
-if sys.argv[2] == "write":
-    tfzoo.TFTimesformerModel(config).save_pretrained(folder)
-else:
-    tfzoo.TFTimesformerModel(tfzoo.TimesformerConfig(num_hidden_layers=1, hidden_size=48))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    model = tfzoo.TFTimesformerModel.from_pretrained(folder)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print((after - before) / 1024, model.count_params() * 4 / 2**20)
-"""
-    run_python(code, tmp_path, "write")
-    grown, size = map(float, run_python(code, tmp_path, "read").split())
-    assert grown < size + 100, f"{grown:.0f} MiB for a model of {size:.0f} MiB"

@@ -108,7 +108,7 @@ recipe.photos = lambda split: photos("test")
 start(3)
 processor = recipe.new_processor()
 model = recipe.new_model(len(processor.tokenizer))
-recipe.train(model, processor, 3, steps=3, size=8, run_eagerly=True)
+recipe.train(model, processor, 3, steps=2, size=2, run_eagerly=True)
 weights = b"".join(weight.numpy().tobytes() for weight in model.weights)
 print(hashlib.sha256(weights).hexdigest())
 """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -33,8 +34,9 @@ LIMIT, LIMIT_OF_ALL = 1_500_000, 8_000_000
 def timesformer(folder: Path) -> None:
     model = tfzoo.TFAutoModelForVideoClassification.from_pretrained(folder)
     processor = tfzoo.AutoImageProcessor.from_pretrained(folder)
-    accuracy, _ = timesformer_camera_motion.evaluate(model, processor)
-    assert accuracy >= 0.97
+    with mock.patch.object(timesformer_camera_motion, "TEST_CLIPS", 70):
+        accuracy, _ = timesformer_camera_motion.evaluate(model, processor)
+    assert accuracy >= 0.90  # of 350 clips at least 0.97: tests/models/test_camera_motion.py
 
 
 def xclip(folder: Path) -> None:

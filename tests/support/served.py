@@ -15,7 +15,7 @@ from tests.support.families import declared
 from tfzoo.auto import model_class_for
 from tfzoo.cli.export import processor_for
 
-__all__ = ["FORMATS", "HEADS", "SERVED", "export_head", "load_head"]
+__all__ = ["ALIKE", "FORMATS", "HEADS", "SERVED", "export_head", "load_head"]
 
 #: Formats of files that this Keras writes: older ones have no exporter to LiteRT.
 FORMATS = ("onnx", "litert") if find_spec("keras.src.export.litert") else ("onnx",)
@@ -23,12 +23,16 @@ FORMATS = ("onnx", "litert") if find_spec("keras.src.export.litert") else ("onnx
 SERVED: dict[str, Head] = {
     name: head for part in declared("checkpoints", "SERVED").values() for name, head in part.items()
 }
+#: Heads with the preprocessing and the answers of `perceiver_masked_lm` and `perceiver_conv`, which
+#: are exported: of these the signatures are traced, and run in tests/models/perceiver.
+ALIKE = ("perceiver_text", "perceiver_learned", "perceiver_fourier")
 #: Parameters of a test that exports heads: boxes, texts and labels, the others slow.
 HEADS = [
     name
     if name in ("owlv2", "perceiver_masked_lm", "perceiver_conv")
     else pytest.param(name, marks=pytest.mark.slow)
     for name in SERVED
+    if name not in ALIKE
 ]
 
 

@@ -16,8 +16,7 @@ from tests.models.lxmert.cases import CASES, all_labels, config, objects, pairs,
 from tests.support import record_lxmert, reference
 from tests.support.cases import FLAGS, Case
 from tests.support.compare import assert_same
-from tests.support.parity_checks import ParityChecks
-from tests.support.parity_checks import _check_full_size as check_full_size
+from tests.support.parity_checks import ParityChecks, check_full_size
 from tfzoo.core.variables import slots
 from weights_convert.plan import save_plan
 from weights_convert.rules import family_map
@@ -43,6 +42,8 @@ def _questions(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 class TestLxmert(ParityChecks):
     cases = CASES
+    parts = ("TFLxmertModel",)
+    learns_on_jax = True  # texts
     full_size = (
         Case(name="lxmert/full", model="TFLxmertForPreTraining", config={}, inputs=_questions),
     )

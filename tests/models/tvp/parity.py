@@ -29,6 +29,8 @@ torch, transformers = reference.torch, reference.transformers
 class TestTvp(ParityChecks):
     cases = CASES
     is_deep = True  # 53 convolutions, then 12 blocks
+    parts = ("TFTvpModel",)
+    learns_on_jax = True  # videos, and statistics that move
     full_size = (
         Case(  # tvp-base, a text padded to 100 tokens; 8 frames for its 48, each goes the same way
             name="tvp/full",

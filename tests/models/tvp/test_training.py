@@ -99,9 +99,10 @@ rng = np.random.default_rng(0)
 whole = {name: np.concatenate([value] * 2) for name, value in GROUNDING.make_inputs().items()}
 whole["pixel_values"] = rng.normal(size=whole["pixel_values"].shape).astype("float32")
 def step(name, strategy, inputs):
+    is_one = strategy is tf.distribute.get_strategy()  # goes without a graph, which takes long
     with strategy.scope():
         model = GROUNDING.load()
-        model.compile(keras.optimizers.SGD(0.05))
+        model.compile(keras.optimizers.SGD(0.05), run_eagerly=is_one)
     data = tf.data.Dataset.from_tensor_slices(inputs).batch(len(inputs["input_ids"]))
     model.fit(data, shuffle=False, verbose=0)
     np.savez(name, **{path: slot.variable.numpy() for path, slot in slots(model).items()})
@@ -168,23 +169,21 @@ def test_padding_does_not_learn() -> None:
     assert set(changed) == set(given["input_ids"].ravel().tolist()) - {0}
 
 
-@pytest.mark.parametrize("part", ["all_but_prompts", None])
 @pytest.mark.slow
-def test_it_overfits_three_spans(part: str | None) -> None:
+def test_it_overfits_three_spans() -> None:
+    """In a graph: the first step of `fit` in the checks of every family is one under XLA."""
     keras.utils.set_random_seed(0)
     fields = config(hidden_size=24, intermediate_size=48, initializer_range=0.2)
     model = tfzoo.TFTvpForVideoGrounding(tfzoo.TvpConfig(**fields))
     rng = np.random.default_rng(0)
     given = {**queries(rng, 3), **videos(rng, 3, 3, 3, 32, 32)}
     given["labels"] = np.array([[20, 0, 5], [30, 12, 27], [10, 8, 10]], "float32")
-    model.freeze(part, statistics=True)
-    model.compile(keras.optimizers.Adam(0.3 if part else 5e-3, global_clipnorm=1.0))
+    model.freeze(statistics=True)
+    model.compile(keras.optimizers.Adam(5e-3, global_clipnorm=1.0), jit_compile=False)
     batch = tf.data.Dataset.from_tensors(given)
     assert model.evaluate(batch, verbose=0, return_dict=True)["loss_iou"] > 0.95
     model.fit(batch.repeat(60), shuffle=False, verbose=0)
-    # The prompts are the same for all videos and all texts, and can do no more than move them all.
-    limit = 0.85 if part else 0.3
-    assert model.evaluate(batch, verbose=0, return_dict=True)["loss_iou"] < limit
+    assert model.evaluate(batch, verbose=0, return_dict=True)["loss_iou"] < 0.3
     labels = given.pop("labels")
     assert model.predict(given, batch_size=1, verbose=0).logits.shape == (3, 2)
     plain = tf.data.Dataset.from_tensors((given, labels[:, 1:] / labels[:, :1]))
@@ -225,7 +224,8 @@ def test_videos_sentences_and_spans(tmp_path: Path) -> None:
     data = tf.data.Dataset.from_generator(batches, output_signature=specs)
     data = data.apply(tf.data.experimental.assert_cardinality(len(rows)))
     model.freeze(statistics=True)
-    model.compile(keras.optimizers.Adam(1e-2), metrics=tfzoo.metrics.grounding_metrics())
+    metrics = tfzoo.metrics.grounding_metrics()
+    model.compile(keras.optimizers.Adam(1e-2), metrics=metrics, jit_compile=False)
     history = model.fit(data.unbatch().batch(2), shuffle=False, epochs=8, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
     assert {metric.name for metric in tfzoo.metrics.grounding_metrics()} < set(history)
