@@ -23,9 +23,9 @@ FORMATS = ("onnx", "litert") if find_spec("keras.src.export.litert") else ("onnx
 SERVED: dict[str, Head] = {
     name: head for part in declared("checkpoints", "SERVED").values() for name, head in part.items()
 }
-#: Heads with the preprocessing and the answers of `perceiver_masked_lm` and `perceiver_conv`, which
-#: are exported: of these the signatures are traced, and run in tests/models/perceiver.
-ALIKE = ("perceiver_text", "perceiver_learned", "perceiver_fourier")
+#: Heads with the preprocessing and the answers of others, which are exported: of these the
+#: signatures are traced, and run in the tests of their families.
+ALIKE = ("owlvit", "perceiver_text", "perceiver_learned", "perceiver_fourier")
 #: Parameters of a test that exports heads: boxes, texts and labels, the others slow.
 HEADS = [
     name
