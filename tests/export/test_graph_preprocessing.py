@@ -22,6 +22,7 @@ from tests.support.pictures import (
     png,
     sound_files,
     turned,
+    with_xmp,
 )
 from tfzoo.export import ServingError
 from tfzoo.export.graph import resize as graph_resize
@@ -146,9 +147,59 @@ def test_strange_exif_data(data: bytes, is_turned: bool, decode: Callable) -> No
     assert decode(file).shape == ((2, 1, 3) if is_turned else (1, 2, 3))
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_an_orientation_in_xmp_alone_is_followed(
+    kind: str, orientation: int, decode: Callable
+) -> None:
+    file = with_xmp(Image.open(PHOTOS[0]), kind, orientation)
+    image, plain = decode(file), decode(encoded(Image.open(PHOTOS[0]), kind))
+    np.testing.assert_array_equal(image, read_image(file))
+    assert np.array_equal(image, plain) is (orientation == 1)
+
+
+def rows_of_two(**parts: bytes) -> bytes:
+    """A PNG of two pixels side by side."""
+    return png((2, 1, 8, 2), b"\0\1\2\3\4\5\6", **parts)
+
+
+def xmp(text: bytes) -> bytes:
+    """A text chunk of a PNG."""
+    return chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + text)
+
+
+TURNED = b'\xff\n<a tiff:Orientation="6"/> tiff:Orientation="1"'
+STRANGE = {
+    "exif without orientation, then xmp": (exif("<", 3, 6, entries=0), TURNED, True),
+    "exif of an impossible orientation": (exif("<", 3, 9), TURNED, False),
+    "broken exif": (b"no exif data", TURNED, False),
+    "an element": (None, b"<tiff:Orientation>8</tiff:Orientation>", True),
+    "another attribute": (None, b'tiff:Orientation = "6"', False),
+    "a digit alone": (None, b"6", False),
+    "nothing": (None, b"", False),
+    "a nine": (None, b'tiff:Orientation="9"', False),
+    "a number of 32 bits": (exif(">", 4, 0)[:-6] + b"\0\6" + bytes(4), b"", True),
+    "a name in front": (b"Exif\0\0" + exif("<", 3, 6), b"", True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STRANGE)
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_strange_metadata_say_the_same_as_on_the_host(name: str, decode: Callable) -> None:
+    data, text, is_turned = STRANGE[name]
+    parts = (b"" if data is None else chunk(b"eXIf", data)) + xmp(text)
+    files = [rows_of_two(before=parts)]
+    if name != "broken exif":  # which is not found behind the pixels
+        files.append(rows_of_two(after=parts))
+    for file in files:
+        assert decode(file).shape == ((2, 1, 3) if is_turned else (1, 2, 3))
+        np.testing.assert_array_equal(decode(file), read_image(file))
+
+
 def test_many_empty_parts_end_the_search(decode: Callable) -> None:
-    parts = chunk(b"tEXt", b"a\0b") * 5000 + chunk(b"eXIf", exif("<", 3, 6))
-    assert decode(png((2, 1, 8, 2), b"\0\1\2\3\4\5\6", before=parts)).shape == (1, 2, 3)
+    empty, turns = chunk(b"tEXt", b"a\0b") * 5000, chunk(b"eXIf", exif("<", 3, 6))
+    assert decode(rows_of_two(before=empty + turns + 4 * empty)).shape == (1, 2, 3)
+    assert decode(rows_of_two(before=empty, after=turns)).shape == (2, 1, 3)
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -285,6 +336,25 @@ def test_images_that_do_not_fit(name: str, size: tuple[int, int], words: str) ->
         run = graph(name)[1]
     with pytest.raises(tf.errors.InvalidArgumentError, match=words):
         run(tf.constant([file]))
+
+
+@pytest.mark.parametrize("name", ["videomae", "owlv2", "owlvit", "tvp_edge"])
+def test_thin_images_are_refused_as_on_the_host(name: str) -> None:
+    size = (1, 65535)
+    make = {"tvp_edge": lambda: tfzoo.TvpImageProcessor(size={"shortest_edge": 70})} | PROCESSORS
+    processor = make[name]()
+    run = tf.function(
+        graph_preprocessing(processor).images, input_signature=[tf.TensorSpec([None], tf.string)]
+    )
+    file = encoded(Image.new("L", size))
+    if name == "owlvit":  # of a fixed size, which needs no more than the image
+        assert run(tf.constant([file]))[0].shape == (1, 3, 768, 768)
+        return
+    words = "pixels once it is (resized|padded)"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=words):
+        run(tf.constant([file]))
+    with pytest.raises(ValueError, match=words):
+        processor(read_image(file), return_tensors="np")
 
 
 @pytest.mark.parametrize(

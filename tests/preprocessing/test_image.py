@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 from tfzoo.preprocessing import image as im
+from tfzoo.preprocessing.padding import pad_right_and_bottom
+from tfzoo.preprocessing.resize import antialiased_resize
 
 
 @pytest.fixture
@@ -245,3 +247,49 @@ def test_a_target_follows_the_edges():
 
 def test_height_comes_before_width():
     assert list(im.height_and_width({"width": 7, "height": 8})) == ["height", "width"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((65535, 1), (224 * 65535, 224)),
+        ((1, 65535), (224, 224 * 65535)),
+        ((4, 4), (4097, 4096)),
+        ((2**20, 1), (512, 512)),
+        ((2, 2**20), (512, 512)),
+    ],
+)
+def test_sizes_that_would_take_all_memory(before, after):
+    image = np.broadcast_to(np.uint8(0), (*before, 3))
+    for resize in (im.resize, antialiased_resize):
+        with pytest.raises(ValueError, match=r"up to 16777216 pixels once it is resized, and 2"):
+            resize(image, after)
+
+
+def test_a_large_photo_is_no_thin_image():
+    assert im.resize_fits((20000, 12000), (373, 224))
+    assert im.resize_fits((224, 65535), (224, 65535))
+    assert im.resize_fits((4096, 4096), (4096, 4096))
+
+
+def test_a_crop_of_a_thin_image_holds_no_more_than_the_crop():
+    image = np.broadcast_to(np.uint8(1), (2**27, 1, 1))
+    crop = im.center_crop(image, (3, 3))
+    assert crop[..., 0].tolist() == [[0, 1, 0]] * 3
+    with pytest.raises(ValueError, match="up to 268435456 pixels once it is padded"):
+        im.center_crop(image, (2**14, 2**14 + 1))
+
+
+@pytest.mark.parametrize("height", [1, 4, 5, 6, 9])
+@pytest.mark.parametrize("width", [1, 4, 5, 6, 9])
+def test_a_crop_is_the_middle_of_a_border_of_zeros(height, width):
+    image = np.arange(1, 31, dtype=np.uint8).reshape(5, 6, 1)
+    wide = np.pad(image, ((8, 8), (8, 8), (0, 0)))
+    top, left = 8 + (5 - height) // 2, 8 + (6 - width) // 2
+    expected = wide[top : top + height, left : left + width]
+    np.testing.assert_array_equal(im.center_crop(image, (height, width)), expected)
+
+
+def test_padding_has_a_limit():
+    with pytest.raises(ValueError, match="up to 268435456 pixels once it is padded"):
+        pad_right_and_bottom(np.zeros((1, 1, 3)), {"height": 2**15, "width": 2**14})

@@ -5,10 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import dropwhile
+from fractions import Fraction
+from itertools import dropwhile, pairwise
+from statistics import median_low
 from typing import Any, NamedTuple
 
 from tfzoo.io.errors import VideoError
+from tfzoo.io.h264 import FieldPairs, field_pairs
 
 __all__ = ["FrameTable", "read_table"]
 
@@ -22,12 +25,15 @@ class FrameTable:
         stamps: Time stamp of each frame, ascending; empty where the file's cannot be trusted.
         keys: Indices of the keyframes, ascending.
         seeks: Time stamp of each keyframe, to seek to it.
+        seconds: From the start of the first frame to the end of the last; 0 where the packets do
+            not say.
     """
 
     total: int
     stamps: tuple[int, ...] = ()
     keys: tuple[int, ...] = ()
     seeks: tuple[int, ...] = ()
+    seconds: Fraction = Fraction(0)
 
     def key_before(self, index: int) -> int:
         """Position in `keys` of the last keyframe that is not after frame `index`, or -1."""
@@ -49,9 +55,12 @@ class _Packet(NamedTuple):
     """What the table needs of a packet, without the packet's bytes."""
 
     pts: int | None
+    dts: int | None
+    duration: int
     is_key: bool
     is_shown: bool
     is_corrupt: bool
+    is_second_field: bool
 
 
 def read_table(container: Any, stream: Any) -> FrameTable:
@@ -68,29 +77,70 @@ def read_table(container: Any, stream: Any) -> FrameTable:
         >>> import av
         >>> with av.open("clip.mp4") as container:
         ...     table = read_table(container, container.streams.video[0])
+        >>> table.total, table.seconds
+        (325, Fraction(13, 1))
     """
-    packets = [_packet(stream, packet) for packet in container.demux(stream) if packet.size]
+    codec = stream.codec_context
+    pairs = field_pairs(codec)
+    packets = [_packet(codec, pairs, p) for p in container.demux(stream) if p.size]
     _check_whole(container, stream, packets)
+    packets = _whole_frames(packets)
     # A stream cut out of a broadcast may begin with frames that lack their keyframe.
     packets = list(dropwhile(lambda p: not p.is_key, packets)) or packets
-    stamps = [packet.pts for packet in packets if packet.is_shown]
-    if not stamps:
+    shown = [packet for packet in packets if packet.is_shown]
+    if not shown:
         raise VideoError("expected a video, got a stream without frames.")
+    stamps = [packet.pts for packet in shown]
     # AVI has no display times, only an order of decoding that FFmpeg numbers.
-    if container.format.name == "avi" or None in stamps or len(set(stamps)) < len(stamps):
-        return FrameTable(len(stamps))
+    is_avi = container.format.name == "avi"
+    are_known = None not in stamps and len(set(stamps)) == len(stamps)
+    times = [packet.dts for packet in shown] if is_avi else stamps
+    seconds = _span(times, shown, is_avi or are_known) * (stream.time_base or 0)
+    if is_avi or not are_known:
+        return FrameTable(len(stamps), seconds=seconds)
     order = sorted(stamps)
     # Hidden keyframes count as well: what an edit list leaves of a video may start after one.
     keys = {bisect_left(order, p.pts): p.pts for p in packets if p.is_key and p.pts is not None}
     places = sorted(place for place in keys if place < len(order))
-    return FrameTable(len(order), tuple(order), tuple(places), tuple(keys[p] for p in places))
+    seeks = tuple(keys[p] for p in places)
+    return FrameTable(len(order), tuple(order), tuple(places), seeks, seconds)
 
 
-def _packet(stream: Any, packet: Any) -> _Packet:
+def _packet(codec: Any, pairs: FieldPairs | None, packet: Any) -> _Packet:
     # VP8 has reference frames that are never shown: bit 4 of the packet's first byte is off.
-    hidden = stream.codec_context.name in ("vp8", "libvpx") and not memoryview(packet)[0] & 0x10
-    is_shown = not (packet.is_discard or hidden)
-    return _Packet(packet.pts, packet.is_keyframe, is_shown, packet.is_corrupt)
+    hidden = codec.name in ("vp8", "libvpx") and not memoryview(packet)[0] & 0x10
+    return _Packet(
+        pts=packet.pts,
+        dts=packet.dts,
+        duration=packet.duration or 0,
+        is_key=packet.is_keyframe,
+        is_shown=not (packet.is_discard or hidden),
+        is_corrupt=packet.is_corrupt,
+        is_second_field=pairs is not None and pairs.complete_a_frame(bytes(packet)),
+    )
+
+
+def _whole_frames(packets: list[_Packet]) -> list[_Packet]:
+    """One packet for each frame: that of its first field lasts as long as both."""
+    frames: list[_Packet] = []
+    for packet in packets:
+        if packet.is_second_field:
+            first = frames.pop()
+            packet = first._replace(duration=first.duration + packet.duration)
+        frames.append(packet)
+    return frames
+
+
+def _span(times: list[int | None], shown: list[_Packet], trusted: bool) -> Fraction:
+    """From the start of the first frame to the end of the last, in ticks; 0 where unknown."""
+    if not trusted or None in times:  # time starts anew within the file, or nothing says it
+        durations = [packet.duration for packet in shown]
+        return Fraction(sum(durations) if all(durations) else 0)
+    order = sorted(times)
+    lasts = shown[times.index(order[-1])].duration
+    if not lasts and len(order) > 1:  # as long as most others
+        lasts = median_low(after - before for before, after in pairwise(order))
+    return Fraction(order[-1] - order[0] + lasts)
 
 
 def _check_whole(container: Any, stream: Any, packets: list[_Packet]) -> None:

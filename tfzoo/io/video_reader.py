@@ -1,18 +1,19 @@
 """Videos to arrays: exactly the frames that are asked for, decoding as little as possible.
 
 A file is first read through without decoding, which gives the time stamps of all frames in display
-order and the keyframes. So the number of frames is known whatever the header says, index i means
-the i-th frame that a player shows, and a seek never returns a wrong frame, since frames are
-recognised by their time stamps.
+order and the keyframes. So the number of frames and the duration are known whatever the header
+says, index i means the i-th frame that a player shows, and a seek never returns a wrong frame,
+since frames are recognised by their time stamps.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,23 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from tqdm import tqdm
 
-from tfzoo.io.errors import VideoError
+from tfzoo.core.untrusted import refuse_lfs_pointer
+from tfzoo.io.animation import Animation, animation_of
+from tfzoo.io.display import display_matrix, shown_by
+from tfzoo.io.ends import says_more, seems_cut_off
+from tfzoo.io.errors import ImageError, VideoError
 from tfzoo.io.frame_table import FrameTable, read_table
+from tfzoo.io.limits import CLIP_PIXELS, FRAME_PIXELS
 from tfzoo.io.sampling import choose_indices
 
 __all__ = ["VideoClip", "read_video"]
+
+#: FFmpeg's formats that are no videos: texts that it would draw, and lists of other files, which
+#: whoever wrote the list chose.
+_NOT_VIDEOS = {
+    "tty": "a text file",
+    **dict.fromkeys(("concat", "concatf", "dash", "hls", "imf", "rtsp", "sdp"), "a playlist"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +48,10 @@ class VideoClip:
     Attributes:
         frames: (T, height, width, 3) uint8, RGB.
         indices: (T,) int64, the index of each frame in the video, from 0.
-        fps: Average frames per second of the video.
+        fps: Frames per second on average, over the whole video.
         total_frames: Number of frames of the video.
-        duration: Length of the video in seconds.
+        duration: Seconds from the start of the video's first frame to the end of its last, by their
+            time stamps; sound may be longer.
     """
 
     frames: np.ndarray
@@ -62,7 +76,7 @@ def read_video(
     upright: bool = True,
     progress: bool | Callable[[int, int], None] = False,
 ) -> VideoClip:
-    """Read frames of a video, of any format that FFmpeg knows, animated GIF and WebP included.
+    """Read frames of a video, of any format that FFmpeg knows; animated GIF, WebP and AVIF as well.
 
     Give `indices`, or `num_frames` to have them chosen; without both, the whole video is read (a
     minute of 720p takes 5 GB).
@@ -76,7 +90,7 @@ def read_video(
         frame_sample_rate: For "centre" and "random_clip", the distance of the frames.
         rng: For "random_clip": a `numpy.random.Generator`, a `RandomState` or an integer seed.
         stream: Which of the file's video streams.
-        upright: Rotate the frames as the file's rotation tag says (videos of phones).
+        upright: Turn and mirror the frames as the file's display matrix says (videos of phones).
         progress: True shows a bar on a terminal; a function is called with (done, wanted).
 
     Returns:
@@ -84,7 +98,9 @@ def read_video(
 
     Raises:
         FileNotFoundError: The file does not exist.
-        VideoError: Not a video, no such stream, too few frames, a truncated or damaged file.
+        VideoError: Not a video, no such stream, too few frames, a damaged file, one that is
+            shorter than it says, or more pixels than `tfzoo.io.limits` allows. A stream that seems
+            to be cut off is warned of.
         ValueError: Arguments that contradict each other, or an unknown `sampling`.
 
     Example:
@@ -95,18 +111,51 @@ def read_video(
     if indices is not None and num_frames is not None:
         raise ValueError("Give indices or num_frames, not both.")
     path = os.fspath(path)
-    with _errors_of(path), _open(path) as container:
-        video = _select_stream(container, stream)
-        table = read_table(container, video)
-        if num_frames is not None:
-            indices = choose_indices(
-                table.total, num_frames, sampling, frame_sample_rate=frame_sample_rate, rng=rng
-            )
-        wanted = _checked(indices, table.total)
-        with _reporter(progress, len(set(wanted.tolist()))) as report:
-            frames = _collect(container, video, table, wanted, upright, report)
-        fps = float(video.average_rate or video.guessed_rate or 0)
-        return VideoClip(frames, wanted, fps, table.total, _duration(container, video, table, fps))
+
+    def choose(total: int) -> np.ndarray:
+        if num_frames is None:
+            return _checked(indices, total)
+        how = {"frame_sample_rate": frame_sample_rate, "rng": rng}
+        return choose_indices(total, num_frames, sampling, **how)
+
+    with _errors_of(path):
+        _check_file(path)
+        animation = animation_of(path)
+        if animation is not None:
+            return _read_animation(animation, choose, stream, upright, progress)
+        with _open(path) as container:
+            _check_end(path, container)
+            video = _select_stream(container, stream)
+            table = read_table(container, video)
+            wanted = choose(table.total)
+            pixels = _pixels(container, video, table, sorted({*wanted.tolist()}), upright)
+            frames = _collect(pixels, wanted, table.total, progress)
+            rate = float(video.average_rate or video.guessed_rate or 0)
+            fps, duration = _timing(table.seconds, table.total, rate)
+            return VideoClip(frames, wanted, fps, table.total, duration)
+
+
+def _read_animation(
+    animation: Animation,
+    choose: Callable[[int], np.ndarray],
+    stream: int,
+    upright: bool,
+    progress: bool | Callable[[int, int], None],
+) -> VideoClip:
+    if stream:
+        raise VideoError(f"expected a video stream number of 0, got {stream}.")
+    wanted = choose(animation.total)
+    pixels = animation.pixels({*wanted.tolist()}, upright)
+    frames = _collect(pixels, wanted, animation.total, progress)
+    fps, duration = _timing(animation.seconds, animation.total, 0.0)
+    return VideoClip(frames, wanted, fps, animation.total, duration)
+
+
+def _timing(seconds: Fraction, total: int, rate: float) -> tuple[float, float]:
+    """Frames per second and the duration; by the rate of the header where no time stamps say it."""
+    if seconds:
+        return float(total / seconds), float(seconds)
+    return rate, total / rate if rate else 0.0
 
 
 @contextlib.contextmanager
@@ -116,25 +165,48 @@ def _errors_of(path: str) -> Iterator[None]:
         yield
     except VideoError as error:
         raise VideoError(f"{path}: {error}") from error.__cause__
+    except ImageError as error:  # of an animation, which has the path in front
+        raise VideoError(str(error)) from error
     except av.FFmpegError as error:
-        raise VideoError(f"{path}: the video is damaged: {error.strerror}.") from error
+        raise VideoError(
+            f"{path}: the video is damaged, or its frames have more than {FRAME_PIXELS} pixels "
+            f"({error.strerror})."
+        ) from error
+    except MemoryError as error:
+        raise VideoError(
+            f"{path}: the frames do not fit into the memory. Choose fewer with indices or "
+            "num_frames."
+        ) from error
 
 
-def _open(path: str) -> Any:
+def _check_file(path: str) -> None:
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: no such video file.")
     if Path(path).is_dir():
         raise VideoError("expected a video file, got a folder. Use read_frames for it.")
+    refuse_lfs_pointer(path, VideoError)
     try:
-        container = av.open(path)
+        open(path, "rb").close()
+    except OSError as error:
+        raise VideoError(f"the file cannot be read: {error.strerror}.") from error
+
+
+def _open(path: str) -> Any:
+    try:
+        container = av.open(
+            f"file:{path}",  # else FFmpeg takes what stands before a colon for a protocol
+            options={"max_pixels": str(FRAME_PIXELS)},
+            container_options={"protocol_whitelist": "file", "pattern_type": "none"},
+            metadata_errors="replace",
+        )
     except av.FFmpegError as error:
         raise VideoError(
             "expected a video that FFmpeg can read, got something else or a file that is damaged "
             f"or cut off ({error.strerror})."
         ) from error
-    if container.format.name == "tty":  # FFmpeg would render a text file as a video of characters
+    if kind := _NOT_VIDEOS.get(container.format.name):
         container.close()
-        raise VideoError("expected a video, got a text file.")
+        raise VideoError(f"expected a video, got {kind}.")
     return container
 
 
@@ -147,8 +219,30 @@ def _select_stream(container: Any, number: int) -> Any:
         raise VideoError(
             f"expected a video stream number from 0 to {len(streams) - 1}, got {number}."
         )
-    streams[number].thread_type = "AUTO"
-    return streams[number]
+    stream = streams[number]
+    codec = stream.codec_context
+    if codec is None:
+        raise VideoError("expected a video of a codec that FFmpeg decodes, got an unknown one.")
+    if codec.height * codec.width > FRAME_PIXELS:
+        raise VideoError(
+            f"expected frames of up to {FRAME_PIXELS} pixels, got {codec.height} x {codec.width}."
+        )
+    codec.options = {"max_pixels": str(FRAME_PIXELS)}  # sizes may change within a stream
+    codec.thread_type = "AUTO"
+    return stream
+
+
+def _check_end(path: str, container: Any) -> None:
+    if says_more(path, container.format.name):
+        raise VideoError(
+            "expected a longer file, as its header says: it is truncated. Download or copy it "
+            "again."
+        )
+    if seems_cut_off(path, container.format.name):
+        warnings.warn(
+            f"{path}: the video seems to be cut off; the frames up to there are read.",
+            stacklevel=3,
+        )
 
 
 def _checked(indices: Sequence[int] | np.ndarray | None, total: int) -> np.ndarray:
@@ -183,55 +277,57 @@ def _reporter(
 
 
 def _collect(
-    container: Any,
-    stream: Any,
-    table: FrameTable,
+    pixels: Iterator[tuple[int, np.ndarray]],
     wanted: np.ndarray,
-    upright: bool,
-    report: Callable[[int], None],
+    total: int,
+    progress: bool | Callable[[int, int], None],
 ) -> np.ndarray:
-    """Decode each wanted frame once and put it in all its places."""
+    """Put each decoded frame in all its places."""
     places: dict[int, list[int]] = {}
     for place, index in enumerate(wanted.tolist()):
         places.setdefault(index, []).append(place)
     frames: np.ndarray | None = None
-    decoded = _by_stamp if table.stamps else _by_order
     missing = set(places)
-    reformatter = VideoReformatter()  # one for all, since it keeps its tables
-    for index, frame in decoded(container, stream, table, sorted(places)):
-        pixels = _pixels(reformatter.reformat(frame, format="rgb24"), frame, upright)
-        if frames is None:
-            frames = np.empty((len(wanted), *pixels.shape), np.uint8)
-        if pixels.shape != frames.shape[1:]:
-            raise VideoError(
-                f"expected frames of one size, {frames.shape[1:3]} (height, width), got "
-                f"{pixels.shape[:2]} at frame {index}."
-            )
-        frames[places[index]] = pixels
-        missing.discard(index)
-        report(len(places) - len(missing))
+    with _reporter(progress, len(places)) as report:
+        for index, frame in pixels:
+            if frames is None:
+                frames = _room(len(wanted), frame.shape)
+            if frame.shape != frames.shape[1:]:
+                raise VideoError(
+                    f"expected frames of one size, {frames.shape[1:3]} (height, width), got "
+                    f"{frame.shape[:2]} at frame {index}."
+                )
+            frames[places[index]] = frame
+            missing.discard(index)
+            report(len(places) - len(missing))
     if frames is None or missing:
         raise VideoError(
-            f"expected {table.total} frames, as the file's packets say, but frame "
+            f"expected {total} frames, as the file's packets say, but frame "
             f"{min(missing)} does not decode: the video is truncated or damaged."
         )
     return frames
 
 
-def _pixels(rgb: Any, frame: Any, upright: bool) -> np.ndarray:
-    pixels = rgb.to_ndarray()
-    turns = _quarter_turns(frame) if upright else 0
-    return np.rot90(pixels, turns) if turns else pixels
+def _room(count: int, shape: tuple[int, ...]) -> np.ndarray:
+    """An array for all frames."""
+    height, width = shape[:2]
+    if count * height * width > CLIP_PIXELS:
+        raise VideoError(
+            f"expected up to {CLIP_PIXELS} pixels at a time, got {count} frames of {height} x "
+            f"{width}. Read fewer with indices or num_frames."
+        )
+    return np.empty((count, *shape), np.uint8)
 
 
-def _quarter_turns(frame: Any) -> int:
-    """Counterclockwise quarter turns that make a frame upright, from its display matrix."""
-    for i in range(len(frame.side_data)):
-        data = frame.side_data[i]
-        if data.type.name == "DISPLAYMATRIX":
-            across, down = np.frombuffer(bytes(data), "=i4")[:2].tolist()
-            return round(-math.atan2(down, across) / (math.pi / 2)) % 4
-    return 0
+def _pixels(
+    container: Any, stream: Any, table: FrameTable, wanted: list[int], upright: bool
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The wanted frames in RGB, each with its index."""
+    decoded = _by_stamp if table.stamps else _by_order
+    reformatter = VideoReformatter()  # one for all, since it keeps its tables
+    for index, frame in decoded(container, stream, table, wanted):
+        pixels = reformatter.reformat(frame, format="rgb24").to_ndarray()
+        yield index, shown_by(display_matrix(frame), pixels) if upright else pixels
 
 
 def _by_order(
@@ -285,14 +381,6 @@ def _decode(container: Any, stream: Any, seek: int | None) -> Iterator[Any]:
         yield from container.decode(stream)
         return
     # Not every format can seek to its start, so the file is opened again.
-    with _open(container.name) as again:
-        yield from again.decode(again.streams[stream.index])
-
-
-def _duration(container: Any, stream: Any, table: FrameTable, fps: float) -> float:
-    """Seconds from the header, else from the number of frames."""
-    if stream.duration is not None and stream.time_base:
-        return stream.duration * float(stream.time_base)
-    if container.duration:
-        return container.duration / av.time_base
-    return table.total / fps if fps else 0.0
+    with _open(container.name.removeprefix("file:")) as again:
+        number = [s.index for s in container.streams.video].index(stream.index)
+        yield from again.decode(_select_stream(again, number))

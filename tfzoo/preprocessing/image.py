@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from math import ceil
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,16 +15,22 @@ import numpy as np
 from PIL import Image
 
 from tfzoo.io.image_reader import to_rgb
+from tfzoo.io.limits import CANVAS_PIXELS, RESIZED_PIXELS
 
 __all__ = [
+    "CANVAS_LIMIT",
     "CHANNELS_FIRST",
     "CHANNELS_LAST",
+    "RESIZE_LIMIT",
+    "MAX_EDGE",
     "STANDARD_MEAN",
     "STANDARD_STD",
     "Size",
     "as_array",
     "center_crop",
+    "check_canvas",
     "check_formats",
+    "check_resize",
     "height_and_width",
     "in_layout",
     "infer_data_format",
@@ -36,6 +41,7 @@ __all__ = [
     "rescale",
     "rescale_and_normalize",
     "resize",
+    "resize_fits",
     "scale_as_set",
     "size_dict",
     "target_size",
@@ -49,6 +55,17 @@ CHANNELS_FIRST = "channels_first"
 CHANNELS_LAST = "channels_last"
 STANDARD_MEAN = (0.5, 0.5, 0.5)
 STANDARD_STD = (0.5, 0.5, 0.5)
+
+#: What is said, in Python and in served graphs, of sizes that would take all memory.
+RESIZE_LIMIT = (
+    f"An image may have up to {RESIZED_PIXELS} pixels once it is resized, and {CANVAS_PIXELS} in "
+    "between; its height and width, and those that it would be resized to, are"
+)
+CANVAS_LIMIT = (
+    f"An image may have up to {CANVAS_PIXELS} pixels once it is padded; its height and width would "
+    "be"
+)
+MAX_EDGE = 2**14  # pixels; no model takes more, and a file must not ask for all memory
 
 _SIZE_KEYS = (
     {"height", "width"},
@@ -205,7 +222,7 @@ def size_dict(size: Any, *, square: bool = True, name: str = "size") -> dict[str
         A new dict of integers.
 
     Raises:
-        ValueError: Other keys, or a number that is not a positive integer.
+        ValueError: Other keys, or a number that is not a positive integer up to `MAX_EDGE`.
 
     Example:
         >>> size_dict(224, square=False)
@@ -215,14 +232,18 @@ def size_dict(size: Any, *, square: bool = True, name: str = "size") -> dict[str
         size = {"height": size, "width": size} if square else {"shortest_edge": size}
     elif isinstance(size, (tuple, list)) and len(size) == 2:
         size = {"height": size[0], "width": size[1]}
+    if isinstance(size, Mapping):  # newer files also name what is not set
+        size = {key: value for key, value in size.items() if value is not None}
     if not isinstance(size, Mapping) or set(size) not in _SIZE_KEYS:
         raise ValueError(
             f"{name}: expected a number, (height, width), or a dict with the keys height and "
-            f"width, or shortest_edge, or longest_edge, got {size!r}."
+            f"width, or shortest_edge, or longest_edge, got {size!r:.200}."
         )
     for key, value in size.items():
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name}[{key!r}]: expected a positive integer, got {value!r}.")
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name}[{key!r}]: expected a positive integer, got {value!r:.100}.")
+        if value > MAX_EDGE:
+            raise ValueError(f"{name}[{key!r}]: expected at most {MAX_EDGE:,} pixels, got {value}.")
     return {key: int(value) for key, value in size.items()}
 
 
@@ -249,6 +270,48 @@ def target_size(height: int, width: int, size: Mapping[str, int]) -> tuple[int, 
     return size["height"], size["width"]
 
 
+def resize_fits(before: Sequence[Any], after: Sequence[Any]) -> Any:
+    """Whether an image can be resized within the limits of `RESIZE_LIMIT`.
+
+    A thin image becomes large where its shorter edge is enlarged, or one axis before the other.
+
+    Args:
+        before: Height and width, numbers or scalar tensors of int64.
+        after: The new ones.
+
+    Example:
+        >>> resize_fits((480, 640), (224, 298)), resize_fits((1, 65535), (224, 14679840))
+        (True, False)
+    """
+    (height, width), (new_height, new_width) = before, after
+    return (
+        (new_height * new_width <= RESIZED_PIXELS)
+        & (height * width <= CANVAS_PIXELS)
+        & (new_height * width <= CANVAS_PIXELS)
+        & (height * new_width <= CANVAS_PIXELS)
+    )
+
+
+def check_resize(before: Sequence[int], after: Sequence[int]) -> None:
+    """Refuse what `resize_fits` does not let through.
+
+    Raises:
+        ValueError: One of the sizes is too large.
+    """
+    if not resize_fits(before, after):
+        raise ValueError(f"{RESIZE_LIMIT} {tuple(before)} and {tuple(after)}.")
+
+
+def check_canvas(height: int, width: int) -> None:
+    """Refuse to pad an image to more than `tfzoo.io.limits.CANVAS_PIXELS`.
+
+    Raises:
+        ValueError: They are more.
+    """
+    if height * width > CANVAS_PIXELS:
+        raise ValueError(f"{CANVAS_LIMIT} {height} and {width}.")
+
+
 def resize(image: Any, size: tuple[int, int], resample: int = 2) -> np.ndarray:
     """Resize with Pillow, in uint8.
 
@@ -265,19 +328,21 @@ def resize(image: Any, size: tuple[int, int], resample: int = 2) -> np.ndarray:
         (new height, new width, C) uint8, or float32 in 0..1 for values within 0..1.
 
     Raises:
-        ValueError: Values outside both ranges; a number of channels or a filter Pillow lacks.
+        ValueError: Values outside both ranges; a number of channels or a filter Pillow lacks; sizes
+            that `check_resize` refuses.
 
     Example:
         >>> resize(np.zeros((4, 6, 3), np.uint8), (2, 3)).shape
         (2, 3, 3)
     """
-    scaled = False
-    if not isinstance(image, Image.Image):
-        scaled = _is_unit_range(image)
-        image = _to_pillow(rescale(image, 255) if scaled else image)
     height, width = size
     if height < 1 or width < 1:
         raise ValueError(f"The image would be resized to nothing: (height, width) = {size}.")
+    is_pillow = isinstance(image, Image.Image)
+    check_resize(image.size[::-1] if is_pillow else image.shape[:2], size)
+    scaled = not is_pillow and _is_unit_range(image)
+    if not is_pillow:
+        image = _to_pillow(rescale(image, 255) if scaled else image)
     resized = np.asarray(image.resize((width, height), resample=resample))
     resized = resized[..., None] if resized.ndim == 2 else resized
     return rescale(resized, 1 / 255) if scaled else resized
@@ -333,15 +398,14 @@ def center_crop(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     height, width = image.shape[:2]
     crop_height, crop_width = size
-    if crop_height > height or crop_width > width:
-        tall, wide = max(height, crop_height), max(width, crop_width)
-        top, left = ceil((tall - height) / 2), ceil((wide - width) / 2)
-        padded = np.zeros((tall, wide, image.shape[2]), image.dtype)
-        padded[top : top + height, left : left + width] = image
-        top, left = top + (height - crop_height) // 2, left + (width - crop_width) // 2
-        return padded[max(0, top) : top + crop_height, max(0, left) : left + crop_width]
     top, left = (height - crop_height) // 2, (width - crop_width) // 2
-    return image[top : top + crop_height, left : left + crop_width]
+    part = image[max(0, top) :, max(0, left) :][:crop_height, :crop_width]
+    if part.shape[:2] == (crop_height, crop_width):
+        return part
+    check_canvas(crop_height, crop_width)
+    padded = np.zeros((crop_height, crop_width, image.shape[2]), image.dtype)
+    padded[max(0, -top) :, max(0, -left) :][: part.shape[0], : part.shape[1]] = part
+    return padded
 
 
 def rescale(image: np.ndarray, factor: float) -> np.ndarray:
@@ -386,7 +450,7 @@ def _per_channel(values: Any, channels: int, dtype: np.dtype, name: str) -> np.n
     array = np.asarray(values, dtype=dtype)
     if array.shape not in ((), (channels,)):
         raise ValueError(
-            f"{name}: expected one number or {channels}, one for each channel, got {values!r}."
+            f"{name}: expected one number or {channels}, one for each channel, got {values!r:.200}."
         )
     return np.broadcast_to(array, (channels,))
 

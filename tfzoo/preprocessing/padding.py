@@ -32,7 +32,7 @@ def pad_mode_name(mode: Any) -> str:
     """
     name = getattr(mode, "value", mode)
     if not isinstance(name, str) or name not in _MODES:
-        raise ValueError(f"pad_mode: expected one of {', '.join(_MODES)}, got {mode!r}.")
+        raise ValueError(f"pad_mode: expected one of {', '.join(_MODES)}, got {mode!r:.100}.")
     return name
 
 
@@ -76,10 +76,11 @@ def check_fill(values: Any) -> Any:
         [[0.5, 0.5], [0.5, 0.5]]
     """
     array = np.asarray(values)
-    if array.shape not in ((), (1,), (2,), (2, 2)) or array.dtype.kind not in "iuf":
+    is_fill = array.shape in ((), (1,), (2,), (2, 2)) and array.dtype.kind in "iuf"
+    if not is_fill or not (np.abs(array.astype(float)) <= np.finfo(np.float32).max).all():
         raise ValueError(
-            "constant_values: expected a number, (before, after), or such a pair for the rows and "
-            f"one for the columns, got {values!r}."
+            "constant_values: expected a finite number, (before, after), or such a pair for the "
+            f"rows and one for the columns, got {values!r:.200}."
         )
     return np.broadcast_to(array, (2, 2))
 
@@ -105,7 +106,7 @@ def pad_right_and_bottom(
         The images in the same layout and dtype, a copy.
 
     Raises:
-        ValueError: An image is larger than `size`, or an unknown mode.
+        ValueError: An image is larger than `size`, a size of too many pixels, or an unknown mode.
 
     Example:
         >>> pad_right_and_bottom(np.ones((2, 2, 1)), {"width": 4})[..., 0].tolist()
@@ -119,6 +120,7 @@ def pad_right_and_bottom(
             f"pad_size: expected a size at least that of the image, {height} x {width} (height x "
             f"width), got {dict(size)}. Make pad_size larger, or resize or crop to a smaller size."
         )
+    im.check_canvas(height + below, width + beside)
     mode, fill = pad_mode_name(mode), {}
     widths = np.zeros((images.ndim, 2), int)
     widths[first : first + 2, 1] = below, beside

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.export.endpoint import ServingError
+from tfzoo.export.endpoint import Endpoint, ServingError
 
 __all__ = [
+    "answered",
     "checked",
     "checked_bank",
     "checked_ids",
@@ -21,6 +22,31 @@ __all__ = [
     "ranked",
     "stored_texts",
 ]
+
+
+def answered(endpoint: Endpoint, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The answer of a signature to a request, which is refused where a number is not finite.
+
+    A model would answer NaN with NaN, and a mask does not take it out.
+
+    Args:
+        endpoint: The signature.
+        inputs: Name -> tensor of each of its inputs.
+
+    Example:
+        >>> endpoint = Endpoint.of("twice", lambda x: {"y": 2.0 * x}, x=np.ones(1, "float32"))
+        >>> float(answered(endpoint, {"x": tf.constant([3.0])})["y"][0])
+        6.0
+    """
+
+    def check(name: str, value: tf.Tensor) -> tf.Tensor:
+        if not value.dtype.is_floating:
+            return value
+        wrong = tf.math.count_nonzero(~tf.math.is_finite(value))
+        message = f"{name}: expected finite numbers, got NaN or infinity, so many times:"
+        return checked(value, wrong == 0, message, wrong)
+
+    return endpoint.function(**{name: check(name, value) for name, value in inputs.items()})
 
 
 def checked(value: tf.Tensor, condition: tf.Tensor, message: str, *data: Any) -> tf.Tensor:

@@ -17,8 +17,9 @@ def decode_image(encoded: tf.Tensor, max_pixels: int = 2**26) -> tf.Tensor:
     """Decode one JPEG or PNG, upright and in RGB.
 
     The size that the file declares is checked before anything is decoded, so that a small file
-    cannot exhaust the memory. As on the host, the EXIF orientation is applied, grey becomes three
-    equal channels, transparency is dropped, and of 16 bits the upper 8 are kept.
+    cannot exhaust the memory. As on the host, the orientation that the EXIF data say, or without it
+    the XMP data, is applied, grey becomes three equal channels, transparency is dropped, and of 16
+    bits the upper 8 are kept. Unlike there, texts of a PNG are not searched for EXIF data.
 
     Args:
         encoded: Scalar string, the bytes of the file. Bytes that are not a valid JPEG or PNG, or

@@ -18,10 +18,17 @@ from tfzoo.export.endpoint import ServingError
 from tfzoo.export.graph.answers import checked
 from tfzoo.export.graph.images import decode_image
 from tfzoo.export.graph.resize import FILTERS, antialiased_resize, resize
+from tfzoo.io.limits import CANVAS_PIXELS
 from tfzoo.models.owlv2.image_processor import Owlv2ImageProcessor, OwlViTImageProcessor
 from tfzoo.models.perceiver.image_processor import PerceiverImageProcessor
 from tfzoo.models.tvp.processor import TvpImageProcessor
-from tfzoo.preprocessing.image import size_dict
+from tfzoo.preprocessing.image import (
+    CANVAS_LIMIT,
+    RESIZE_LIMIT,
+    check_canvas,
+    resize_fits,
+    size_dict,
+)
 from tfzoo.preprocessing.padding import check_fill, padded_size
 from tfzoo.preprocessing.videomae import VideoMAEImageProcessor
 
@@ -195,6 +202,7 @@ def _owlv2(p: Owlv2ImageProcessor) -> tuple[list[Step], Size]:
         canvas = tf.shape(image)[:2]
         if p.do_pad:  # to a square
             canvas = tf.fill((2,), tf.reduce_max(canvas))
+        image = _resizable(image, canvas, tf.constant(out, tf.int64))
         return antialiased_resize(image, canvas, out, p.pad_value / factor) * factor
 
     return [place, _normalizing(p)], out
@@ -232,6 +240,10 @@ def _fixed(processor: Any, size: Size | None) -> Size:
             "needs a fixed one. Set do_resize with a height and a width, or do_center_crop, or "
             "do_pad where there is one."
         )
+    try:
+        check_canvas(*size)
+    except ValueError as error:
+        raise ServingError(f"{type(processor).__name__}: {error}") from error
     return size
 
 
@@ -258,18 +270,20 @@ def _resized(processor: Any, size: dict[str, int]) -> tuple[list[Step], Size | N
         )
 
     def step(image: tf.Tensor) -> tf.Tensor:
-        target = _target(tf.shape(image)[:2], size)
+        shape = tf.shape(image)[:2]
+        target = _target(shape, size)
         message = "The image would be resized to nothing; its height and width are"
-        image = checked(image, tf.reduce_all(target > 0), message, tf.shape(image)[:2])
-        return resize(image, target, processor.resample)
+        image = checked(image, tf.reduce_all(target > 0), message, shape)
+        image = _resizable(image, shape, target)
+        return resize(image, tf.cast(target, tf.int32), processor.resample)
 
     return [step], (size["height"], size["width"]) if "height" in size else None
 
 
 def _target(shape: tf.Tensor, size: dict[str, int]) -> tf.Tensor:
-    """(height, width) of the resized image, by the same float64 operations as on the host."""
+    """(height, width) after resizing, int64, by the same float64 operations as on the host."""
     if "height" in size:
-        return tf.constant([size["height"], size["width"]])
+        return tf.constant([size["height"], size["width"]], tf.int64)
     height, width = tf.unstack(tf.cast(shape, tf.float64))
     if "longest_edge" in size:
         edge = tf.constant(size["longest_edge"], tf.float64)
@@ -279,7 +293,13 @@ def _target(shape: tf.Tensor, size: dict[str, int]) -> tf.Tensor:
         edge = tf.constant(size["shortest_edge"], tf.float64)
         tall, wide = (edge * height / width, edge), (edge, edge * width / height)
         keeps = width <= height
-    return tf.cast(tf.where(keeps, tf.stack(tall), tf.stack(wide)), tf.int32)
+    return tf.cast(tf.where(keeps, tf.stack(tall), tf.stack(wide)), tf.int64)
+
+
+def _resizable(image: tf.Tensor, before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
+    """The image, behind a check that its resizing fits into the memory."""
+    sizes = [tf.unstack(tf.cast(size, tf.int64)) for size in (before, after)]
+    return checked(image, resize_fits(*sizes), RESIZE_LIMIT, before, after)
 
 
 def _center_crop(image: tf.Tensor, size: Any) -> tf.Tensor:
@@ -298,7 +318,9 @@ def _crop_share(image: tf.Tensor, shares: list[float]) -> tf.Tensor:
     shorter = tf.cast(tf.reduce_min(shape), tf.float64)
     size = tf.cast(tf.constant(shares, tf.float64) * shorter, tf.int32)
     message = "The image would be cut to nothing; its height and width are"
-    return _center_crop(checked(image, tf.reduce_all(size > 0), message, shape), size)
+    image = checked(image, tf.reduce_all(size > 0), message, shape)
+    fits = tf.reduce_prod(tf.cast(size, tf.int64)) <= CANVAS_PIXELS
+    return _center_crop(checked(image, fits, CANVAS_LIMIT, size), size)
 
 
 def _scaling(processor: Any) -> Step:

@@ -1,0 +1,83 @@
+"""Animated WebP and AVIF."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from tests.io import synthetic
+from tfzoo.io import VideoError, read_image, read_video
+
+KINDS = ["WEBP", pytest.param("AVIF", marks=pytest.mark.skipif(
+    not features.check("avif"), reason="this Pillow has no AVIF"))]  # fmt: skip
+DURATIONS = [100, 40, 60, 500, 40, 260]
+
+
+@pytest.fixture(params=KINDS)
+def animated(request, tmp_path):
+    frames = [Image.new("RGB", (32, 24), (level,) * 3) for level in range(0, 30, synthetic.STEP)]
+    path = tmp_path / f"moving.{request.param.lower()}"
+    how = {"quality": 95} if request.param == "AVIF" else {"lossless": True}
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=DURATIONS, **how)
+    return path
+
+
+def test_all_frames_and_their_times(animated):
+    clip = read_video(animated)
+    assert synthetic.places(clip.frames) == list(range(6))
+    assert (clip.total_frames, clip.duration, clip.fps) == (6, 1.0, 6.0)
+    chosen = read_video(animated, indices=[4, 1, 1])
+    assert synthetic.places(chosen.frames) == [4, 1, 1]
+    assert chosen.duration == 1.0
+    np.testing.assert_array_equal(read_video(animated, num_frames=2).indices, [0, 5])
+
+
+def test_progress_is_reported(animated):
+    calls = []
+    read_video(animated, indices=[5, 2], progress=lambda done, wanted: calls.append((done, wanted)))
+    assert calls == [(1, 2), (2, 2)]
+
+
+def test_what_cannot_be_had(animated):
+    with pytest.raises(VideoError, match=rf"{animated.name}: expected indices from 0 to 5"):
+        read_video(animated, indices=[6])
+    with pytest.raises(VideoError, match="stream number of 0, got 1"):
+        read_video(animated, stream=1)
+    with pytest.raises(ValueError, match="sampling must be one of"):
+        read_video(animated, num_frames=2, sampling="all")
+
+
+def test_a_cut_off_animation(animated):
+    animated.write_bytes(animated.read_bytes()[:-40])
+    with pytest.raises(VideoError, match=animated.name):
+        read_video(animated)
+
+
+def test_a_still_image_is_one_frame(tmp_path):
+    path = tmp_path / "still.webp"
+    Image.new("RGB", (32, 24), (100, 100, 100)).save(path, lossless=True)
+    assert read_video(path).frames.shape == (1, 24, 32, 3)
+
+
+def test_orientations_are_followed(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.zeros((24, 32, 3), np.uint8)
+    pixels[:12, :16] = 255
+    frames = [Image.fromarray(pixels), Image.fromarray(pixels // 2)]
+    frames[0].save(path := tmp_path / "turned.webp", save_all=True, append_images=frames[1:],
+                   lossless=True, exif=exif)  # fmt: skip
+    np.testing.assert_array_equal(read_video(path).frames[0], read_image(path))
+    np.testing.assert_array_equal(read_video(path, upright=False).frames[0], pixels)
+
+
+def test_frames_of_too_many_pixels(tmp_path, monkeypatch):
+    frames = [Image.new("RGB", (32, 24), (level,) * 3) for level in (0, 99)]
+    frames[0].save(file := io.BytesIO(), "WEBP", save_all=True, append_images=frames[1:])
+    (tmp_path / "large.webp").write_bytes(file.getvalue())
+    monkeypatch.setattr("tfzoo.io.animation.FRAME_PIXELS", 32 * 24 - 1)
+    with pytest.raises(VideoError, match=r"large\.webp: expected frames of up to 767 pixels"):
+        read_video(tmp_path / "large.webp")

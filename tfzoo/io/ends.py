@@ -1,0 +1,132 @@
+"""Whether a file goes on beyond its end: what containers say of their own lengths."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import BinaryIO
+
+__all__ = ["says_more", "seems_cut_off"]
+
+_TAIL = 2**17  # bytes at the end of a program stream that hold its last packet
+_SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+_PES = re.compile(b"\0\0\1([\xb9-\xff])")
+
+
+def says_more(path: str, name: str) -> bool:
+    """Whether a file is shorter than it says itself: the rest is missing.
+
+    Args:
+        path: The file.
+        name: FFmpeg's name of its format.
+
+    Example:
+        >>> says_more("clip.mp4", "mov,mp4,m4a,3gp,3g2,mj2")
+        False
+    """
+    return _asked(path, name, {"matroska": _matroska, "mov": _mp4})
+
+
+def seems_cut_off(path: str, name: str) -> bool:
+    """Whether a file ends within one of its parts, or without the mark that ends the others.
+
+    Of formats that are streams, so that their parts may end anywhere, or that programs often leave
+    unfinished.
+
+    Args:
+        path: The file.
+        name: FFmpeg's name of its format.
+
+    Example:
+        >>> seems_cut_off("clip.mp4", "mov,mp4,m4a,3gp,3g2,mj2")
+        False
+    """
+    return _asked(path, name, {"mpegts": _mpegts, "mpeg": _mpeg, "gif": _gif, "avi": _avi})
+
+
+def _asked(path: str, name: str, checks: dict[str, Callable[[BinaryIO, int], bool]]) -> bool:
+    check = checks.get(name.partition(",")[0])
+    if check is None:
+        return False
+    with open(path, "rb") as file:
+        return check(file, os.fstat(file.fileno()).st_size)
+
+
+def _matroska(file: BinaryIO, size: int) -> bool:
+    """From element to element; clusters of a live recording have no length, their parts have."""
+    place = 0
+    while place < size:
+        file.seek(place)
+        head = file.read(12).ljust(12, b"\xff")
+        name_size = 9 - head[0].bit_length()
+        width = 9 - head[min(name_size, 11)].bit_length()
+        if name_size > 4 or width > 8:
+            return False  # not an element: something was appended
+        unknown = (1 << 7 * width) - 1
+        length = int.from_bytes(head[name_size : name_size + width], "big") & unknown
+        name, place = head[:name_size], place + name_size + width
+        if length != unknown:
+            if name == _SEGMENT:
+                return place + length > size
+            place += length
+        elif name not in (_SEGMENT, _CLUSTER):
+            return place > size
+    return place > size
+
+
+def _mp4(file: BinaryIO, size: int) -> bool:
+    """From box to box of a fragmented file; in others the index says what is missing."""
+    place, has_fragments = 0, False
+    while place + 8 <= size:
+        file.seek(place)
+        head = file.read(16)
+        length, name = int.from_bytes(head[:4], "big"), head[4:8]
+        if length == 1:
+            length = int.from_bytes(head[8:], "big")
+        has_fragments = has_fragments or name == b"moof"
+        if length < 8:
+            return False
+        place += length
+        if place > size:
+            return has_fragments and name in (b"moof", b"mdat")
+    return False
+
+
+def _mpegts(file: BinaryIO, size: int) -> bool:
+    """Packets of 188 bytes, on discs with a time of 4 bytes before, in broadcasts with 16 after."""
+    head = file.read(2 * 204)
+    for width, first in ((188, 0), (192, 4), (204, 0)):
+        if head[first : first + 1] == head[first + width : first + width + 1] == b"G":
+            return bool(size % width)
+    return False
+
+
+def _mpeg(file: BinaryIO, size: int) -> bool:
+    """The last packet of a program stream, whose length stands in its head."""
+    start = max(0, size - _TAIL)
+    file.seek(start)
+    heads = list(_PES.finditer(file.read()))
+    if not heads or heads[-1][1] in (b"\xb9", b"\xba"):  # the end mark; the head of a pack
+        return False
+    place = start + heads[-1].start()
+    file.seek(place + 4)
+    return place + 6 + int.from_bytes(file.read(2), "big") > size
+
+
+def _gif(file: BinaryIO, size: int) -> bool:
+    """Without the trailer; zeros may follow it."""
+    file.seek(max(0, size - 4096))
+    return not file.read().rstrip(b"\0").endswith(b";")
+
+
+def _avi(file: BinaryIO, size: int) -> bool:
+    """Beyond 2 GB an AVI has several RIFF lists."""
+    place = 0
+    while place + 8 <= size:
+        file.seek(place)
+        head = file.read(8)
+        if head[:4] != b"RIFF":
+            return False
+        place += 8 + int.from_bytes(head[4:], "little")
+    return place > size
