@@ -211,3 +211,104 @@ def test_fit_takes_it_as_it_is(make: Callable, checkpoint: Path) -> None:
     history = model.fit(make(batch_size=2), shuffle=False, epochs=2, verbose=0).history
     assert {"loss", "loss_class", "loss_bbox", "loss_giou", "loss_objectness"} == set(history)
     assert np.isfinite(history["loss"]).all()
+
+
+# ---- files as other programs write them
+ROOT_OF_ROBOFLOW = {"id": 0, "name": "kitchen", "supercategory": "none"}
+
+
+def with_categories(*categories: dict[str, Any]) -> dict[str, Any]:
+    return {**COCO, "categories": list(categories)}
+
+
+def roboflow(root: str) -> dict[str, Any]:
+    """COCO with a category that names the set, as Roboflow's exports have one."""
+    below = [{**entry, "supercategory": root} for entry in COCO["categories"]]
+    return with_categories({**ROOT_OF_ROBOFLOW, "name": root}, *below)
+
+
+@pytest.mark.parametrize("root", ["kitchen", "cup"])
+def test_roboflows_root_is_not_looked_for(make: Callable, root: str) -> None:
+    dataset = make(roboflow(root))
+    assert dataset.class_names == ["cat", "cup"]
+    np.testing.assert_array_equal(next(iter(dataset))[1]["class_labels"][0], [1, 0])
+    assert make(roboflow(root), class_names=["cup"]).class_names == ["cup"]
+    if root == "kitchen":  # it may be asked for
+        chosen = ["kitchen", "cup"]
+        assert make(roboflow(root), class_names=chosen).class_names == chosen
+
+
+def test_a_name_above_all_others_that_has_boxes_is_looked_for(make: Callable) -> None:
+    content = copy.deepcopy(roboflow("kitchen"))
+    content["annotations"][0]["category_id"] = 0
+    assert make(content).class_names == ["kitchen", "cat", "cup"]
+    alone = with_categories({"id": 5, "name": "cup"}, {"id": 2, "name": "cat"})
+    assert make(alone).class_names == ["cat", "cup"]
+
+
+def test_ids_and_flags_of_any_type(make: Callable) -> None:
+    expected = next(iter(make()))[1]
+    content = copy.deepcopy(COCO)
+    content["images"][0].update(id="10", width=40.0)
+    content["images"][1]["id"] = 11.0
+    content["categories"][0]["id"] = "5"
+    content["annotations"][1]["iscrowd"] = "0"
+    content["annotations"][2]["iscrowd"] = "1"
+    content["annotations"][3].update(iscrowd=False, category_id=5.0)
+    dataset = make(content)
+    assert dataset.class_names == ["cat", "cup"]
+    for name, value in next(iter(dataset))[1].items():
+        np.testing.assert_array_equal(value, expected[name])
+    words = copy.deepcopy(COCO)
+    words["categories"].append({"id": "seven", "name": "dog"})
+    assert make(words).class_names == ["cat", "cup", "dog"]
+
+
+def test_urls_of_lvis_stand_for_file_names(make: Callable, photos: Path, tmp_path: Path) -> None:
+    content = copy.deepcopy(COCO)
+    for image in content["images"]:
+        name = image.pop("file_name")
+        image["coco_url"] = f"http://images.cocodataset.org/train2017/{name}"
+    assert [Path(path).parent for path in make(content).file_paths] == [photos] * 3
+    (tmp_path / "lvis").mkdir()
+    (tmp_path / "lvis" / "train2017").symlink_to(photos)
+    dataset = make(content, directory=tmp_path / "lvis")
+    assert Path(dataset.file_paths[0]) == tmp_path / "lvis" / "train2017" / "wide.png"
+    assert len(list(dataset)) == 1
+
+
+def test_a_byte_order_mark(photos: Path, processor: Any, tmp_path: Path) -> None:
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(COCO), encoding="utf-8-sig")
+    assert detection_dataset_from_coco(path, photos, processor).class_names == ["cat", "cup"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 100_000, "levels|not valid JSON"),
+        ('{"images": ' + "9" * 5000 + "}", "not valid JSON"),
+        (changed("images", 0, width="40"), "expected a height and width"),
+        (changed("images", 0, width=10**400), "expected a height and width"),
+        (changed("images", 0, id=[1]), r"images\[0\]: expected an id"),
+        (changed("images", 0, file_name=["a"]), "expected file_name, a path"),
+        (changed("annotations", 0, image_id=True), r"annotations\[0\]: expected an id"),
+        (changed("annotations", 0, category_id={}), r"annotations\[0\]: expected an id"),
+        (changed("annotations", 0, iscrowd="no"), "iscrowd: expected 0 or 1, got 'no'"),
+        (changed("annotations", 0, bbox=[0, 0, 10**400, 1]), "expected bbox as"),
+        (changed("categories", 0, name=["cup"]), r"categories\[0\]: expected a name"),
+        (changed("categories", 0, id="2"), "share an id or a name"),
+    ],
+)
+def test_values_of_wrong_types(make: Callable, content: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        make(content)
+
+
+def test_names_of_files_are_shown_without_control_characters(make: Callable) -> None:
+    with pytest.raises(DataError, match=r"\\x1b\[2Jb\.png") as caught:
+        make(changed("images", 0, file_name="\x1b[2Jb.png"))
+    assert "\x1b" not in str(caught.value)
+    long = "x" * 5000
+    with pytest.raises(DataError, match="1 of 3 images are missing"):
+        make(changed("images", 0, file_name=long))

@@ -74,6 +74,12 @@ def test_sentences_videos_and_spans(make: Callable, processor: Any) -> None:
     np.testing.assert_array_equal(inputs["pixel_values"][2], expected)
 
 
+def test_a_byte_order_mark(make: Callable) -> None:
+    dataset = make(b"\xef\xbb\xbf" + LINES.replace("\n", "\r\n").encode())
+    assert Path(dataset.file_paths[0]).name == "AB12C.mp4"
+    assert len(dataset.file_paths) == 4
+
+
 def test_a_length_for_all_sentences(make: Callable) -> None:
     inputs, _ = make(max_text_length=18).element_spec
     assert inputs["input_ids"].shape.as_list() == [None, 18]
@@ -106,6 +112,8 @@ def test_progress_of_reading(make: Callable) -> None:
         ("X 2.0 1.0##a dog", "a start before the end, got 2 and 1 s"),
         ("X 1.0 1.0##a dog", "a start before the end"),
         (b"X 1.0 2.0##\xff\xfe", "expected UTF-8 text"),
+        (b"X 1.0 2.0##a dog\n\xef\xbb\xbfX 1 2##a dog\n", r"missing: \ufeffX"),
+        ("\x1b[2JZ 1.0 2.0##a dog", r"1 of 1 videos are missing: \\x1b\[2JZ"),
         ("Z 1.0 2.0##a dog", "1 of 1 videos are missing: Z"),
         (LINES + "Z 1.0 2.0##a dog", "1 of 4 videos are missing: Z"),
     ],

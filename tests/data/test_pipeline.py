@@ -14,7 +14,9 @@ import tensorflow as tf
 
 from tests.support.processes import run_python
 from tfzoo.data.errors import BrokenFileWarning, DataError
-from tfzoo.data.pipeline import Reading, stream
+from tfzoo.data.pipeline import Reading, prepared, stream
+from tfzoo.data.regions import RegionFeatureError
+from tfzoo.io import ImageError, VideoError
 
 SPEC = {"place": tf.TensorSpec((), tf.int64), "drawn": tf.TensorSpec((2,), tf.float32)}
 NAMES = list("abcdefghij")
@@ -138,6 +140,45 @@ def test_a_broken_example_is_skipped_and_reported_once() -> None:
         assert places(dataset) == [0, 1, 2, 4, 5, 6, 8, 9]
 
 
+@pytest.mark.parametrize(
+    "error", [DataError, ImageError, RegionFeatureError, VideoError, PermissionError]
+)
+def test_whatever_a_reader_says_of_a_file_is_skipped(error: type[Exception]) -> None:
+    def damaged(place: int, rng: np.random.Generator) -> dict[str, Any]:
+        if place == 4:
+            raise error("\x1b[2Jdamaged")
+        return load(place, rng)
+
+    dataset = batches(damaged, on_error="skip")
+    with pytest.warns(BrokenFileWarning, match=r"\\x1b\[2Jdamaged"):
+        assert places(dataset) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError, MemoryError])
+def test_a_fault_of_the_program_is_never_skipped(error: type[Exception]) -> None:
+    def faulty(place: int, rng: np.random.Generator) -> dict[str, Any]:
+        raise error("oh")
+
+    with pytest.raises(tf.errors.OpError, match="oh"):
+        places(batches(faulty, on_error="skip"))
+
+
+def test_pixels_that_a_processor_does_not_take() -> None:
+    def prepare(pixels: np.ndarray) -> np.ndarray:
+        if len(pixels) > 2:
+            raise ValueError("too long")
+        return pixels
+
+    long, short = np.zeros(4), np.zeros(2)
+    assert prepared(prepare, long, short) is short  # `augment` may cut it
+    for changed in (long, long + 1):
+        with pytest.raises(DataError, match="too long"):
+            prepared(prepare, long, changed)
+    with pytest.raises(ValueError, match="too long") as caught:
+        prepared(prepare, short, long)
+    assert not isinstance(caught.value, DataError)
+
+
 def test_a_set_of_broken_examples_is_refused() -> None:
     def lost(place: int, rng: np.random.Generator) -> dict[str, Any]:
         raise DataError("damaged")
@@ -166,6 +207,7 @@ def test_another_shape_is_never_skipped(on_error: str) -> None:
         ({"batch_size": 2.5}, "batch_size must be"),
         ({"batch_size": None}, "batch_size must be"),
         ({"workers": -1}, "workers must be"),
+        ({"seed": 1.5}, "seed must be a whole number or None, got 1.5"),
         ({"on_error": "ignore"}, "on_error must be 'raise' or 'skip', got 'ignore'"),
     ],
 )

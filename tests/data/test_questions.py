@@ -139,6 +139,25 @@ def test_other_files_of_features(make: Callable, tmp_path: Path) -> None:
         assert labels.tolist() == [0, 2, 1, 1]
 
 
+def test_files_of_windows(make: Callable, features: Path, tmp_path: Path) -> None:
+    """A byte order mark, and an empty line at the end."""
+    mark, expected = "\ufeff".encode(), whole(make())
+    features.write_bytes(mark + features.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    (tmp_path / "questions.json").write_bytes(mark + json.dumps(ASKED).encode())
+    inputs, labels = whole(make(tmp_path / "questions.json"))
+    np.testing.assert_array_equal(labels, expected[1])
+    for name, value in expected[0].items():
+        np.testing.assert_array_equal(inputs[name], value, err_msg=name)
+
+
+def test_an_image_that_is_removed_meanwhile(make: Callable, tmp_path: Path) -> None:
+    write_region_features(tmp_path / "folder", RECORDS.values())
+    dataset = make(features=tmp_path / "folder", on_error="skip")
+    (tmp_path / "folder" / "three.npz").unlink()
+    with pytest.warns(BrokenFileWarning, match="lacks the image 'three'"):
+        assert len(whole(dataset)[1]) == 3
+
+
 def test_files_are_closed(make: Callable, features: Path) -> None:
     def still_open() -> int:
         gc.collect()
@@ -166,6 +185,13 @@ def test_files_are_closed(make: Callable, features: Path) -> None:
         ([{"img_id": "lost", "sent": "Is it?", "label": "yes"}], "lacks 1 of 1 images: lost"),
         ([*ASKED, {"img_id": "lost", "sent": "?", "label": "yes"}], "lacks 1 of 4 images: lost"),
         ([{"img_id": "one", "sent": "Is it?"}], "1 of 1 questions have no answer among the 3"),
+        (
+            [*ASKED, {"img_id": "one", "sent": "Is it?", "label": {"no": 0, "yes": 0.0}}],
+            "1 of 5 questions .* or none of a score above 0: 4 'Is it",
+        ),
+        ([{"img_id": True, "sent": "Is it?"}], "img_id: expected an id"),
+        ([{"img_id": "one", "sent": "\ud800"}], '"sent" to be a question'),
+        ([{"img_id": "one", "sent": "Is it?", "label": {"yes": 10**400}}], '"label" to be'),
         (
             [*ASKED, {"img_id": "one", "sent": "Is it?", "label": "perhaps"}],
             r"1 of 5 questions .* 4 'Is it\?' \['perhaps'\]",

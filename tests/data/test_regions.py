@@ -8,8 +8,10 @@ import os
 import random
 import threading
 import tracemalloc
+import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,6 +20,7 @@ import pytest
 from tfzoo.data.regions import (
     RegionFeatureError,
     RegionFeatures,
+    arrays,
     open_region_features,
     write_region_features,
 )
@@ -319,5 +322,212 @@ def test_other_h5_files_are_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5", "a") as file:
         file["heights"].resize(3, axis=0)
         file["image_ids"][:] = "same"
-    with pytest.raises(RegionFeatureError, match="an image appears twice"):
+    with pytest.raises(RegionFeatureError, match="the image .same. appears twice"):
         open_region_features(tmp_path / "x.h5")
+
+
+def test_a_byte_order_mark_and_empty_lines(tmp_path: Path) -> None:
+    path = tmp_path / "x.tsv"
+    path.write_bytes(b"\xef\xbb\xbf" + line() + b"\r\n\n" + line(img_id=b"second") + b" \n\n")
+    with open_region_features(path) as images:
+        assert list(images) == ["n161313", "second"]
+        assert images["n161313"].width == images["second"].width == 640
+        assert [got.image_id for got in images.records()] == ["n161313", "second"]
+    path.write_bytes(line() + b"\n" + b"a\tb\n")
+    with open_region_features(path) as images, pytest.raises(RegionFeatureError, match="line 3"):
+        list(images.records())
+
+
+@pytest.mark.parametrize("offset", [-5, 10**9, True, 2**70])
+def test_places_outside_the_file_are_refused(offset: int, tmp_path: Path) -> None:
+    path, index = tmp_path / "x.tsv", tmp_path / "x.json"
+    write_region_features(path, RECORDS)
+    with open_region_features(path, index=index) as images:
+        list(images)
+    index.write_text(json.dumps({**json.loads(index.read_text()), "offsets": {"a": offset}}))
+    with (
+        open_region_features(path, index=index) as images,
+        pytest.raises(RegionFeatureError, match="not an index"),
+    ):
+        list(images)
+
+
+# ---- files of strangers
+def write_h5(path: Path, **changed: Any) -> Path:
+    """Two regions of an image, some arrays of it changed: values, or a function of the file."""
+    given = {
+        "image_ids": np.array(["a"], object),
+        "heights": np.array([100]),
+        "widths": np.array([200]),
+        "num_boxes": np.array([2]),
+        "boxes": np.array([[[0, 0, 9, 9], [1, 1, 5, 5]]], "float32"),
+        "features": np.ones((1, 2, WIDTH), "float32"),
+    }
+    with h5py.File(path, "w") as file:
+        for name, value in {**given, **changed}.items():
+            if callable(value):
+                value(file)
+            elif name == "image_ids":
+                file.create_dataset(name, data=value, dtype=h5py.string_dtype())
+            else:
+                file[name] = value
+    return path
+
+
+def elsewhere(file: h5py.File) -> None:
+    file.create_dataset("features", (1, 2, WIDTH), "f4", external=[("/etc/passwd", 0, 48)])
+
+
+def linked(file: h5py.File) -> None:
+    file["features"] = h5py.ExternalLink("other.h5", "/features")
+
+
+def soft(file: h5py.File) -> None:
+    file["other"] = np.ones((1, 2, WIDTH), "float32")
+    file["features"] = h5py.SoftLink("/other")
+
+
+def virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((1, 2, WIDTH), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "features", (1, 2, WIDTH))
+    file.create_virtual_dataset("features", layout)
+
+
+def unwritten(regions: int, chunk: int, width: int = 2048) -> dict[str, Any]:
+    """Arrays of many regions, of which the file holds none."""
+
+    def boxes(file: h5py.File) -> None:
+        file.create_dataset("boxes", (1, regions, 4), "f4", chunks=(1, 100, 4))[0, 0] = 1
+
+    def features(file: h5py.File) -> None:
+        data = file.create_dataset(
+            "features", (1, regions, width), "f4", chunks=(1, chunk, width), compression="gzip"
+        )
+        if chunk * width < 10**7:
+            data[0, 0] = 1
+
+    return {"num_boxes": np.array([regions]), "boxes": boxes, "features": features}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"features": elsewhere}, "features: expected an array that lies in this file"),
+        ({"features": linked}, "features: expected an array that lies in this file"),
+        ({"features": soft}, "features: expected an array that lies in this file"),
+        ({"features": virtual}, "features: expected an array that lies in this file"),
+        ({"features": lambda file: file.create_group("features")}, "expected an array that lies"),
+        ({"num_boxes": np.array([-1])}, "expected 1 to 2 boxes, found -1"),
+        ({"num_boxes": np.array([0])}, "expected 1 to 2 boxes, found 0"),
+        ({"num_boxes": np.array([99])}, "expected 1 to 2 boxes, found 99"),
+        ({"num_boxes": np.array([2.0])}, "num_boxes: expected numbers in 1 axes, found float64"),
+        ({"heights": np.array(["x"], "S1")}, "heights: expected numbers"),
+        ({"image_ids": lambda file: file.create_dataset("image_ids", data=[1])}, "expected texts"),
+        ({"boxes": np.ones((1, 2, 5), "float32")}, r"expected boxes \(images, N, 4\)"),
+        ({"features": np.ones((1, 2), "float32")}, "features: expected numbers in 3 axes"),
+        ({"widths": np.array([0])}, "a positive height and width"),
+        (unwritten(10**6, 1000, 16), "expected 1 to 10000 boxes, found 1000000"),
+        (unwritten(10_000, 100), "bytes of an image in a file of"),
+        (unwritten(10**6, 10**6, 256), "pieces of 1024000000 bytes"),
+        ({"features": lambda f: f.create_dataset("features", (1, 2, 9), "f4")}, "never written"),
+    ],
+)
+def test_h5_files_are_not_believed(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
+    path = write_h5(tmp_path / "x.h5", **changed)
+    assert path.stat().st_size < 10**6
+    tracemalloc.start()
+    try:
+        with (
+            pytest.raises(RegionFeatureError, match=message) as caught,
+            open_region_features(path) as images,
+        ):
+            images["a"]
+        assert str(path) in str(caught.value)
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_sound_h5_file_of_another_program(tmp_path: Path) -> None:
+    ids = lambda file: file.create_dataset("image_ids", data=np.array(["a"], "S3"))  # noqa: E731
+    path = write_h5(tmp_path / "x.h5", image_ids=ids, heights=np.array([100], "uint16"))
+    with open_region_features(path) as images:
+        assert images["a"].features.tolist() == [[1.0] * WIDTH] * 2
+
+
+def npz(folder: Path, **changed: Any) -> Path:
+    """The file of an image, some arrays of it changed."""
+    given = {"height": 4, "width": 4, "boxes": np.zeros((1, 4)), "features": np.ones((1, 3))}
+    np.savez_compressed(folder / "a.npz", **{**given, **changed})
+    return folder / "a.npz"
+
+
+def header(shape: str, dtype: str = "<f4") -> bytes:
+    """An array's head, and nothing after it."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (header("(1, 2000000000)"), r"the shape \(1, 2000000000\) does not fit its"),
+        (header("(-1, 4)"), "does not fit"),
+        (header("(1, 9)") + b"\0" * 8, "cut off"),
+        (header("(1, 1)", "|O") + b"\0" * 8, "no pickle"),
+        (b"\x93NUMPY\x07\x00", "an unknown version"),
+        (b"\x93NUMPY\x01\x00\xff\xff{", "not a sound .npz file"),
+        (header("(" * 3000 + ")"), "not a sound .npz file|does not fit"),
+        (b"", "not a sound .npz file"),
+    ],
+    ids=["huge", "negative", "cut", "pickle", "version", "head", "deep", "empty"],
+)
+def test_npz_files_are_not_believed(content: bytes, message: str, tmp_path: Path) -> None:
+    path = npz(tmp_path)
+    with zipfile.ZipFile(path) as old:
+        others = {name: old.read(name) for name in old.namelist() if name != "features.npy"}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, data in {**others, "features.npy": content}.items():
+            archive.writestr(name, data)
+    with (
+        open_region_features(tmp_path) as images,
+        pytest.raises(RegionFeatureError, match=rf"a\.npz: .*({message})"),
+    ):
+        images["a"]
+
+
+def test_zeros_that_hardly_take_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    npz(tmp_path, features=np.zeros((100, 1000)))
+    monkeypatch.setattr(arrays, "LARGEST", 2**19)
+    with (
+        open_region_features(tmp_path) as images,
+        pytest.raises(RegionFeatureError, match="expected at most 524288 bytes, found 8"),
+    ):
+        images["a"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"height": [1, 2]}, "expected one number as height"),
+        ({"width": float("nan")}, "expected one number as width"),
+        ({"features": 3.0}, "expected features of each region"),
+        ({"boxes": np.zeros((1, 4), complex)}, "expected numbers"),
+        ({"boxes": np.zeros((2, 4))}, r"expected boxes \(N, 4\)"),
+    ],
+)
+def test_npz_files_of_other_forms(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
+    npz(tmp_path, **changed)
+    with open_region_features(tmp_path) as images, pytest.raises(RegionFeatureError, match=message):
+        images["a"]
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    for name in ("x.tsv", "x.h5", "a.npz"):
+        (tmp_path / name).write_text(text)
+    for name in ("x.tsv", "x.h5"):
+        with pytest.raises(RegionFeatureError, match="is a Git LFS pointer"):
+            open_region_features(tmp_path / name)
+    with open_region_features(tmp_path) as images, pytest.raises(RegionFeatureError, match="LFS"):
+        images["a"]

@@ -263,7 +263,7 @@ def test_wrong_folders(tmp_path: Path) -> None:
         dataset(tmp_path / "nowhere")
     with pytest.raises(DataError, match="a folder of videos for each label, found none"):
         dataset(tmp_path)
-    with pytest.raises(DataError, match=r"expected videos, found none \(files that end in \.3gp"):
+    with pytest.raises(DataError, match=r"expected videos, found none \(files that end in \.3g2"):
         dataset(tmp_path, labels=None)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty: expected videos, found none"):

@@ -7,6 +7,8 @@
 | `detection_dataset_from_coco` | COCO's JSON and a folder of images | OWLv2, OWL-ViT |
 | `grounding_dataset_from_charades` | lines of Charades-STA and a folder of videos | TVP |
 | `question_dataset_from_tsv` | questions in JSON, region features in TSV | LXMERT |
+
+`SetEpoch` makes training that is resumed go on with the order that it would have had.
 """
 
 from tfzoo.core.lazy import attach
@@ -16,6 +18,7 @@ _MODULES = {
     "detections": ("detection_dataset_from_coco",),
     "errors": ("BrokenFileWarning", "DataError"),
     "moments": ("grounding_dataset_from_charades",),
+    "order": ("SetEpoch", "set_epoch"),
     "questions": ("question_dataset_from_tsv",),
     "videos": ("video_dataset_from_directory",),
 }

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfzoo.data.pipeline import prepared
 from tfzoo.io import VideoClip, choose_indices, read_video
 from tfzoo.preprocessing.processor import BaseImageProcessor
 
@@ -20,8 +21,9 @@ __all__ = ["SUFFIXES", "Augment", "ClipReader"]
 
 #: Ends of the names of video files.
 SUFFIXES = (
-    *(".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4"),
-    *(".mpeg", ".mpg", ".ogv", ".webm", ".wmv"),
+    *(".3g2", ".3gp", ".asf", ".avi", ".avif", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2t"),
+    *(".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf"),
+    *(".ogv", ".qt", ".ts", ".vob", ".webm", ".webp", ".wmv"),
 )
 
 #: (T, height, width, 3) uint8 and a source of random numbers -> the same kind of frames.
@@ -125,6 +127,7 @@ class ClipReader:
         Raises:
             FileNotFoundError: The video is missing.
             VideoError: It is not a video, damaged, or too short.
+            DataError: Its frames are of a size that the processor does not take.
         """
         clip = read_video(
             path,
@@ -134,7 +137,7 @@ class ClipReader:
             rng=rng,
         )
         frames = clip.frames if self.augment is None else self.augment(clip.frames, rng)
-        return self._prepared(frames), clip
+        return prepared(self._prepared, clip.frames, frames), clip
 
     def _prepared(self, frames: np.ndarray) -> np.ndarray:
         return self._images(frames, return_tensors="np")["pixel_values"][0]

@@ -5,29 +5,33 @@ Letters: B batch, C channels, Q queries (names), N tokens, M boxes.
 
 from __future__ import annotations
 
-import json
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import tensorflow as tf
 
+from tfzoo.data.annotations import flag, identifier, is_number, read_annotations
 from tfzoo.data.errors import DataError, shown
-from tfzoo.data.pipeline import Progress, Reading, reporter, stream
+from tfzoo.data.pipeline import Progress, Reading, prepared, reporter, stream
 from tfzoo.io import read_image
 from tfzoo.models.owlv2.image_processor import OwlImageProcessor
 
 __all__ = ["detection_dataset_from_coco"]
 
 _PARTS = {
-    "images": ("id", "file_name", "width", "height"),
+    "images": ("id", "width", "height"),
     "annotations": ("image_id", "category_id", "bbox"),
     "categories": ("id", "name"),
 }
 _SLACK = 1.0  # pixels by which annotators' boxes may stick out
+_NO_BOXES = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
 
 #: (height, width, 3) uint8, (M, 4) corners in pixels, random numbers -> both, changed alike.
 AugmentBoxes = Callable[
@@ -54,6 +58,10 @@ def detection_dataset_from_coco(
 
     All names are looked for in every image, so that absence is learnt as well. Crowds (`iscrowd` 1)
     and boxes without area are left out, boxes that stick out by up to a pixel are clipped.
+    Roboflow's root category, which names the whole set and has no boxes, is not looked for.
+
+    LVIS names images by `coco_url` alone: its end, `train2017/x.jpg` or `x.jpg`, is then the place
+    in `directory`. The names that LVIS says nothing about in an image count as absent there.
 
     Args:
         annotations: COCO's JSON of instances.
@@ -127,9 +135,13 @@ def detection_dataset_from_coco(
 
 @dataclass(frozen=True, eq=False)
 class _Image:
-    """An image of the JSON: (M, 4) corners x0, y0, x1, y1 in pixels, (M,) labels; M may be 0."""
+    """An image of the JSON: (M, 4) corners x0, y0, x1, y1 in pixels, (M,) labels; M may be 0.
+
+    `other_name` is where it may lie as well.
+    """
 
     file_name: str
+    other_name: str
     height: int
     width: int
     boxes: np.ndarray
@@ -146,9 +158,15 @@ class _Images:
     canvas: Callable[[int, int], tuple[int, int]]
     augment: AugmentBoxes | None
 
-    @property
+    @cached_property
     def paths(self) -> list[Path]:
-        return [self.directory / image.file_name for image in self.images]
+        """Where the images lie, or would lie."""
+        found = []
+        for image in self.images:
+            path, other = self.directory / image.file_name, self.directory / image.other_name
+            is_other = path != other and not os.path.isfile(path) and os.path.isfile(other)
+            found.append(other if is_other else path)
+        return found
 
     @property
     def most(self) -> int:
@@ -159,7 +177,7 @@ class _Images:
         """Refuse a set without its images; where broken ones are skipped, one without any."""
         if not self.directory.is_dir():
             raise DataError(f"{self.directory}: expected the folder of the images, found none.")
-        missing = [str(path) for path in self.paths if not path.is_file()]
+        missing = [str(path) for path in self.paths if not os.path.isfile(path)]
         if len(missing) == len(self.images) or (missing and on_error == "raise"):
             raise DataError(
                 f"{len(missing)} of {len(self.images)} images are missing: {shown(missing)}. "
@@ -184,7 +202,7 @@ class _Images:
     def load(self, place: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Read one image, and bring its boxes into the form of labels."""
         image, path = self.images[place], self.paths[place]
-        pixels = read_image(path)
+        pixels = original = read_image(path)
         if pixels.shape[:2] != (image.height, image.width):
             raise DataError(
                 f"{path}: the JSON says {image.width} x {image.height} pixels, the image, held "
@@ -203,7 +221,8 @@ class _Images:
         height, width = self.canvas(*pixels.shape[:2])
         boxes[:count] = _centred(corners) / np.array([width, height] * 2, np.float32)
         classes[:count] = image.classes
-        return {"pixel_values": self._prepared(pixels), "boxes": boxes, "class_labels": classes}
+        values = prepared(self._prepared, original, pixels)
+        return {"pixel_values": values, "boxes": boxes, "class_labels": classes}
 
     def _prepared(self, pixels: np.ndarray) -> np.ndarray:
         return self.processor.image_processor(pixels, return_tensors="np")["pixel_values"][0]
@@ -234,7 +253,7 @@ def _centred(corners: np.ndarray) -> np.ndarray:
 #
 # {"images": [{"id", "file_name", "width", "height"}],
 #  "annotations": [{"image_id", "category_id", "bbox": [x, y, width, height], "iscrowd"}],
-#  "categories": [{"id", "name"}]}
+#  "categories": [{"id", "name", "supercategory"}]}
 
 
 def _read_coco(
@@ -247,34 +266,30 @@ def _read_coco(
     """
     path = Path(path).expanduser()
     content = _content(path)
-    names, labels = _classes(content["categories"], class_names, path)
     images = _unique(content["images"], path)
-    boxes: dict[Any, list[tuple[list[float], int]]] = {key: [] for key in images}
     annotations = content["annotations"]
+    places = [f"{path}, annotations[{number}]" for number in range(len(annotations))]
+    used = [identifier(a["category_id"], p) for a, p in zip(annotations, places, strict=True)]
+    names, labels = _classes(content["categories"], set(used), class_names, path)
+    boxes: dict[Any, list[tuple[list[float], int]]] = {key: [] for key in images}
     with reporter(progress, "box", len(annotations)) as report:
-        for number, annotation in enumerate(annotations):
-            where = f"{path}, annotations[{number}]"
-            image = images.get(annotation["image_id"])
-            if image is None:
-                raise DataError(f"{where}: no image has the id {annotation['image_id']!r}.")
-            if annotation["category_id"] not in labels:
-                raise DataError(f"{where}: no category has the id {annotation['category_id']!r}.")
-            corners = _corners(annotation, image, where)
-            label = labels[annotation["category_id"]]
+        rows = zip(annotations, used, places, strict=True)
+        for number, (annotation, category, where) in enumerate(rows, 1):
+            image_id = identifier(annotation["image_id"], where)
+            if image_id not in images:
+                raise DataError(f"{where}: no image has the id {image_id!r:.100}.")
+            if category not in labels:
+                raise DataError(f"{where}: no category has the id {category!r:.100}.")
+            corners, label = _corners(annotation, images[image_id], where), labels[category]
             if corners is not None and label is not None:
-                boxes[annotation["image_id"]].append((corners, label))
-            report(number + 1)
-    return [_image(images[key], drawn) for key, drawn in boxes.items()], names
+                boxes[image_id].append((corners, label))
+            report(number)
+    return [_with_boxes(images[key], drawn) for key, drawn in boxes.items()], names
 
 
 def _content(path: Path) -> dict[str, list[dict[str, Any]]]:
     """The three lists, each entry with the keys that are needed."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not valid JSON: {error}.") from error
+    content = read_annotations(path)
     for part, keys in _PARTS.items():
         entries = content.get(part) if isinstance(content, Mapping) else None
         if not isinstance(entries, list):
@@ -292,47 +307,93 @@ def _content(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _classes(
-    categories: list[dict[str, Any]], chosen: Sequence[str] | None, path: Path
+    categories: list[dict[str, Any]], used: set[Any], chosen: Sequence[str] | None, path: Path
 ) -> tuple[list[str], dict[Any, int | None]]:
     """Names in the order of their labels, and the label of each category's id."""
-    by_id = {entry["id"]: str(entry["name"]) for entry in categories}
-    known = [by_id[key] for key in sorted(by_id)]
-    names = known if chosen is None else list(chosen)
-    if len(by_id) != len(categories) or len(set(known)) != len(known):
+    root = _root(categories, used, chosen, path)
+    by_id = {}
+    for number, entry in enumerate(categories):
+        where = f"{path}, categories[{number}]"
+        key, name = identifier(entry["id"], where), entry["name"]
+        if key in by_id:
+            raise DataError(f"{where}: two categories share an id or a name.")
+        if type(name) not in (str, int) or name == "":
+            raise DataError(f"{where}: expected a name, got {name!r:.100}.")
+        by_id[key] = str(name)
+    by_id.pop(root, None)
+    known = [by_id[key] for key in sorted(by_id, key=lambda key: (isinstance(key, str), key))]
+    if len(set(known)) != len(known):
         raise DataError(f"{path}: two categories share an id or a name.")
+    names = known if chosen is None else list(chosen)
     unknown = [name for name in names if name not in known]
     if unknown or not names or len(set(names)) != len(names):
         raise DataError(f"{path}: expected class_names among {known}, each once, got {names}.")
-    places = {name: place for place, name in enumerate(names)}
-    return names, {key: places.get(name) for key, name in by_id.items()}
+    labels = {name: label for label, name in enumerate(names)}
+    return names, {key: labels.get(name) for key, name in by_id.items()}
 
 
-def _unique(images: list[dict[str, Any]], path: Path) -> dict[Any, dict[str, Any]]:
-    """The images by their ids."""
-    found: dict[Any, dict[str, Any]] = {}
+def _root(
+    categories: list[dict[str, Any]], used: set[Any], chosen: Sequence[str] | None, path: Path
+) -> int | str | None:
+    """The id of Roboflow's root: the one that all others name as theirs, and that has no boxes."""
+    names = [entry["name"] for entry in categories]
+    named = Counter(str(entry.get("supercategory")) for entry in categories)
+    for number, (name, entry) in enumerate(zip(names, categories, strict=True)):
+        is_top = entry.get("supercategory") in (None, "", "none") and name not in (None, "", "none")
+        if not is_top or not 0 < named[str(name)] == len(categories) - 1:
+            continue
+        key = identifier(entry["id"], f"{path}, categories[{number}]")
+        is_wanted = name in (chosen or ()) and names.count(name) == 1
+        return None if key in used or is_wanted else key
+    return None
+
+
+def _unique(images: list[dict[str, Any]], path: Path) -> dict[Any, _Image]:
+    """The images by their ids, without their boxes."""
+    found: dict[Any, _Image] = {}
     for number, image in enumerate(images):
         where = f"{path}, images[{number}]"
         sides = [image["height"], image["width"]]
-        if not all(type(side) is int and side > 0 for side in sides):
-            raise DataError(f"{where}: expected a height and width in pixels, got {sides}.")
-        if image["id"] in found:
-            raise DataError(f"{where}: the id {image['id']!r} appears twice.")
-        found[image["id"]] = image
+        if not all(is_number(side) and side > 0 and side == int(side) for side in sides):
+            raise DataError(f"{where}: expected a height and width in pixels, got {sides!r:.100}.")
+        key = identifier(image["id"], where)
+        if key in found:
+            raise DataError(f"{where}: the id {key!r:.100} appears twice.")
+        height, width = map(int, sides)
+        found[key] = _Image(*_file_names(image, where), height, width, *_NO_BOXES)
     return found
 
 
-def _corners(
-    annotation: Mapping[str, Any], image: Mapping[str, Any], where: str
-) -> list[float] | None:
+def _file_names(image: Mapping[str, Any], where: str) -> tuple[str, str]:
+    """Where an image may lie in the folder: at its `file_name`, or as LVIS's `coco_url` ends."""
+    name, url = image.get("file_name"), image.get("coco_url")
+    if isinstance(name, str) and name:
+        return name, name
+    if name is None and isinstance(url, str):
+        try:
+            parts = PurePosixPath(unquote(urlsplit(url).path)).parts
+        except ValueError:  # such as a host of unbalanced brackets
+            parts = ()
+        parts = tuple(part for part in parts if part not in ("/", ".."))
+        if parts:
+            return "/".join(parts[-2:]), parts[-1]
+    if name is None and url is None:
+        raise DataError(f"{where}: file_name missing.")
+    raise DataError(f"{where}: expected file_name, a path in the folder, got {name or url!r:.100}.")
+
+
+def _corners(annotation: Mapping[str, Any], image: _Image, where: str) -> list[float] | None:
     """x0, y0, x1, y1 within the image; None for what is left out."""
-    if annotation.get("iscrowd"):
+    if flag(annotation.get("iscrowd"), f"{where}, iscrowd"):
         return None
     box = annotation["bbox"]
-    numbers = isinstance(box, list) and len(box) == 4 and all(_is_number(x) for x in box)
+    numbers = isinstance(box, list) and len(box) == 4 and all(is_number(x) for x in box)
     if not numbers or box[2] < 0 or box[3] < 0:
-        raise DataError(f"{where}: expected bbox as [x, y, width, height] in pixels, got {box!r}.")
+        raise DataError(
+            f"{where}: expected bbox as [x, y, width, height] in pixels, got {box!r:.100}."
+        )
     x0, y0, x1, y1 = box[0], box[1], box[0] + box[2], box[1] + box[3]
-    width, height = image["width"], image["height"]
+    width, height = image.width, image.height
     if min(x0, y0) < -_SLACK or x1 > width + _SLACK or y1 > height + _SLACK:
         raise DataError(
             f"{where}: the bbox {box} leaves its image of {width} x {height} pixels. Are these "
@@ -342,11 +403,6 @@ def _corners(
     return [x0, y0, x1, y1] if x1 > x0 and y1 > y0 else None
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and np.isfinite(value)
-
-
-def _image(image: Mapping[str, Any], drawn: list[tuple[list[float], int]]) -> _Image:
+def _with_boxes(image: _Image, drawn: list[tuple[list[float], int]]) -> _Image:
     boxes = np.array([box for box, _ in drawn], np.float32).reshape(-1, 4)
-    classes = np.array([label for _, label in drawn], np.int32)
-    return _Image(str(image["file_name"]), image["height"], image["width"], boxes, classes)
+    return replace(image, boxes=boxes, classes=np.array([label for _, label in drawn], np.int32))

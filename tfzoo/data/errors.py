@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from tfzoo.core.untrusted import escaped
+
 __all__ = ["BrokenFileWarning", "DataError", "shown"]
 
 _SHOWN = 5
+_LONGEST = 200  # characters of a name
 
 
 class DataError(ValueError):
@@ -26,4 +29,5 @@ def shown(names: list[str]) -> str:
         'a, b, c, d, e and 2 more'
     """
     more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    first = escaped(", ".join(name[:_LONGEST] for name in names[:_SHOWN]))
+    return first + (f" and {more} more" if more > 0 else "")

@@ -5,6 +5,7 @@ Letters: B batch, T frames, C channels, N tokens.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfzoo.core.untrusted import refuse_lfs_pointer
 from tfzoo.data.clips import SUFFIXES, Augment, ClipReader
 from tfzoo.data.errors import DataError, shown
 from tfzoo.data.pipeline import Progress, Reading, reporter, stream
@@ -148,11 +150,14 @@ def _read_charades(path: str | os.PathLike[str], progress: Progress) -> list[_Mo
     path = Path(path).expanduser()
     if not path.is_file():
         raise DataError(f"{path}: no such file.")
+    refuse_lfs_pointer(path, DataError)
     moments, done = [], 0
     with open(path, "rb") as file, reporter(progress, "B", path.stat().st_size) as report:
         for number, line in enumerate(file, 1):
             done += len(line)
             report(done)
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
             if line.strip():
                 moments.append(_moment(line, f"{path}, line {number}"))
     if not moments:

@@ -5,7 +5,6 @@ Letters: B batch, N tokens, R regions, F width of a feature.
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 import weakref
@@ -16,6 +15,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfzoo.core.untrusted import refuse_lfs_pointer
+from tfzoo.data.annotations import identifier, is_number, read_annotations
 from tfzoo.data.errors import BrokenFileWarning, DataError, shown
 from tfzoo.data.pipeline import Progress, Reading, reporter, stream
 from tfzoo.data.regions import (
@@ -75,8 +76,8 @@ def question_dataset_from_tsv(
     Returns:
         A `tf.data.Dataset` of `({"input_ids", "attention_mask", "token_type_ids": (B, N),
         "visual_feats": (B, R, F), "visual_pos": (B, R, 4), "visual_attention_mask": (B, R)},
-        labels)` with labels (B,), the index of the answer of the highest score; or of the first
-        alone. The attribute `skipped` holds what was left out so far.
+        labels)` with labels (B,), the index of the answer of the highest score above 0; or of the
+        first alone. The attribute `skipped` holds what was left out so far.
 
     Raises:
         DataError: Questions of another form, without their images, or without known answers. While
@@ -178,9 +179,12 @@ class _Asker:
     def load(self, place: int, rng: np.random.Generator) -> dict[str, Any]:
         """Read one question's image; nothing is drawn."""
         question = self.questions[place]
-        if question.image_id not in self.known:
-            raise DataError(f"{self.images.path} lacks the image {question.image_id!r}.")
-        values = {**self._text(question.text), **self._regions(question.image_id)}
+        try:
+            visual = self._regions(question.image_id)
+        except KeyError as error:  # one of a folder may also have been removed meanwhile
+            message = f"{self.images.path} lacks the image {question.image_id!r:.100}."
+            raise DataError(message) from error
+        values = {**self._text(question.text), **visual}
         return {**values, "labels": question.label} if self.has_labels else values
 
     def _regions(self, image_id: str) -> dict[str, np.ndarray]:
@@ -189,10 +193,10 @@ class _Asker:
         count = len(found["visual_feats"])
         if count > self.regions:
             raise RegionFeatureError(
-                f"image {image_id!r} has {count} regions, more than num_regions={self.regions}"
+                f"image {image_id!r:.200} has {count} regions, more than num_regions={self.regions}"
             )
         if not np.isfinite(found["visual_feats"]).all():
-            raise RegionFeatureError(f"image {image_id!r} has features of NaN or infinity")
+            raise RegionFeatureError(f"image {image_id!r:.200} has features of NaN or infinity")
         rest = self.regions - count
         return {
             name: np.pad(rows, [(0, rest), *[(0, 0)] * (rows.ndim - 1)])
@@ -218,10 +222,10 @@ class _WatchedTsv(TsvFile):
         with reporter(self._progress, "B", self.path.stat().st_size) as self._report:
             return super()._build_index()
 
-    def _lines(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-        for offset, line in super()._lines(file):
+    def _lines(self, file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+        for number, offset, line in super()._lines(file):
             self._report(offset + len(line))
-            yield offset, line
+            yield number, offset, line
 
 
 def _open(
@@ -230,6 +234,7 @@ def _open(
     """The features; of a TSV file with its index."""
     if path.suffix != ".tsv" or not path.is_file():
         return open_region_features(path)
+    refuse_lfs_pointer(path, RegionFeatureError)
     if index is None and os.access(path.parent, os.W_OK):
         index = path.with_name(path.name + ".index.json")
     return _WatchedTsv(path, None if index is None else Path(index).expanduser(), progress)
@@ -242,13 +247,7 @@ def _read_questions(
     where = "questions"
     if isinstance(questions, (str, os.PathLike)):
         where = str(questions)
-        path = Path(questions).expanduser()
-        if not path.is_file():
-            raise DataError(f"{path}: no such file.")
-        try:
-            questions = json.loads(path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} is not valid JSON: {error}.") from error
+        questions = read_annotations(Path(questions).expanduser())
     if not isinstance(questions, (list, tuple)) or not questions:
         raise DataError(
             f'{where}: expected a list of {{"img_id", "sent", "label"}}, got '
@@ -259,20 +258,27 @@ def _read_questions(
 
 def _question(entry: Any, number: int, where: str) -> _Question:
     if not isinstance(entry, Mapping) or "img_id" not in entry or "sent" not in entry:
-        raise DataError(f'{where}: expected an object with "img_id" and "sent", got {entry!r}.')
-    text, label = entry["sent"], entry.get("label", {})
-    if not isinstance(text, str) or not text.strip():
-        raise DataError(f'{where}: expected "sent" to be a question, got {text!r}.')
-    answers = {label: 1.0} if isinstance(label, str) else label
-    if not isinstance(answers, Mapping) or not all(map(_is_score, answers.values())):
         raise DataError(
-            f'{where}: expected "label" to be {{answer: score}} or an answer, got {label!r}.'
+            f'{where}: expected an object with "img_id" and "sent", got {entry!r:.200}.'
         )
-    return _Question(number, str(entry["img_id"]), text, answers)
+    text, label = entry["sent"], entry.get("label", {})
+    if not _is_text(text):
+        raise DataError(f'{where}: expected "sent" to be a question, got {text!r:.200}.')
+    answers = {label: 1.0} if isinstance(label, str) else label
+    if not isinstance(answers, Mapping) or not all(map(is_number, answers.values())):
+        raise DataError(
+            f'{where}: expected "label" to be {{answer: score}} or an answer, got {label!r:.200}.'
+        )
+    image_id = str(identifier(entry["img_id"], f"{where}, img_id"))
+    return _Question(number, image_id, text, answers)
 
 
-def _is_score(value: Any) -> bool:
-    return isinstance(value, (int, float)) and np.isfinite(value)
+def _is_text(value: Any) -> bool:
+    """Whether something is text to read; half of a character cannot be encoded."""
+    try:
+        return isinstance(value, str) and value.strip() != "" and value.encode() != b""
+    except UnicodeEncodeError:
+        return False
 
 
 def _with_answers(
@@ -284,11 +290,11 @@ def _with_answers(
     if isinstance(answers, str) or not answers:
         raise ValueError(f"answers: expected config.label2id or a list, got {answers!r}.")
     places = answers if isinstance(answers, Mapping) else {a: n for n, a in enumerate(answers)}
-    if not all(isinstance(place, (int, np.integer)) for place in places.values()):
+    if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in places.values()):
         raise ValueError("answers: expected an index for each answer, as config.label2id has them.")
     labelled, lost = [], []
     for question in questions:
-        known = {a: score for a, score in question.answers.items() if a in places}
+        known = {a: score for a, score in question.answers.items() if a in places and score > 0}
         if known:
             label = int(places[max(known, key=known.get)])
             labelled.append(question._replace(label=label))
@@ -297,7 +303,8 @@ def _with_answers(
     if lost and (on_error == "raise" or not labelled):
         raise DataError(
             f"{len(lost)} of {len(questions)} questions have no answer among the {len(places)} "
-            f"known ones: {shown(lost)}. on_error='skip' leaves them out."
+            f"known ones, or none of a score above 0: {shown(lost)}. on_error='skip' leaves them "
+            "out."
         )
     if lost:
         text = f"left out, without a known answer: {len(lost)} questions: {shown(lost)}"

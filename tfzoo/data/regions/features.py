@@ -70,12 +70,12 @@ class RegionFeatures:
         count = len(self.boxes)
         if self.boxes.shape != (count, 4) or self.features.shape[:1] != (count,):
             raise RegionFeatureError(
-                f"image {self.image_id!r}: expected boxes (N, 4) and features (N, F), got "
+                f"image {self.image_id!r:.200}: expected boxes (N, 4) and features (N, F), got "
                 f"{self.boxes.shape} and {self.features.shape}"
             )
         if self.features.ndim != 2 or self.height <= 0 or self.width <= 0:
             raise RegionFeatureError(
-                f"image {self.image_id!r}: expected features (N, F) and a positive height and "
+                f"image {self.image_id!r:.200}: expected features (N, F) and a positive height and "
                 f"width, got {self.features.shape}, {self.height} and {self.width}"
             )
 
@@ -88,7 +88,7 @@ class RegionFeatures:
         try:
             return normalize_boxes(self.boxes, self.height, self.width)
         except RegionFeatureError as error:
-            raise RegionFeatureError(f"image {self.image_id!r}: {error}") from error
+            raise RegionFeatureError(f"image {self.image_id!r:.200}: {error}") from error
 
 
 def normalize_boxes(

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import os
 import threading
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 
-from tfzoo.core.files import read_json, replacing, write_json
+from tfzoo.core.file_system import writing
+from tfzoo.core.files import read_json, write_json
+from tfzoo.core.replacing import replacing
+from tfzoo.core.untrusted import refuse_lfs_pointer
+from tfzoo.data.regions.arrays import LARGEST, check_h5, most_of, read_npz
 from tfzoo.data.regions.features import RegionFeatureError, RegionFeatures
 
 __all__ = ["RegionFeatureFile", "TsvFile", "open_region_features", "write_region_features"]
@@ -57,6 +61,7 @@ def open_region_features(path: str | Path, *, index: str | Path | None = None) -
         return _NpzFolder(path)
     if not path.is_file():
         raise RegionFeatureError(f"{path}: no such file or folder")
+    refuse_lfs_pointer(path, RegionFeatureError)
     if path.suffix == ".tsv":
         return TsvFile(path, None if index is None else Path(index))
     if path.suffix in (".h5", ".hdf5"):
@@ -92,7 +97,7 @@ def write_region_features(
     """
     target = Path(target).expanduser()
     write = {".tsv": _write_tsv, ".h5": _write_h5, ".hdf5": _write_h5}.get(target.suffix)
-    with replacing(target, force) as path:
+    with writing(target), replacing(target, force) as path:
         return (write or _write_npz)(path, records)
 
 
@@ -130,7 +135,7 @@ class RegionFeatureFile(Mapping[str, RegionFeatures]):
 
 # -- TSV ------------------------------------------------------------------------------------------
 
-_MAX_LINE = 2**28
+_MAX_LINE = LARGEST
 _MAX_REGIONS = 10_000
 _BEGIN = 4096  # bytes of a line that surely hold the image's id
 
@@ -175,7 +180,7 @@ class TsvFile(RegionFeatureFile):
 
     def records(self) -> Iterator[RegionFeatures]:
         with open(self.path, "rb") as file:
-            for number, (_, line) in enumerate(self._lines(file), 1):
+            for number, _, line in self._lines(file):
                 if number > 1 or not _is_header(line):
                     yield _parse(line, f"{self.path}, line {number}")
 
@@ -184,11 +189,11 @@ class TsvFile(RegionFeatureFile):
         with self._lock:
             self._file.seek(offset)
             line = self._file.readline(_MAX_LINE)
-        record = _parse(line, f"{self.path}, image {image_id!r}")
+        record = _parse(line, f"{self.path}, image {image_id!r:.200}")
         if record.image_id != image_id:
             raise RegionFeatureError(
-                f"{self.path}: expected image {image_id!r} at byte {offset}, found "
-                f"{record.image_id!r}; the file has changed, or its index is another file's"
+                f"{self.path}: expected image {image_id!r:.200} at byte {offset}, found "
+                f"{record.image_id!r:.200}; the file has changed, or its index is another file's"
             )
         return record
 
@@ -214,11 +219,15 @@ class TsvFile(RegionFeatureFile):
     def _kept_index(self) -> dict[str, int] | None:
         if self._index_path is None or not self._index_path.is_file():
             return None
-        kept = read_json(self._index_path, RegionFeatureError)
+        limit = self._index_path.stat().st_size  # an index may be as long as it needs to be
+        kept = read_json(self._index_path, RegionFeatureError, limit)
         if any(kept.get(key) != value for key, value in self._stamp().items()):
             return None
-        offsets = kept.get("offsets")
-        if not isinstance(offsets, dict) or not all(type(o) is int for o in offsets.values()):
+        offsets, size = kept.get("offsets"), kept["size"]
+        is_index = isinstance(offsets, dict) and all(
+            type(offset) is int and 0 <= offset < size for offset in offsets.values()
+        )
+        if not is_index:
             raise RegionFeatureError(f"{self._index_path}: not an index of a TSV file; remove it")
         return offsets
 
@@ -226,24 +235,30 @@ class TsvFile(RegionFeatureFile):
         offsets: dict[str, int] = {}
         stamp = self._stamp()
         with open(self.path, "rb") as file:
-            for offset, line in self._lines(file):
-                if offset == 0 and _is_header(line):
+            for number, offset, line in self._lines(file):
+                if number == 1 and _is_header(line):
                     continue
                 image_id = line[:_BEGIN].split(b"\t", 1)[0].decode("utf-8", "replace")
                 if image_id in offsets:
-                    raise RegionFeatureError(f"{self.path}: the image {image_id!r} appears twice")
+                    raise RegionFeatureError(
+                        f"{self.path}: the image {image_id!r:.200} appears twice"
+                    )
                 offsets[image_id] = offset
         if self._index_path is not None:
             write_json(self._index_path, {**stamp, "offsets": offsets})
         return offsets
 
-    def _lines(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-        """Yield the place of each line, and the line."""
-        offset = 0
+    def _lines(self, file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+        """Yield number and place of each line, and the line; empty ones are left out."""
+        number, offset = 0, len(codecs.BOM_UTF8)
+        if file.read(offset) != codecs.BOM_UTF8:
+            offset = file.seek(0)
         while line := file.readline(_MAX_LINE):
             if len(line) == _MAX_LINE:
                 raise RegionFeatureError(f"{self.path}: a line of more than {_MAX_LINE} bytes")
-            yield offset, line
+            number += 1
+            if line.strip(b" \r\n"):
+                yield number, offset, line
             offset += len(line)
 
 
@@ -327,7 +342,13 @@ _NPZ = {
     "boxes": ("boxes", "bbox"),
     "features": ("features", "x"),
 }
-_ROWS = ("image_ids", "heights", "widths", "num_boxes", "boxes", "features")
+# The arrays of an HDF5 file, with their axes and kinds of dtype.
+_H5 = {
+    "image_ids": (1, "T"),
+    **dict.fromkeys(("heights", "widths", "num_boxes"), (1, "iu")),
+    **dict.fromkeys(("boxes", "features"), (3, "fiu")),
+}
+_ROWS = tuple(_H5)
 
 
 class _NpzFolder(RegionFeatureFile):
@@ -335,15 +356,11 @@ class _NpzFolder(RegionFeatureFile):
 
     def __getitem__(self, image_id: str) -> RegionFeatures:
         path = self.path / f"{image_id}.npz"
-        if path.parent != self.path or not path.is_file():
+        if path.parent != self.path or not os.path.isfile(path):
             raise KeyError(image_id)
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return RegionFeatures(image_id, **_fields_of(arrays, path))
-        except RegionFeatureError:
-            raise
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-            raise RegionFeatureError(f"{path}: not a sound .npz file: {error}") from error
+        refuse_lfs_pointer(path, RegionFeatureError)
+        arrays = read_npz(path, [*(name for names in _NPZ.values() for name in names), *_EXTRAS])
+        return RegionFeatures(image_id, **_fields_of(arrays, path))
 
     def __iter__(self) -> Iterator[str]:
         names = (name for name in os.listdir(self.path) if name.endswith(".npz"))
@@ -359,12 +376,17 @@ def _fields_of(arrays: Mapping[str, np.ndarray], path: Path) -> dict[str, Any]:
         name = next((name for name in names if name in arrays), None)
         if name is None:
             raise RegionFeatureError(
-                f"{path}: expected the arrays {', '.join(_NPZ)}, found {', '.join(arrays)}"
+                f"{path}: expected the arrays {', '.join(_NPZ)}, found "
+                f"{', '.join(arrays) or 'none of them'}"
             )
         found[field] = arrays[name]
     for field in ("height", "width"):
-        found[field] = int(found[field])
+        if found[field].size != 1 or not np.isfinite(found[field]).all():
+            raise RegionFeatureError(f"{path}: expected one number as {field}, found more or NaN")
+        found[field] = int(found[field].item())
     for field in ("boxes", "features"):
+        if not found[field].ndim:
+            raise RegionFeatureError(f"{path}: expected {field} of each region, found one number")
         found[field] = found[field].astype(np.float32, copy=False)
     return {**found, **{field: arrays[field] for field in _EXTRAS if field in arrays}}
 
@@ -375,7 +397,7 @@ def _write_npz(path: Path, records: Iterable[RegionFeatures]) -> int:
     count = 0
     for record in records:
         if not record.image_id or "/" in record.image_id or record.image_id.startswith("."):
-            raise RegionFeatureError(f"the image id {record.image_id!r} cannot name a file")
+            raise RegionFeatureError(f"the image id {record.image_id!r:.200} cannot name a file")
         fields = {name: getattr(record, name) for name in (*_NPZ, *_EXTRAS)}
         given = {name: value for name, value in fields.items() if value is not None}
         np.savez(path / f"{record.image_id}.npz", **given)
@@ -392,37 +414,60 @@ class _H5File(RegionFeatureFile):
             self._file = h5py.File(path, "r")
         except OSError as error:
             raise RegionFeatureError(f"{path}: not a sound HDF5 file: {error}") from error
+        self._size = os.path.getsize(path)
         try:
-            self._rows = self._read_ids()
-        except BaseException:
+            self._rows = self._checked_ids()
+        except RegionFeatureError as error:
             self._file.close()
-            raise
+            raise RegionFeatureError(f"{path}: {error}") from error
+        except Exception as error:  # the library raises whatever comes, even RuntimeError
+            self._file.close()
+            raise RegionFeatureError(f"{path}: not a sound HDF5 file: {error}") from error
 
-    def _read_ids(self) -> dict[str, int]:
-        missing = [name for name in _ROWS if not isinstance(self._file.get(name), h5py.Dataset)]
-        if missing:
-            raise RegionFeatureError(
-                f"{self.path}: expected the arrays {', '.join(_ROWS)}, it lacks "
-                f"{', '.join(missing)}; see write_region_features"
-            )
-        lengths = {name: self._file[name].shape[:1] for name in _ROWS}
+    def _checked_ids(self) -> dict[str, int]:
+        """The row of each image."""
+        check_h5(self._file, _H5)
+        lengths = {name: self._file[name].shape[0] for name in _ROWS}
         if len(set(lengths.values())) != 1:
-            raise RegionFeatureError(f"{self.path}: arrays of different lengths: {lengths}")
-        ids = [str(name) for name in self._file["image_ids"].asstr()[()]]
-        if len(set(ids)) < len(ids):
-            raise RegionFeatureError(f"{self.path}: an image appears twice")
-        return {name: row for row, name in enumerate(ids)}
+            raise RegionFeatureError(f"arrays of different lengths: {lengths}")
+        shape = self._file["boxes"].shape
+        if shape[2] != 4:
+            raise RegionFeatureError(f"expected boxes (images, N, 4), got {shape}")
+        names = self._file["image_ids"].asstr()
+        # Texts may share their bytes: a few at a time, so that small files take little memory.
+        step = max(16, min(1024, LARGEST // self._size))
+        rows: dict[str, int] = {}
+        length = 0
+        for start in range(0, lengths["image_ids"], step):
+            for name in names[start : start + step]:
+                length += len(name)
+                if name in rows:
+                    raise RegionFeatureError(f"the image {name[:100]!r} appears twice")
+                rows[name] = len(rows)
+            if length > self._size:
+                raise RegionFeatureError(f"ids of {length} letters in a file of {self._size} bytes")
+        return rows
 
     def __getitem__(self, image_id: str) -> RegionFeatures:
         row = self._rows[image_id]
         try:
             with self._lock:
                 height, width, count = (int(self._file[n][row]) for n in _ROWS[1:4])
-                boxes = self._file["boxes"][row, :count].astype(np.float32, copy=False)
-                features = self._file["features"][row, :count].astype(np.float32, copy=False)
-        except (OSError, ValueError, TypeError, IndexError) as error:
-            raise RegionFeatureError(f"{self.path}, image {image_id!r}: {error}") from error
-        return RegionFeatures(image_id, height, width, boxes, features)
+                arrays = [self._file[name] for name in ("boxes", "features")]
+                self._check_count(count, arrays)
+                boxes, features = (a[row, :count].astype(np.float32, copy=False) for a in arrays)
+            return RegionFeatures(image_id, height, width, boxes, features)
+        except Exception as error:  # see above
+            raise RegionFeatureError(f"{self.path}, image {image_id!r:.200}: {error}") from error
+
+    def _check_count(self, count: int, arrays: Sequence[h5py.Dataset]) -> None:
+        """Refuse a number of regions that the arrays do not have, or the file cannot hold."""
+        most = min(_MAX_REGIONS, *(array.shape[1] for array in arrays))
+        if not 0 < count <= most:
+            raise RegionFeatureError(f"expected 1 to {most} boxes, found {count}")
+        size = sum(count * array.shape[2] * array.dtype.itemsize for array in arrays)
+        if size > min(LARGEST, most_of(self._size)):
+            raise RegionFeatureError(f"{size} bytes of an image in a file of {self._size} bytes")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -440,7 +485,7 @@ def _write_h5(path: Path, records: Iterable[RegionFeatures]) -> int:
         count, seen = 0, set()
         for count, record in enumerate(records, 1):
             if record.image_id in seen:
-                raise RegionFeatureError(f"the image {record.image_id!r} came twice")
+                raise RegionFeatureError(f"the image {record.image_id!r:.200} came twice")
             seen.add(record.image_id)
             _append(file, count, record)
         if not count:
@@ -460,7 +505,7 @@ def _append(file: h5py.File, count: int, record: RegionFeatures) -> None:
     if file["features"].shape[2] != width:
         expected = file["features"].shape[2]
         raise RegionFeatureError(
-            f"image {record.image_id!r}: expected features of width {expected}, got {width}"
+            f"image {record.image_id!r:.200}: expected features of width {expected}, got {width}"
         )
     values = (record.image_id, record.height, record.width, n)
     for name, value in zip(_ROWS[:4], values, strict=True):
