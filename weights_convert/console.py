@@ -1,10 +1,14 @@
-"""What ``python -m weights_convert`` and the ``tfzoo`` command share: arguments and tables."""
+"""What ``python -m weights_convert`` and the ``tfzoo`` command share: arguments and printing."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TextIO
+
+from tfzoo.core.untrusted import escaped
 
 __all__ = [
     "SUFFIXES",
@@ -14,6 +18,8 @@ __all__ = [
     "megabytes",
     "print_table",
     "shape_text",
+    "show",
+    "show_json",
 ]
 
 #: How the file of each format that ``convert`` writes is called; None: it is a folder.
@@ -63,7 +69,7 @@ def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
         "target",
         metavar="DST",
         type=Path,
-        help="file or folder to write; a finished one is kept, an unfinished one is written again",
+        help="file or folder to write; one that holds just that is kept",
     )
     parser.add_argument(
         "--to",
@@ -80,6 +86,31 @@ def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
     add_hub_options(parser)
 
 
+def show(*lines: str, file: TextIO | None = None) -> None:
+    """Print lines; what is in them may come from anybody's files.
+
+    Args:
+        lines: texts without line ends: one in a name must not look like another line.
+        file: where to, standard output if None.
+
+    Example:
+        >>> show("a.weight\\nb.weight")
+        a.weight\\nb.weight
+    """
+    for line in lines:
+        print(escaped(line), file=file, flush=True)
+
+
+def show_json(value: Any, indent: int | None = None) -> None:
+    """Print a value as JSON, in which all but plain letters and signs is escaped.
+
+    Example:
+        >>> show_json({"name": "größe"})
+        {"name": "gr\\u00f6\\u00dfe"}
+    """
+    print(json.dumps(value, indent=indent).replace("\x7f", "\\u007f"), flush=True)
+
+
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows of texts under their titles, the columns aligned.
 
@@ -92,10 +123,11 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         name      MB
         a.weight  0.10
     """
+    rows = [[escaped(text) for text in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
     for row in (titles, *rows):
         cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        show("  ".join(cells).rstrip())
 
 
 def cell(value: str | Sequence[int] | None) -> str:

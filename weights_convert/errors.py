@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tfzoo.core.untrusted import escaped
+
 __all__ = ["CheckpointError", "UsageError", "WeightMismatchError"]
 
 Mismatch = tuple[str, tuple[int, ...], tuple[int, ...]]
@@ -83,7 +85,7 @@ def _section(title: str, mark: str, rows: Iterable[str]) -> str:
     rows = list(rows)
     if not rows:
         return ""
-    lines = [f"{title} ({len(rows)}):", *(f"  {mark} {row}" for row in rows[:_SHOWN])]
+    lines = [f"{title} ({len(rows)}):", *(f"  {mark} {escaped(row)}" for row in rows[:_SHOWN])]
     if len(rows) > _SHOWN:
         lines.append(f"  ... and {len(rows) - _SHOWN} more")
     return "\n".join(lines)

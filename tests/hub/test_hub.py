@@ -124,7 +124,10 @@ def test_bad_repository_names(name: str, tmp_path: Path, monkeypatch: pytest.Mon
         resolve(name, "config.json")
 
 
-@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b", "", "a\\b"])
+@pytest.mark.parametrize(
+    "name",
+    ["../secret", "/etc/passwd", "a/../../b", "", "a\\b", "C:/a", "./a", "a//b", "a/", "a\x1bb"],
+)
 def test_file_names_stay_in_the_folder(name: str, checkpoint: Path) -> None:
     with pytest.raises(HubError, match="not the name of a file inside"):
         resolve(checkpoint, name)
@@ -178,7 +181,6 @@ def test_offline_and_not_cached(
     message = str(raised.value)
     for part in ("'config.json'", f"'{REPOSITORY}'", repr(str(tmp_path)), reason, "HF_HUB_CACHE"):
         assert part in message
-    assert raised.value.__cause__ is not None
 
 
 def test_offline_with_another_revision_or_file(cache: Path) -> None:
@@ -190,21 +192,21 @@ def test_offline_with_another_revision_or_file(cache: Path) -> None:
 
 
 def test_all_files_come_from_one_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though somebody pushes to the branch after each download."""
-    import huggingface_hub
+    """Though somebody pushes to the branch after each question."""
+    from tfzoo.hub import download
 
     pushed = (str(number) * 40 for number in range(9))
 
-    def download(filename: str, revision: str | None, **_: object) -> str:
-        path = tmp_path / "snapshots" / (revision or next(pushed)) / filename
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        return str(path)
+    def look_up(
+        repository: Repository, filename: str, revision: str, beat: object
+    ) -> download.RemoteFile:
+        commit = next(pushed) if revision == "main" else revision
+        return download.RemoteFile(commit, f"{commit}-{len(filename)}", 0, "http://nowhere")
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(download, "look_up", look_up)
     files, options = ["config.json", "sub/vocab.txt"], HubOptions(cache_dir=tmp_path)
     folder = resolve(REPOSITORY, files, options, optional=["model.safetensors"])
-    assert folder == tmp_path / "snapshots" / ("0" * 40)
+    assert folder == tmp_path / "models--org--tiny-model" / "snapshots" / ("0" * 40)
     assert all((folder / name).exists() for name in FILES)
 
 

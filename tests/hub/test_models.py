@@ -32,9 +32,9 @@ MAIN, TAG, CONVERTED, STRANGER, STALE, PICKLED = 1.0, 2.0, 3.0, 4.0, 5.0, 6.0
 SCRIPT = """
 import json, os, sys, time, urllib.request
 time.sleep = lambda seconds: None  # the client waits between attempts
-import huggingface_hub.constants
-huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 1000  # what is written at once, else 10 MB
 import tfzoo
+import tfzoo.hub.download
+tfzoo.hub.download._BLOCK = 1000  # what is read at once, else 65 kB
 answers = {}
 for step, (name, options) in json.loads(sys.argv[1]).items():
     os.environ.pop("TFZOO_OFFLINE", None)

@@ -1,4 +1,4 @@
-"""From the name of a checkpoint to a local folder: the only module that knows the model hub.
+"""From the name of a checkpoint to a local folder: the only room that knows the model hub.
 
 A name is a folder, a file in a folder, or a repository `org/name` that is looked up in the local
 cache and, unless this process is offline, downloaded into it.
@@ -7,13 +7,19 @@ cache and, unless this process is offline, downloaded into it.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+
+from tfzoo.core.replacing import recover
+from tfzoo.core.untrusted import escaped
+from tfzoo.hub.download import Beat, fetch, is_known_absent, patiently
+from tfzoo.hub.repository import (
+    DEFAULTS,
+    HubError,
+    HubFileNotFoundError,
+    HubOptions,
+    Repository,
+)
 
 __all__ = [
     "DEFAULTS",
@@ -21,139 +27,13 @@ __all__ = [
     "HubFileNotFoundError",
     "HubOptions",
     "Repository",
-    "explain",
     "file_names",
     "is_path",
     "resolve",
 ]
 
-_OFFLINE_VARIABLES = ("TFZOO_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-_TRUE = {"1", "on", "yes", "true"}
 _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".h5", ".json", ".keras", ".pt", ".pth"}
-
-# `org/name`: letters, digits, '.', '_', '-'; no edge may be '.' or '-', and '--' or '..' would be
-# ambiguous in the cache, whose folders are called models--org--name.
-_PART = r"\w(?:[\w.-]*\w)?"
-_REPOSITORY = re.compile(rf"(?!.*(?:--|\.\.))(?!.*\.git$){_PART}/{_PART}", re.ASCII)
-_LONGEST_REPOSITORY = 96
-
-
-class HubError(OSError):
-    """A checkpoint could not be found or fetched; the message says what to do."""
-
-
-class HubFileNotFoundError(HubError, FileNotFoundError):
-    """The place was reached, and what was asked for is not there."""
-
-
-# Errors of the hub's client (names in huggingface_hub.utils), ours for each, and its message. Some
-# derive from others: the first match counts.
-_LOG_IN = "log in with `hf auth login`, set HF_TOKEN or pass token=."
-_REASONS = (
-    (
-        "GatedRepoError",
-        HubError,
-        "Access to {repository} is gated: accept its conditions on its page of the hub, then "
-        + _LOG_IN,
-    ),
-    (
-        "RepositoryNotFoundError",
-        HubFileNotFoundError,
-        "The hub has no repository {repository.name!r} that you may see. Check the spelling; if "
-        "it is private, " + _LOG_IN,
-    ),
-    (
-        "RevisionNotFoundError",
-        HubFileNotFoundError,
-        "{repository.name!r} has no revision {repository.options.revision!r}. Give an existing "
-        "branch, tag or full commit hash, or none for the default branch.",
-    ),
-    (
-        "EntryNotFoundError",
-        HubFileNotFoundError,
-        "The repository {repository} has no file {file!r}. Check that it holds a checkpoint of "
-        "this kind, or name another revision.",
-    ),
-)
-
-
-@dataclass(frozen=True)
-class HubOptions:
-    """Where to look a checkpoint up: made once at an entry point and passed on as one value.
-
-    Attributes:
-        revision: Branch, tag or commit of the repository; a local folder has none.
-        cache_dir: Folder of the download cache; the hub's own default if None.
-        local_files_only: Use the cache only, as if offline.
-        token: Access token; by default the one in `HF_TOKEN` or of the last login.
-
-    Example:
-        >>> options, others = HubOptions.split({"revision": "v2", "num_labels": 10})
-        >>> options.revision, others
-        ('v2', {'num_labels': 10})
-    """
-
-    revision: str | None = None
-    cache_dir: str | os.PathLike[str] | None = None
-    local_files_only: bool = False
-    token: str | bool | None = field(default=None, repr=False)
-
-    @classmethod
-    def split(cls, keywords: Mapping[str, Any]) -> tuple[HubOptions, dict[str, Any]]:
-        """The options among the keywords of a `from_pretrained`, and all other keywords."""
-        names = {option.name for option in fields(cls)}
-        own = {name: value for name, value in keywords.items() if name in names}
-        return cls(**own), {name: value for name, value in keywords.items() if name not in names}
-
-    def keywords(self) -> dict[str, Any]:
-        """The options as keywords of a `from_pretrained`."""
-        return dict(vars(self))
-
-
-DEFAULTS = HubOptions()
-
-
-@dataclass(frozen=True)
-class Repository:
-    """A repository of the hub and how to get at it.
-
-    Attributes:
-        name: `org/name`.
-        options: Where to look it up.
-        kind: "model", or "dataset" for a repository of data.
-
-    Raises:
-        HubError: The name has a wrong form.
-    """
-
-    name: str
-    options: HubOptions
-    kind: str = "model"
-
-    def __post_init__(self) -> None:
-        if not _REPOSITORY.fullmatch(self.name) or len(self.name) > _LONGEST_REPOSITORY:
-            raise HubError(
-                f"{self.name!r} is neither a file or folder here nor the name of a repository: "
-                "expected 'org/name' of letters, digits, '-', '_' and '.', such as "
-                "'facebook/timesformer-base-finetuned-k400'."
-            )
-
-    def __str__(self) -> str:
-        revision = self.options.revision
-        return f"{self.name!r}" + (f" at revision {revision!r}" if revision else "")
-
-    @property
-    def offline(self) -> str | None:
-        """What forbids the network, in words; None if it is allowed."""
-        return "local_files_only=True" if self.options.local_files_only else _offline_variable()
-
-    @property
-    def cache(self) -> str:
-        """The folder of the download cache."""
-        from huggingface_hub import constants
-
-        given = self.options.cache_dir
-        return constants.HF_HUB_CACHE if given is None else os.fspath(Path(given).expanduser())
+_MOST_FILES = 1000  # an index from the hub may name any number
 
 
 def resolve(
@@ -200,8 +80,9 @@ def resolve(
             "filenames is empty: name at least one file that the checkpoint must have."
         )
     text = os.fspath(name_or_path)
-    path = Path(text).expanduser()
-    if path.exists():
+    path = Path(os.path.expanduser(text))  # unlike that of Path, for unknown users as well
+    recover(path)
+    if os.path.exists(path):
         return _local_folder(path, required)
     if isinstance(name_or_path, os.PathLike) or is_path(text):
         raise HubFileNotFoundError(
@@ -209,15 +90,6 @@ def resolve(
             "path, or name a repository of the model hub as 'org/name'."
         )
     return _download(Repository(text, options, kind), required, file_names(optional))
-
-
-def _offline_variable() -> str | None:
-    """The setting of the environment that forbids network access, in words."""
-    for variable in _OFFLINE_VARIABLES:
-        value = os.environ.get(variable, "")
-        if value.lower() in _TRUE:
-            return f"{variable}={value}"
-    return None
 
 
 def file_names(names: str | Sequence[str]) -> tuple[str, ...]:
@@ -228,8 +100,10 @@ def file_names(names: str | Sequence[str]) -> tuple[str, ...]:
     """
     names = (names,) if isinstance(names, str) else tuple(names)
     for name in names:
-        parts = PurePosixPath(name).parts
-        if not parts or ".." in parts or name.startswith("/") or "\\" in name:
+        path = PurePosixPath(name)
+        parts = path.parts
+        leads_out = ".." in parts or name.startswith("/") or any(sign in name for sign in "\\:")
+        if not parts or leads_out or str(path) != name or not name.isprintable():
             raise HubError(
                 f"{name!r} is not the name of a file inside a checkpoint: expected a relative "
                 "path with forward slashes and without '..'."
@@ -244,7 +118,8 @@ def _local_folder(path: Path, required: tuple[str, ...]) -> Path:
         present = sorted(entry.name for entry in folder.iterdir())
         shown = ", ".join(present[:12]) + (", ..." if len(present) > 12 else "")
         raise HubFileNotFoundError(
-            f"The folder {str(folder)!r} lacks {', '.join(missing)}; it has: {shown or 'nothing'}. "
+            f"The folder {str(folder)!r} lacks {escaped(', '.join(missing))}; it has: "
+            f"{escaped(shown) or 'nothing'}. "
             "Give the folder of a whole checkpoint, as save_pretrained writes it."
         )
     return folder
@@ -257,124 +132,39 @@ def is_path(text: str) -> bool:
         or text.count(os.sep) > 1
         or os.path.isabs(text)
         or Path(text).suffix in _WEIGHT_SUFFIXES
-        or Path(text).exists()
+        or os.path.exists(text)
     )
 
 
 def _download(repository: Repository, required: tuple[str, ...], optional: tuple[str, ...]) -> Path:
+    """All files, downloaded where the cache lacks them.
+
+    Raises:
+        HubError: There are too many of them, or one cannot be had.
+    """
+    if len(required) > _MOST_FILES:
+        raise HubError(
+            f"{repository} names {len(required):,} files, and at most {_MOST_FILES:,} are fetched. "
+            "Download it with another program, and give the local folder."
+        )
+    if repository.offline:
+        return _fetch_all(repository, required, optional, lambda count: None)
+    return patiently(lambda beat: _fetch_all(repository, required, optional, beat))
+
+
+def _fetch_all(
+    repository: Repository, required: tuple[str, ...], optional: tuple[str, ...], beat: Beat
+) -> Path:
     """Fetch all files; the first one fixes the commit of the others."""
     first = required[0]
-    folder = _fetch(repository, first, repository.options.revision).parents[first.count("/")]
+    folder = fetch(repository, first, repository.options.revision, beat).parents[first.count("/")]
     commit = folder.name  # the cache's layout: snapshots/<commit>/<filename>
     for filename in required[1:]:
-        _fetch(repository, filename, commit)
+        fetch(repository, filename, commit, beat)
     for filename in optional:
-        if not _known_absent(repository, filename, commit):
+        if not is_known_absent(repository, filename, commit):
             try:
-                _fetch(repository, filename, commit)
+                fetch(repository, filename, commit, beat)
             except HubFileNotFoundError:
                 continue
     return folder
-
-
-def _fetch(repository: Repository, filename: str, revision: str | None) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    fetch = partial(
-        hf_hub_download,
-        repo_id=repository.name,
-        filename=filename,
-        repo_type=repository.kind,
-        revision=revision,
-        cache_dir=repository.cache,
-        token=repository.options.token,
-    )
-    with _in_plain_words(repository, filename):
-        try:
-            return Path(fetch(local_files_only=repository.offline is not None))
-        except Exception as error:
-            if not _got_no_answer(error):
-                raise
-            with suppress(FileNotFoundError):
-                return Path(fetch(local_files_only=True))
-            raise
-
-
-def _got_no_answer(error: Exception) -> bool:
-    """Whether the connection broke off during a call, after which a cached file will do.
-
-    Without any connection, the client looks into the cache by itself. Some of its
-    releases report a broken one by an error of their HTTP library, which is the first base of the
-    errors that stand for a bad answer.
-    """
-    from huggingface_hub.utils import HfHubHTTPError
-
-    return isinstance(error, HfHubHTTPError.__bases__[0]) and not isinstance(error, HfHubHTTPError)
-
-
-def _known_absent(repository: Repository, filename: str, commit: str) -> bool:
-    """Whether the cache remembers that this commit has no such file."""
-    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
-
-    found = try_to_load_from_cache(
-        repository.name,
-        filename,
-        cache_dir=repository.cache,
-        revision=commit,
-        repo_type=repository.kind,
-    )
-    return found is _CACHED_NO_EXIST
-
-
-@contextmanager
-def _in_plain_words(repository: Repository, filename: str) -> Iterator[None]:
-    """Turn whatever the hub's client raises into a HubError."""
-    from huggingface_hub.utils import EntryNotFoundError, HfHubHTTPError, HFValidationError
-
-    # The bases of HfHubHTTPError are those of the HTTP library in use, which depends on the
-    # release; RuntimeError is how the hub's native downloader fails.
-    http = HfHubHTTPError.__bases__
-    try:
-        yield
-    except (OSError, RuntimeError, EntryNotFoundError, HFValidationError, *http) as error:
-        raise explain(error, repository, filename) from error
-
-
-def explain(error: Exception, repository: Repository, filename: str) -> HubError:
-    """The HubError for what the hub's client raised while it looked for a file."""
-    from huggingface_hub import utils
-
-    if isinstance(error, utils.LocalEntryNotFoundError):  # before EntryNotFoundError, its base
-        return _not_in_cache(error, repository, filename)
-    for name, kind, words in _REASONS:
-        if isinstance(error, getattr(utils, name)):
-            return kind(words.format(repository=repository, file=filename))
-    return HubError(
-        f"{filename!r} of {repository} could not be fetched: {_summary(error)}. Check the "
-        "connection, the access token, and the space and rights of the cache folder "
-        f"{repository.cache!r}, then try again."
-    )
-
-
-def _not_in_cache(error: Exception, repository: Repository, filename: str) -> HubError:
-    from huggingface_hub import constants
-
-    place = f"{filename!r} of {repository} is not in the cache {repository.cache!r}"
-    if repository.offline:
-        return HubFileNotFoundError(
-            f"{place}, and {repository.offline} forbids the download. Allow the network once, give "
-            "the cache that has it (cache_dir= or HF_HUB_CACHE), or give a local folder."
-        )
-    # The client's own text nests several exceptions; it stays in the chain for those who need it.
-    cause = error.__cause__ or error
-    status = getattr(getattr(cause, "response", None), "status_code", None)
-    reason = f"HTTP status {status}" if status else type(cause).__name__
-    return HubError(
-        f"{place}, and the hub {constants.ENDPOINT} cannot be reached ({reason}). Check the "
-        "connection and try again, or give a local folder."
-    )
-
-
-def _summary(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

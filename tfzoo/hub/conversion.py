@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from tfzoo.core.files import replacing
-from tfzoo.hub import DEFAULTS, HubOptions, Repository, explain, file_names, is_path
+from tfzoo.core.replacing import replacing
+from tfzoo.hub import DEFAULTS, HubError, HubOptions, Repository, file_names, is_path
+from tfzoo.hub.download import Beat, RemoteFile, look_up, patiently, read_page
+from tfzoo.hub.repository import explain
 
 __all__ = ["converted_revision"]
 
@@ -16,6 +18,7 @@ __all__ = ["converted_revision"]
 # may propose files; only those of this account are taken.
 _CONVERTER = "SFconvertbot"
 _KEPT = "tfzoo-converted"  # where the cache keeps what was found, for use without a network
+_PAGES = 10  # of pull requests of one author
 
 
 def converted_revision(
@@ -48,8 +51,9 @@ def converted_revision(
     name = f"of-{quote(options.revision or 'main', safe='')}"
     kept = Path(repository.cache, folder, "refs", _KEPT, name)
     if repository.offline is None:
+        files = file_names(pickles)
         try:
-            found = _proposed(repository, file_names(pickles))
+            found = patiently(lambda beat: _proposed(repository, files, beat))
         except ConnectionError:
             pass
         else:
@@ -61,46 +65,50 @@ def converted_revision(
     return kept.read_text() if kept.is_file() else None
 
 
-def _proposed(repository: Repository, pickles: tuple[str, ...]) -> str | None:
+def _proposed(repository: Repository, pickles: tuple[str, ...], beat: Beat) -> str | None:
     """The commit of a proposal by the converter that holds the same pickles.
 
     Raises:
         ConnectionError: The hub cannot be reached.
-        HubError: It fails.
+        HubError: It fails, or answers otherwise than a hub.
     """
-    from huggingface_hub import HfApi
-    from huggingface_hub.utils import HfHubHTTPError
 
-    options = repository.options
+    def etags(revision: str | None) -> list[RemoteFile]:
+        return [look_up(repository, file, revision, beat) for file in pickles]
+
     try:
-        _, wanted = _etags(repository, pickles, options.revision)
-        for proposal in HfApi(token=options.token).get_repo_discussions(
-            repository.name, author=_CONVERTER, discussion_type="pull_request"
-        ):
-            if (proposal.author, proposal.status) == (_CONVERTER, "open"):
-                commit, found = _etags(repository, pickles, f"refs/pr/{proposal.num}")
-                if found == wanted:
-                    return commit
-    except HfHubHTTPError as error:
-        status = getattr(error.response, "status_code", 500)
+        wanted = [file.etag for file in etags(repository.options.revision)]
+        for number in _numbers(repository, beat):
+            found = etags(f"refs/pr/{number}")
+            if [file.etag for file in found] == wanted:
+                return found[0].commit
+    except HubError:
+        raise
+    except Exception as error:  # those of the HTTP libraries have no common base
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status is None:
+            raise ConnectionError(str(error)) from error
         if status >= 500:
             raise explain(error, repository, "discussions") from error
         # No such pickles, or no discussions: `resolve` says what is wrong, if something is.
-    except (OSError, *HfHubHTTPError.__bases__) as error:
-        raise ConnectionError(str(error)) from error
     return None
 
 
-def _etags(
-    repository: Repository, files: tuple[str, ...], revision: str | None
-) -> tuple[str | None, list[str | None]]:
-    """The commit of a revision, and the etags of its files."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+def _numbers(repository: Repository, beat: Beat) -> Iterator[int]:
+    """The numbers of the converter's open pull requests."""
+    from huggingface_hub import constants
 
-    found = [
-        get_hf_file_metadata(
-            hf_hub_url(repository.name, file, revision=revision), token=repository.options.token
-        )
-        for file in files
-    ]
-    return found[0].commit_hash, [file.etag for file in found]
+    place = f"{constants.ENDPOINT}/api/models/{repository.name}/discussions"
+    seen = 0
+    for page in range(_PAGES):
+        asked = urlencode({"type": "pull_request", "author": _CONVERTER, "p": page})
+        answer = read_page(repository, f"{place}?{asked}", beat)
+        try:
+            for row in answer["discussions"]:
+                seen += 1
+                if (row["author"]["name"], row["status"]) == (_CONVERTER, "open"):
+                    yield int(row["num"])
+            if seen >= answer["count"] or not answer["discussions"]:
+                return
+        except (KeyError, TypeError, ValueError) as error:
+            raise HubError(f"{place!r} does not answer as a model hub does.") from error

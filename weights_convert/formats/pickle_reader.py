@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tfzoo.core.untrusted import escaped
 from weights_convert.errors import CheckpointError
 
 __all__ = ["ByteSource", "Constructor", "Global", "run", "scan"]
@@ -23,6 +24,7 @@ Global = tuple[str, str]
 
 _OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 _MAX_OPCODES = 500_000  # some 14,000 tensors; bounds time and memory, whatever a file says
+_MAX_WORK = 1_000_000  # items of the arguments of all calls, which share their items
 _MAX_TEXT = 10_000_000
 _MAX_LINE = 1000
 _BLOCK = 2**16
@@ -82,11 +84,15 @@ class ByteSource:
         Raises:
             CheckpointError: no line feed follows, or it is too far.
         """
-        line = bytearray()
-        while (sign := self.take(1)) != b"\n":
-            line += sign
-            if len(line) > _MAX_LINE:
+        size = min(_MAX_LINE + 1, self._end - self.position)
+        if self._at + size > len(self._block):
+            self._load(size)
+        stop = self._block.find(b"\n", self._at, self._at + size)
+        if stop < 0:
+            if size > _MAX_LINE:
                 raise CheckpointError(f"a name of more than {_MAX_LINE} bytes")
+            raise CheckpointError(f"the pickle breaks off: expected a line end before {self._end}")
+        line = self.take(stop + 1 - self._at)[:-1]
         return line.decode("utf-8", "backslashreplace")
 
     def _load(self, size: int) -> None:
@@ -201,7 +207,7 @@ def _argument(source: ByteSource, opcode: pickletools.OpcodeInfo) -> Any:
 
 
 def _listed(names: Mapping[str, None]) -> str:
-    shown = ", ".join(list(names)[:_SHOWN])
+    shown = escaped(", ".join(list(names)[:_SHOWN]))
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
@@ -240,6 +246,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []  # the stacks below each mark
         self.memo: dict[int, Any] = {}
+        self.work = 0
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -289,6 +296,10 @@ class _Machine:
         arguments, function = self.pop(), self.pop()
         if not isinstance(function, Constructor) or not isinstance(arguments, tuple):
             raise ValueError("a call of what cannot be called")
+        self.work += len(arguments)
+        self.work += sum(len(a) for a in arguments if isinstance(a, (list, tuple, dict)))
+        if self.work > _MAX_WORK:
+            raise ValueError(f"calls with more than {_MAX_WORK} items in all")
         self.push(function.build(*arguments))
 
     def set_state(self) -> None:

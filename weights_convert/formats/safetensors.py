@@ -6,24 +6,21 @@ Each entry of the JSON is ``name: {dtype, shape, data_offsets}``, offsets counte
 of the data. Nothing in a header is believed: sizes are compared with the file's before anything
 is allocated, and the entries must cover the data exactly once.
 
-Files are written beside their targets under temporary names. Only when all of a checkpoint are
-complete and on disk do they take their names, the index last.
+All files of a checkpoint are replaced together, see ``tfzoo.core.replacing``.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from tfzoo.core.replacing import updating
 from weights_convert.errors import CheckpointError
 from weights_convert.formats.tensor_file import TensorFile
 from weights_convert.memory import Empty, aligned
@@ -35,7 +32,7 @@ SINGLE_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
 
 _LENGTH = 8
-_MAX_HEADER = 100_000_000  # the limit of the reference library
+_MAX_HEADER = 2**24  # as Python objects up to thirty times that; of 10,000 tensors, 1.5 MB
 _MAX_AXES = 32  # what every supported NumPy can hold
 _MAX_ELEMENTS = 2**59  # times the largest item, still a signed 64-bit count of bytes
 
@@ -110,7 +107,7 @@ def unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise ValueError(f"the key {key!r} appears twice")
+                raise ValueError(f"the key {key!r:.200} appears twice")
             seen.add(key)
     "".join(values).encode()  # a lone surrogate would fail later, wherever the name is printed
     return values
@@ -140,24 +137,25 @@ def _span(name: str, entry: Any, label: str) -> tuple[TensorInfo, int]:
     fields = {"dtype", "shape", "data_offsets"}
     if not isinstance(entry, dict) or set(entry) != fields:
         raise CheckpointError(
-            f"{label}: {name!r}: expected the fields {sorted(fields)}, found {entry!r:.200}"
+            f"{label}: {name!r:.200}: expected the fields {sorted(fields)}, found {entry!r:.200}"
         )
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise CheckpointError(
-            f"{label}: {name!r}: expected a dtype among {', '.join(DTYPES)}, found {dtype!r:.200}"
+            f"{label}: {name!r:.200}: expected a dtype among {', '.join(DTYPES)}, "
+            f"found {dtype!r:.200}"
         )
     if not _is_shape(shape):
-        raise CheckpointError(f"{label}: {name!r}: expected a shape, found {shape!r:.200}")
+        raise CheckpointError(f"{label}: {name!r:.200}: expected a shape, found {shape!r:.200}")
     if not _are_sizes(offsets) or len(offsets) != 2:
         raise CheckpointError(
-            f"{label}: {name!r}: expected data_offsets [begin, end], found {offsets!r:.200}"
+            f"{label}: {name!r:.200}: expected data_offsets [begin, end], found {offsets!r:.200}"
         )
     info = TensorInfo(dtype, tuple(shape))
     if offsets[1] - offsets[0] != info.nbytes:
         raise CheckpointError(
-            f"{label}: {name!r}: expected {info.nbytes} bytes for {dtype} {shape}, "
-            f"found data_offsets {offsets}"
+            f"{label}: {name!r:.200}: expected {info.nbytes} bytes for {dtype} {shape}, "
+            f"found data_offsets {offsets!r:.200}"
         )
     return info, offsets[0]
 
@@ -182,9 +180,9 @@ def _check_cover(spans: Mapping[str, tuple[TensorInfo, int]], size: int, label: 
         if begin != at:
             fault = "overlaps" if begin < at else "leaves a gap behind"
             raise CheckpointError(
-                f"{label}: {name!r} {fault} {before}: expected offset {at}, found {begin}"
+                f"{label}: {name!r:.200} {fault} {before}: expected offset {at}, found {begin}"
             )
-        at, before = begin + info.nbytes, repr(name)
+        at, before = begin + info.nbytes, f"{name!r:.200}"
     if at != size:
         fault = "truncated" if at > size else "longer than its header says"
         raise CheckpointError(f"{label}: {fault}: expected {at} bytes of data, found {size}")
@@ -200,8 +198,8 @@ def write_checkpoint(
     """Write a checkpoint, one tensor in memory at a time.
 
     Past the size of a shard it becomes ``model-00001-of-00003.safetensors`` and so on, and an
-    index. Files of an older checkpoint of the same name are replaced; until all is written they
-    stay, and after a failure nothing of the new one is left.
+    index. They replace those of an older checkpoint of the same name all together; after a
+    failure these are as they were, and nothing of the new one is left.
 
     Args:
         folder_or_file: a ``.safetensors`` file, or the folder (made where needed) of
@@ -226,78 +224,20 @@ def write_checkpoint(
     metadata = _checked_metadata({"format": "pt"} if metadata is None else metadata)
     _check_names(tensors)
     files = _name_shards(path, _split(tensors, max_shard_bytes))
-    with _new_folder(path.parent), _Replacement() as replacement:
+    index = f"{path.name}.index.json"
+    with updating(path.parent, obsolete=_older(path), gates=(index,)) as folder:
         for name, shard in files.items():
-            with replacement.open(path.with_name(name)) as file:
+            with open(folder / name, "wb") as file:
                 _write_file(file, shard, metadata)
-        index = path.with_name(f"{path.name}.index.json")
         if len(files) > 1:
-            with replacement.open(index) as file:
-                file.write(_index(files))
-        replacement.commit()
-    _remove_stale(path, keep={*files, index.name} if len(files) > 1 else set(files))
-
-
-class _Replacement:
-    """Files written under temporary names, which take their places together."""
-
-    def __init__(self) -> None:
-        self._pending: dict[Path, Path] = {}  # temporary -> target
-
-    def __enter__(self) -> _Replacement:
-        return self
-
-    @contextlib.contextmanager
-    def open(self, target: Path) -> Iterator[BinaryIO]:
-        if target.is_dir():
-            raise IsADirectoryError(f"{target}: expected a file to replace, found a folder")
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-        with open(temporary, "xb") as file:
-            self._pending[temporary] = target
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-
-    def commit(self) -> None:
-        for temporary, target in list(self._pending.items()):
-            os.replace(temporary, target)
-            del self._pending[temporary]
-        _sync_folder(target.parent)
-
-    def __exit__(self, *error: object) -> None:
-        for temporary in self._pending:
-            temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _new_folder(folder: Path) -> Iterator[None]:
-    """Make the folder; where that was needed and the work fails, remove it again."""
-    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        for parent in made:
-            with contextlib.suppress(OSError):  # somebody else has put something into it
-                parent.rmdir()
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new names durable, where the system can open folders."""
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+            (folder / index).write_bytes(_index(files))
 
 
 def _check_names(tensors: Sequence[Source]) -> None:
     seen: set[str] = set()
     for name, dtype, *_ in tensors:
         if not isinstance(name, str) or name in seen or name == "__metadata__":
-            raise ValueError(f"tensor name {name!r}: expected unique text, not '__metadata__'")
+            raise ValueError(f"tensor name {name!r:.200}: expected unique text, not '__metadata__'")
         if dtype not in DTYPES:
             raise ValueError(f"{name}: expected a dtype among {', '.join(DTYPES)}, got {dtype!r}")
         seen.add(name)
@@ -377,10 +317,8 @@ def _index(files: Mapping[str, list[Source]]) -> bytes:
     return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _remove_stale(path: Path, keep: set[str]) -> None:
-    """Remove what an older checkpoint of this name left, which a reader would take for it."""
+def _older(path: Path) -> Callable[[str], bool]:
+    """Whether a name is of what an older checkpoint left, which a reader would take for this."""
     stem = re.escape(path.stem)
     old = re.compile(rf"{stem}(-\d{{5}}-of-\d{{5}})?\.safetensors|{stem}\.safetensors\.index\.json")
-    for file in path.parent.iterdir():
-        if old.fullmatch(file.name) and file.name not in keep:
-            file.unlink()
+    return lambda name: old.fullmatch(name) is not None

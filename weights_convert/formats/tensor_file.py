@@ -14,11 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
+from tfzoo.core.untrusted import refuse_lfs_pointer
 from weights_convert.errors import CheckpointError
 from weights_convert.memory import Empty, aligned
 from weights_convert.tensors import TensorInfo
 
 __all__ = ["TensorFile"]
+
+# Tensors may share bytes, as tied weights do; a small file must not stand for any number of them.
+_MAX_REUSE = 16
+_SMALL = 2**26  # bytes of all tensors that need no such relation
 
 
 class TensorFile(ABC):
@@ -46,6 +51,7 @@ class TensorFile(ABC):
             raise CheckpointError(f"{path}: no such file or folder")
         if not os.path.isfile(path):  # opening a pipe would wait for its other end
             raise CheckpointError(f"{path}: expected a regular file")
+        refuse_lfs_pointer(path, CheckpointError)
         try:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
         except OSError as error:
@@ -53,9 +59,13 @@ class TensorFile(ABC):
         try:
             self.size = os.fstat(self._file.fileno()).st_size
             self.load_contents()
+            self._check_total()
         except OSError as error:
             self.close()
             raise CheckpointError(f"{path}: cannot be read: {error}") from error
+        except RecursionError as error:
+            self.close()
+            raise CheckpointError(f"{path}: its table of contents is nested too deeply") from error
         except BaseException:
             self.close()
             raise
@@ -112,7 +122,7 @@ class TensorFile(ABC):
         found = self._fill(buffer, offset)
         if found < len(buffer):
             raise CheckpointError(
-                f"{self.path}: {name!r}: expected {len(buffer)} bytes, found {found}; "
+                f"{self.path}: {name!r:.200}: expected {len(buffer)} bytes, found {found}; "
                 "the file has been truncated since it was opened"
             )
         return array
@@ -155,3 +165,12 @@ class TensorFile(ABC):
     def close(self) -> None:
         """Close the file; what has been read stays valid."""
         self._file.close()
+
+    def _check_total(self) -> None:
+        total = sum(info.nbytes for info in self.tensors.values())
+        limit = _MAX_REUSE * self.size + _SMALL
+        if total > limit:
+            raise CheckpointError(
+                f"{self.path}: expected tensors of at most {limit} bytes in a file of {self.size}, "
+                f"found {total}; too many share the same bytes"
+            )

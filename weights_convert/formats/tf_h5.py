@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from tfzoo.core.untrusted import escaped
 from weights_convert.errors import CheckpointError
 from weights_convert.formats.tensor_file import TensorFile
 from weights_convert.memory import Empty, aligned
@@ -99,7 +101,7 @@ class H5File(TensorFile):
             found = ", ".join(layers[:8]) or "none"
             raise CheckpointError(
                 f"expected the layers of TensorFlow's LXMERT ({', '.join(_LAYERS)}), found "
-                f"{found:.300}. Only its tf_model.h5 is read; of other models take "
+                f"{escaped(found):.300}. Only its tf_model.h5 is read; of other models take "
                 "model.safetensors, and load a .weights.h5 file with model.load_weights."
             )
 
@@ -107,24 +109,30 @@ class H5File(TensorFile):
         layer, *parts = path.split("/")
         name, is_kernel = _torch_name(path)
         if len(item.shape) != 2 and is_kernel:
-            raise CheckpointError(f"{path}: expected a kernel of two axes, found {item.shape}")
+            raise CheckpointError(
+                f"{path!r:.200}: expected a kernel of two axes, found {item.shape}"
+            )
         place = _Place(self._offset_of(path, item), item.shape, _code(path, item), is_kernel)
         twin = self._places.get(name)
         if twin is None:
             self._places[name] = place
         elif (twin.shape, twin.dtype) != (place.shape, place.dtype):
-            raise CheckpointError(f"{path}: expected the shape {twin.shape} of its other copy")
+            raise CheckpointError(
+                f"{path!r:.200}: expected the shape {twin.shape} of its other copy"
+            )
         elif parts[1] == layer:  # the word head repeats the embeddings: take their own
             self._places[name] = place
 
     def _offset_of(self, path: str, item: Any) -> int:
         """Return where a weight begins; it must be one range of this file."""
-        offset = item.id.get_offset()
-        if item.chunks or item.external or item.is_virtual or (offset is None and item.size):
-            raise CheckpointError(f"{path}: expected a weight stored in one piece")
+        offset, size = item.id.get_offset(), prod(item.shape)  # item.size can overflow
+        if item.chunks or item.external or item.is_virtual or (offset is None and size):
+            raise CheckpointError(f"{path!r:.200}: expected a weight stored in one piece")
         offset = offset or 0
-        if offset + item.size * item.dtype.itemsize > self.size:
-            raise CheckpointError(f"{path}: reaches beyond the end of the file; it is truncated")
+        if offset + size * item.dtype.itemsize > self.size:
+            raise CheckpointError(
+                f"{path!r:.200}: reaches beyond the end of the file; it is truncated"
+            )
         return offset
 
 
@@ -141,21 +149,22 @@ def _datasets(file: Any) -> Iterator[tuple[str, Any]]:
             if count > _MAX_ITEMS or depth > _MAX_DEPTH:
                 raise CheckpointError(f"more than {_MAX_ITEMS} items, or groups in a circle")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise CheckpointError(f"{inner}: expected a weight, found a link")
+                raise CheckpointError(f"{inner!r:.200}: expected a weight, found a link")
             item = group[name]
             if isinstance(item, h5py.Group):
                 waiting.append((inner, item, depth + 1))
             elif isinstance(item, h5py.Dataset):
                 yield inner, item
             else:
-                raise CheckpointError(f"{inner}: expected a weight, found a {type(item).__name__}")
+                kind = type(item).__name__
+                raise CheckpointError(f"{inner!r:.200}: expected a weight, found a {kind}")
 
 
 def _torch_name(path: str) -> tuple[str, bool]:
     """Return PyTorch's name for the path of a weight, and whether it is a kernel."""
     _, _, *parts = path.removesuffix(":0").split("/")  # neither the layer's nor the scope's name
     if len(parts) < 2 or parts[0] not in _LAYERS or parts[-1] not in _LEAVES:
-        raise CheckpointError(f"{path}: TensorFlow's LXMERT has no weight of this name")
+        raise CheckpointError(f"{path!r:.200}: TensorFlow's LXMERT has no weight of this name")
     leaf = parts[-1]
     name = ".".join([*parts[:-1], _LEAVES[leaf]]).replace("_._", ".")
     return name, leaf == "kernel"
@@ -165,4 +174,4 @@ def _code(path: str, item: Any) -> str:
     for code, dtype in DTYPES.items():
         if dtype == item.dtype and code != "BF16":
             return code
-    raise CheckpointError(f"{path}: expected little-endian numbers, found {item.dtype}")
+    raise CheckpointError(f"{path!r:.200}: expected little-endian numbers, found {item.dtype}")

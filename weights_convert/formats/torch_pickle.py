@@ -215,11 +215,11 @@ class TorchFile(TensorFile):
 
     def _check_storage(self, storage: _Storage) -> None:
         if storage.key not in self._places:
-            raise CheckpointError(f"the storage {storage.key!r} is missing from the archive")
+            raise CheckpointError(f"the storage {storage.key!r:.200} is missing from the archive")
         _, found = self._places[storage.key]
         if found != storage.nbytes:
             raise CheckpointError(
-                f"expected {storage.nbytes} bytes in storage {storage.key!r}, found {found}"
+                f"expected {storage.nbytes} bytes in storage {storage.key!r:.200}, found {found}"
             )
 
 
@@ -247,7 +247,7 @@ def _collected(value: Any, storages: dict[str, _Storage]) -> _Storage:
     """Make a storage and remember it; two descriptions of one must be the same."""
     storage = _storage(value)
     if storages.setdefault(storage.key, storage) != storage:
-        raise ValueError(f"storage {storage.key!r} has two descriptions")
+        raise ValueError(f"storage {storage.key!r:.200} has two descriptions")
     return storage
 
 
@@ -389,10 +389,15 @@ def _read_members(file: TensorFile) -> Members:
     members: Members = {}
     for name, entry in _entries(file, file.bytes_at(offset, size)):
         if name in members:
-            raise _damaged(file, f"two members called {name!r}")
+            raise _damaged(file, f"two members called {name!r:.200}")
         members[name] = _place(file, name, *entry)
     if len(members) != count:
         raise _damaged(file, f"{len(members)} members, where its end says {count}")
+    end = 0
+    for name, (begin, length) in sorted(members.items(), key=lambda member: member[1]):
+        if begin < end:
+            raise _damaged(file, f"{name!r:.200} inside another member")
+        end = begin + length
     return members
 
 
@@ -446,7 +451,8 @@ def _entries(file: TensorFile, table: bytes) -> Iterator[tuple[str, tuple[int, i
             next(wide, -1) if value == _FULL[4] else value for value in (size, packed, offset)
         )
         if method or flags & _ENCRYPTED or packed != size:
-            raise _damaged(file, f"{name!r} compressed or encrypted, where PyTorch stores it")
+            found = f"{name!r:.200} compressed or encrypted, where PyTorch stores it"
+            raise _damaged(file, found)
         yield name, (offset, size)
 
 
@@ -469,10 +475,11 @@ def _place(file: TensorFile, name: str, offset: int, size: int) -> tuple[int, in
     sign, *_, name_length, extra_length = _LOCAL.unpack(file.bytes_at(offset, _LOCAL.size))
     begin = offset + _LOCAL.size
     if sign != b"PK\3\4" or file.bytes_at(begin, name_length) != name.encode():
-        raise _damaged(file, f"{name!r} not where the table of contents says")
+        raise _damaged(file, f"{name!r:.200} not where the table of contents says")
     begin += name_length + extra_length
     if begin + size > file.size:
-        raise _damaged(file, f"{name!r} of {size} bytes at {begin}, beyond its {file.size} bytes")
+        found = f"{name!r:.200} of {size} bytes at {begin}, beyond its {file.size} bytes"
+        raise _damaged(file, found)
     return begin, size
 
 
