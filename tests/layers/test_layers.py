@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import keras
@@ -10,8 +11,15 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+from tfzoo.core.config import ConfigError
 from tfzoo.layers import attention
-from tfzoo.layers.activations import ACTIVATIONS, gelu, get_activation, quick_gelu
+from tfzoo.layers.activations import (
+    ACTIVATIONS,
+    WITH_WEIGHTS,
+    gelu,
+    get_activation,
+    quick_gelu,
+)
 from tfzoo.layers.attention import SelfAttention, attend, attention_context
 from tfzoo.layers.drop_path import DropPath, drop_path_rates
 from tfzoo.layers.linear import Linear, chain
@@ -44,11 +52,53 @@ def test_gelu_is_exact() -> None:
     )
 
 
-def test_activations_by_name() -> None:
-    for name in ACTIVATIONS:
-        assert np.isfinite(get_activation(name)(ops.convert_to_tensor([-1.0, 2.0]))).all()
-    with pytest.raises(ValueError, match="Unknown activation 'x'; known are gelu, gelu_new"):
+def _normal(x: float) -> float:
+    """The normal distribution function."""
+    return 0.5 * (1 + math.erf(x / math.sqrt(2)))
+
+
+def _tanh_gelu(x: float) -> float:
+    return 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def _selu(x: float) -> float:
+    return 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * math.expm1(x))
+
+
+TANH_GELUS = ("gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate")
+FORMULAS = {
+    **dict.fromkeys(("gelu", "gelu_python"), lambda x: x * _normal(x)),
+    **dict.fromkeys(TANH_GELUS, _tanh_gelu),
+    "gelu_10": lambda x: min(max(x * _normal(x), -10), 10),
+    "quick_gelu": lambda x: x / (1 + math.exp(-1.702 * x)),
+    "relu": lambda x: max(x, 0),
+    "relu2": lambda x: max(x, 0) ** 2,
+    "relu6": lambda x: min(max(x, 0), 6),
+    "leaky_relu": lambda x: x if x > 0 else 0.01 * x,
+    "selu": _selu,
+    **dict.fromkeys(("silu", "swish"), lambda x: x / (1 + math.exp(-x))),
+    "mish": lambda x: x * math.tanh(math.log1p(math.exp(x))),
+    "laplace": lambda x: _normal((x - 0.707107) / 0.282095),
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+    "tanh": math.tanh,
+    "linear": lambda x: x,
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_by_name(name: str) -> None:
+    x = np.linspace(-12, 12, 97)
+    expected = [FORMULAS[name](value) for value in x]
+    found = get_activation(name)(ops.convert_to_tensor(x, "float32"))
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-6)
+
+
+def test_other_activations() -> None:
+    with pytest.raises(ConfigError, match="Unknown activation 'x'; known are gelu, gelu_new"):
         get_activation("x")
+    for name in WITH_WEIGHTS:
+        with pytest.raises(ConfigError, match=f"'{name}' is not supported, since it has weights"):
+            get_activation(name)
     assert get_activation(abs) is abs
 
 

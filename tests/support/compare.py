@@ -34,14 +34,18 @@ def assert_same(
     got = actual if _is_flat(actual) else flatten(actual)
     assert sorted(got) == sorted(expected), f"{what}: fields {sorted(got)} != {sorted(expected)}"
     for name, want in expected.items():
-        have = np.asarray(got[name])
-        assert have.shape == want.shape, f"{what} {name}: shape {have.shape} != {want.shape}"
-        masked = want < MASKED  # else the least float would be the largest magnitude of all
-        assert np.array_equal(have < MASKED, masked), f"{what} {name}: other places are masked"
-        have, want = have[~masked].astype("float64"), want[~masked]
-        scale = max(float(np.abs(want).max(initial=0.0)), 1e-30)
-        error = float(np.abs(have - want).max(initial=0.0)) / scale
+        error = difference(np.asarray(got[name]), want, f"{what} {name}")
         assert error <= bound, f"{what} {name}: off by {error:.2e} of its largest magnitude"
+
+
+def difference(have: np.ndarray, want: np.ndarray, what: str = "") -> float:
+    """The largest difference of a field of one shape, as a part of its largest magnitude."""
+    assert have.shape == want.shape, f"{what}: shape {have.shape} != {want.shape}"
+    masked = want < MASKED  # else the least float would be the largest magnitude of all
+    assert np.array_equal(have < MASKED, masked), f"{what}: other places are masked"
+    have, want = have[~masked].astype("float64"), want[~masked]
+    scale = max(float(np.abs(want).max(initial=0.0)), 1e-30)
+    return float(np.abs(have - want).max(initial=0.0)) / scale
 
 
 def _is_flat(value: Any) -> bool:

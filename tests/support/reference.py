@@ -41,6 +41,8 @@ def _one_by_one(cls: Any) -> Any:
             if labels is not None:
                 own["labels"] = labels[i]
             samples.append(cls.forward(self, head_mask=head_mask, **own, **flags))
+        if isinstance(samples[0], tuple):
+            return _joined(samples)
         return type(samples[0])(
             **{name: _joined([s[name] for s in samples]) for name in samples[0]}
         )
@@ -50,7 +52,7 @@ def _one_by_one(cls: Any) -> Any:
 
 def _joined(parts: list[Any]) -> Any:
     if isinstance(parts[0], tuple):
-        return tuple(torch.cat(layer) for layer in zip(*parts, strict=True))
+        return tuple(_joined(list(items)) for items in zip(*parts, strict=True))
     return torch.cat(parts)
 
 
@@ -82,7 +84,7 @@ def both(torch_class: str, config: dict[str, Any], folder: Path, seed: int = 0) 
 
 def _randomise(name: str, tensor: torch.Tensor, generator: torch.Generator) -> None:
     noise = torch.randn(tensor.shape, generator=generator)
-    fan_in = tensor[0].numel() if tensor.dim() > 1 else 1
+    fan_in = max(tensor[0].numel(), 1) if tensor.dim() > 1 else 1
     if "running_var" in name:
         tensor.copy_(0.5 + noise.abs())
     elif tensor.dim() <= 1:  # biases around 0, scales of norms around 1

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfzoo.core.config import ConfigError
 from tfzoo.core.keras_compat import after
 from tfzoo.core.types import Shape, Tensor
 from tfzoo.layers.drop_path import dropout as make_dropout
@@ -199,7 +200,7 @@ def _columns(x: Tensor, axis: int, start: Tensor | int, count: int) -> Tensor:
 
 def _check_heads(width: int, num_heads: int) -> None:
     if width % num_heads:
-        raise ValueError(f"The width {width} is not a multiple of the {num_heads} heads.")
+        raise ConfigError(f"The width {width} is not a multiple of the {num_heads} heads.")
 
 
 class SelfAttention(keras.layers.Layer):
@@ -216,7 +217,7 @@ class SelfAttention(keras.layers.Layer):
         kernel_initializer: Of both projections.
 
     Raises:
-        ValueError: `width` is not a multiple of `num_heads`.
+        ConfigError: `width` is not a multiple of `num_heads`.
     """
 
     def __init__(
@@ -279,7 +280,7 @@ class MultiHeadAttention(keras.layers.Layer):
         out_initializer: Of the output projection.
 
     Raises:
-        ValueError: `width` is not a multiple of `num_heads`.
+        ConfigError: `width` is not a multiple of `num_heads`.
     """
 
     def __init__(

@@ -183,7 +183,7 @@ class PostNormAttention(MultiHeadAttention):
         sizes: Sizes and settings.
 
     Raises:
-        ValueError: The width is not a multiple of the number of heads.
+        ConfigError: The width is not a multiple of the number of heads.
     """
 
     def __init__(self, sizes: BertSizes, **kwargs: Any) -> None:

@@ -100,6 +100,15 @@ def test_epsilon_is_the_configs() -> None:
     assert np.abs(other.language_output - expected).max() > 0.01
 
 
+def test_another_epsilon_in_a_file_is_warned_of(tmp_path: Path) -> None:
+    case = BY_NAME["model"]
+    case.load(layer_norm_eps=1e-5).save_pretrained(tmp_path)
+    with pytest.warns(UserWarning, match="layer_norm_eps is 1e-05.*classes compute with 1e-12"):
+        tfzoo.TFAutoModel.from_pretrained(tmp_path)
+    own = tfzoo.TFLxmertModel.from_pretrained(tmp_path, layer_norm_eps=1e-12)  # which is silent
+    assert_same(own(case.make_inputs(), **FLAGS), case.recorded("outputs"))
+
+
 def test_fresh_weights_differ_and_have_the_std() -> None:
     model = tiny("TFLxmertModel", hidden_size=48, initializer_range=0.1)
     block = model.encoder.layer[0].attention

@@ -84,6 +84,8 @@ def test_bad_requests_are_refused_and_the_next_is_answered(
         ({"input_ids": ids + 30522}, "ids from 0 to 30521"),
         ({"input_ids": long, "attention_mask": long}, r"at most 512 tokens.*513"),
         ({"visual_pos": good["visual_pos"][:, :2]}, "visual_pos and visual_feats must be equally"),
+        ({"visual_feats": good["visual_feats"] * np.nan}, "visual_feats: expected finite numbers"),
+        ({"visual_pos": good["visual_pos"] + np.inf}, "visual_pos: expected finite numbers"),
         ({"attention_mask": good["attention_mask"][:, :1]}, "attention_mask and input_ids must"),
         ({"visual_attention_mask": good["visual_attention_mask"][:1]}, "visual_attention_mask and"),
     ]

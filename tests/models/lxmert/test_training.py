@@ -113,6 +113,22 @@ def test_confidences_weigh_objects() -> None:
     assert smooth == pytest.approx((0.125 + 2.5) / 2, rel=1e-6)
 
 
+def test_a_single_class_has_no_loss() -> None:
+    """Nor an error: Keras would squeeze its scores (B, N, 1)."""
+    one = {"num_object_labels": 1, "num_attr_labels": 1, "num_qa_labels": 1}
+    model, (label, confidence) = pretraining(**one), labels()["obj_labels"]["obj"]
+    pair = np.where(label == IGNORED, IGNORED, 0), confidence
+    visual = {"obj": pair, "attr": pair, "feat": labels()["obj_labels"]["feat"]}
+    given = {"obj_labels": visual, "ans": np.array([0, IGNORED, 0])}
+    model.compile(jit_compile=False)
+    batch = tf.data.Dataset.from_tensors({**inputs(), **given})
+    found = model.evaluate(batch, verbose=0, return_dict=True)
+    assert [found[name] for name in ("loss_obj", "loss_attr", "loss_ans")] == [0.0] * 3
+    assert found["loss"] == pytest.approx(found["loss_feat"])
+    assert found["loss"] > 0
+    assert float(model(**inputs(), **given).loss) == pytest.approx(found["loss"], rel=1e-5)
+
+
 def test_the_normalizer_weighs_the_visual_loss() -> None:
     given = {"obj_labels": labels()["obj_labels"]}
     once, twice = (

@@ -143,7 +143,9 @@ def test_pad_value():
         pixels = processor(image, **plain, **call, data_format=None).pixel_values[0]
         np.testing.assert_array_equal(pixels, padded)
     with pytest.raises(TypeError, match="pad_value: expected a number, got 'grey'"):
-        Owlv2ImageProcessor(pad_value="grey").pad(image)
+        Owlv2ImageProcessor().pad(image, pad_value="grey")
+    with pytest.raises(ValueError, match="pad_value must be a finite number, got 'grey'"):
+        Owlv2ImageProcessor(pad_value="grey")
 
 
 # ---- forms of input

@@ -197,7 +197,11 @@ def test_query_boxes_and_strategies() -> None:
     assert int(by_objectness.query_indices[0]) == int(np.argmax(objectness[0]))
     again = model.image_guided_detection({"pixel_values": pixels, "query_pixel_values": query})
     assert_same(again, flatten(whole), bound=0)
-    assert type(model.image_guided_detection(pixels, query, return_dict=False)) is tuple
+    plain = model.image_guided_detection(pixels, query, return_dict=False)
+    names = "image_embeds query_image_embeds target_pred_boxes query_pred_boxes logits class_embeds"
+    for name, value in zip(names.split(), plain[:-1], strict=True):  # the reference's order
+        assert_same(value, {"": whole[name].numpy()}, bound=0)
+    assert type(plain[-1]) is tuple
     states = model.image_guided_detection(pixels, query, output_hidden_states=True)
     assert len(states.vision_model_output.hidden_states) == 3
     model.config.return_dict = False
@@ -212,6 +216,16 @@ def test_query_is_the_rarest_of_the_boxes_that_overlap_most() -> None:
     assert np.asarray(choose_queries(embeds, corners, query_boxes)).tolist() == [1]
 
 
+def test_a_query_box_where_the_model_sees_nothing_is_refused() -> None:
+    embeds = np.array([[[2, 0], [0, 1], [-1, 0]]] * 2, "float32")
+    corners = np.array([[[0.0, 0.0, 0.1, 0.1], [0.4, 0.4, 0.5, 0.5], [0.2, 0.0, 0.3, 0.1]]] * 2)
+    query_boxes = np.array([[0.4, 0.4, 0.5, 0.5], [0.8, 0.8, 1.0, 1.0]], "float32")
+    with pytest.raises(ValueError, match=r"query_boxes: .* those at \[1\] overlap nothing"):
+        choose_queries(embeds, corners, query_boxes)
+    in_graph = tf.function(lambda boxes: choose_queries(embeds, corners, boxes))
+    assert in_graph(tf.constant(query_boxes)).numpy().tolist() == [1, 1]  # the nearest
+
+
 def test_guided_detection_refuses_what_does_not_fit() -> None:
     model, pixels = DETECTOR.load(), DETECTOR.make_inputs()["pixel_values"]
     for boxes in ([[0.0, 0.0, 1.2, 1.0]], [[0.5, 0.5, 0.5, 0.8]], [[0.7, 0.1, 0.2, 0.9]]):
@@ -219,6 +233,12 @@ def test_guided_detection_refuses_what_does_not_fit() -> None:
             model.image_guided_detection(pixels, pixels, query_boxes=boxes)
     with pytest.raises(ValueError, match=r"must have shape \(B, 4\), got \(4,\)"):
         model.image_guided_detection(pixels, pixels, query_boxes=[0.0, 0.0, 1.0, 1.0])
+    three = np.repeat(pixels[:1], 3, axis=0)
+    message = "expected one image in query_pixel_values, or one for each of the 2 in .* got 3"
+    with pytest.raises(ValueError, match=message):
+        model.image_guided_detection(pixels, three)
+    with pytest.raises(ValueError, match="one box in query_boxes, or one for each of the 2 query"):
+        model.image_guided_detection(pixels, pixels, query_boxes=[[0.0, 0.0, 1.0, 1.0]] * 3)
     with pytest.raises(ValueError, match="strategy must be one of"):
         model.image_guided_detection(pixels, pixels, strategy="best")
     with pytest.raises(ValueError, match="query_pixel_values is required"):
@@ -255,12 +275,24 @@ def test_queries_must_divide_among_the_images() -> None:
         tiny().encode_queries(["cat"])
 
 
+def test_empty_batches_are_refused() -> None:
+    model = tiny()
+    pixels = np.zeros((0, 3, *[model.config.vision_config.image_size] * 2), "float32")
+    ids = np.ones((2, 7), "int64")
+    with pytest.raises(ValueError, match="pixel_values is empty: its shape is"):
+        model(input_ids=ids, pixel_values=pixels)
+    with pytest.raises(ValueError, match=r"input_ids is empty: its shape is \(0, 7\)"):
+        model(input_ids=ids[:0], pixel_values=np.zeros((1, *pixels.shape[1:]), "float32"))
+    with pytest.raises(ValueError, match="pixel_values is empty"):
+        model.image_guided_detection(pixels, query_pixel_values=pixels)
+
+
 def test_wrong_configs_are_refused() -> None:
     with pytest.raises(ConfigError, match="projection_dim must equal text_config.hidden_size for"):
         tiny(projection_dim=10)
     with pytest.raises(TypeError, match="takes a Owlv2Config, got OwlViTConfig"):
         tfzoo.TFOwlv2Model(tfzoo.OwlViTConfig())
-    with pytest.raises(TypeError, match="must be a dict, a Owlv2TextConfig or None, got OwlViT"):
+    with pytest.raises(ConfigError, match="must be a dict, a Owlv2TextConfig or None, got OwlViT"):
         tfzoo.Owlv2Config(text_config=tfzoo.OwlViTTextConfig())
 
 

@@ -168,6 +168,8 @@ def test_bad_requests_are_refused_and_the_next_is_answered(
         asked = {"image": good, "query_embeds": embeds, "query_names": names, **wrong}
         with pytest.raises(tf.errors.InvalidArgumentError, match="queries for each image"):
             with_queries(**asked)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="query_embeds: expected finite"):
+        with_queries(image=good, query_embeds=embeds * np.nan, query_names=names)
     for ids, words in (([[500]], "ids from 0 to"), ([[1] * 17], "at most 16"), ([[]], "at least")):
         with pytest.raises(tf.errors.InvalidArgumentError, match=words):
             encode(input_ids=np.array(ids, "int64"))

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import tfzoo
-from tests.models.perceiver.cases import CASES, ONE_HEAD, TINY, images, texts
+from tests.models.perceiver.cases import CASES, ONE_HEAD, TEXT, TINY, images, texts
 from tests.support.cases import Case
 from tests.support.compare import assert_same, flatten
 from tests.support.family_checks import FamilyChecks, with_a_loss
@@ -110,6 +110,39 @@ def test_blocks_share_weights_and_states_repeat() -> None:
     assert [len(states), len(out.attentions), len(out.cross_attentions)] == [6, 4, 2]
     assert np.array_equal(states[2], states[3])  # between the blocks
     assert [tuple(t.shape) for t in out.cross_attentions] == [(3, 4, 5, 8), (3, 8, 11, 5)]
+
+
+def test_tuples_have_the_decoders_weights_behind_the_encoders() -> None:
+    case = BY_NAME["masked_lm"]
+    model, inputs = case.load(), case.make_inputs(with_labels=False)
+    flags = {"output_attentions": True, "return_dict": False}
+    whole = model.perceiver(inputs["input_ids"], inputs["attention_mask"], **flags)
+    for plain, first in ((model(inputs, **flags), 1), (whole, 2)):
+        attentions, encoder, decoder = plain[first:]
+        assert (len(attentions), len(encoder)) == (4, 1)
+        assert tuple(decoder.shape)[1:] == (8, 11, 5)
+    bare = BY_NAME["bare"].load()(BY_NAME["bare"].make_inputs(), **flags)
+    assert [len(part) for part in bare[1:]] == [2, 1]
+    assert len(model(inputs, return_dict=False)) == 1
+
+
+def test_no_layers_at_all() -> None:
+    """Without self-attention the latents are what the cross-attention gives."""
+    inputs, flags = BY_NAME["masked_lm"].make_inputs(), {"output_attentions": True}
+    for none in ({"num_self_attends_per_block": 0}, {"num_blocks": 0}):
+        model = tfzoo.TFPerceiverForMaskedLM(tfzoo.PerceiverConfig(**{**TEXT, **none}))
+        out = model(inputs, output_hidden_states=True, **flags, head_mask=np.ones(3, "float32"))
+        assert (len(out.attentions), len(out.cross_attentions)) == (0, 2)
+        model.compile("sgd", run_eagerly=True)
+        assert np.isfinite(model.fit(inputs, verbose=0).history["loss"][0])
+
+
+def test_no_labels_are_refused_by_name() -> None:
+    config = tfzoo.PerceiverConfig(**{**TEXT, "num_labels": 0})
+    for cls in (tfzoo.TFPerceiverForSequenceClassification, tfzoo.TFPerceiverProjectionDecoder):
+        with pytest.raises(ConfigError, match="num_labels must be positive for this model, got 0"):
+            cls(config)
+    assert tfzoo.TFPerceiverForMaskedLM(config) is not None
 
 
 def test_layer_norm_eps_has_no_effect() -> None:

@@ -113,10 +113,12 @@ def test_invalid_configs_are_refused() -> None:
         tfzoo.TFTimesformerModel(config)
     with pytest.raises(ConfigError, match="multiple of num_attention_heads 5"):
         tiny(num_attention_heads=5)
-    with pytest.raises(ValueError, match="Unknown activation 'gelo'; known are gelu"):
+    with pytest.raises(ConfigError, match="Unknown activation 'gelo'; known are gelu"):
         tiny(hidden_act="gelo")
     with pytest.raises(ConfigError, match="patch_size must be a positive integer, got 0"):
         tiny(patch_size=0)
+    with pytest.raises(ConfigError, match="patch_size must be at most image_size 12, got 13"):
+        tiny(patch_size=13)
     with pytest.raises(ConfigError, match=r"image_size must be a positive integer, got \(8, 8\)"):
         tiny(image_size=(8, 8))
     with pytest.raises(TypeError, match="takes a TimesformerConfig, got dict"):
@@ -241,6 +243,54 @@ def test_labels_of_another_shape_are_refused() -> None:
         BY_NAME["space_only"].load()({**inputs, "labels": np.zeros(2, "int64")})
     with pytest.raises(ValueError, match="without a head"):
         tiny(num_labels=0)({**BY_NAME["divided"].make_inputs()})
+
+
+# ---- labels of frames
+def _frames(rng: np.random.Generator, problem: str, classes: int) -> np.ndarray:
+    """Labels of 2 clips of 4 frames."""
+    if problem == "single_label_classification":
+        return rng.integers(0, classes, (2, 4))
+    if problem == "multi_label_classification":
+        return rng.integers(0, 2, (2, 4, classes)).astype("float32")
+    return rng.normal(size=(2, 4, classes) if classes > 1 else (2, 4)).astype("float32")
+
+
+@pytest.mark.parametrize("classes", [1, 3, 4])  # 4 is the number of frames as well
+@pytest.mark.parametrize(
+    "problem", ["single_label_classification", "multi_label_classification", "regression"]
+)
+def test_labels_of_frames_come_by_clip(problem: str, classes: int) -> None:
+    """With space-only attention: in calls and in `fit` as in the rows that the logits have."""
+    model = tiny(attention_type="space_only", num_labels=classes, problem_type=problem)
+    inputs = clips(np.random.default_rng(0), 2, 4, 3, 12, 12)
+    labels = _frames(np.random.default_rng(1), problem, classes)
+    rows = labels.reshape(8, *labels.shape[2:])
+    expected = float(model(**inputs, labels=rows).loss)
+    assert float(model(**inputs, labels=labels).loss) == pytest.approx(expected, rel=1e-6)
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    for x, y in ((inputs, labels), ({**inputs, "labels": labels}, None)):
+        assert model.fit(x, y, verbose=0).history["loss"][0] == pytest.approx(expected, rel=1e-5)
+    weights, one = np.array([1.0, 0.0]), float(model(inputs["pixel_values"][:1], labels[:1]).loss)
+    for weight in (weights, np.repeat(weights[:, None], 4, axis=1)):
+        loss = model.evaluate(inputs, labels, sample_weight=weight, verbose=0)
+        assert 2 * loss == pytest.approx(one, rel=1e-5)
+
+
+@pytest.mark.parametrize("classes", [3, 4])
+@pytest.mark.parametrize("inside", [False, True], ids=["y", "inside"])
+def test_compiled_losses_of_frames(classes: int, inside: bool) -> None:
+    """In a graph as well, where the number of clips is unknown."""
+    model = tiny(attention_type="space_only", num_labels=classes)
+    inputs = clips(np.random.default_rng(0), 2, 4, 3, 12, 12)
+    labels = np.random.default_rng(1).integers(0, classes, (2, 4))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.0), loss, metrics=["accuracy"], jit_compile=False)
+    batch = ({**inputs, "labels": labels}, None) if inside else (inputs, labels)
+    history = model.fit(*batch, verbose=0).history
+    outputs = model(**inputs, labels=labels)
+    assert history["loss"][0] == pytest.approx(float(outputs.loss), rel=1e-5)
+    accuracy = (np.argmax(outputs.logits, -1) == labels.reshape(-1)).mean()
+    assert history["accuracy"][0] == pytest.approx(accuracy, rel=1e-5)
 
 
 # ---- training

@@ -286,12 +286,13 @@ def test_per_call_values_do_not_stay():
         ),
         ({"pad_size": 40}, r"pad_size: .*31 x 48 \(height x width\), got .*Make pad_size larger"),
         ({"pad_mode": "edge"}, "pad_mode: expected one of constant, reflect, replicate, symmetric"),
-        ({"constant_values": "black"}, "constant_values: expected a number.*got 'black'"),
+        ({"constant_values": "black"}, "constant_values: expected a finite number.*got 'black'"),
         ({"constant_values": (1, 2, 3)}, r"constant_values: .* got \(1, 2, 3\)"),
         ({"data_format": "NCHW"}, "data_format: expected 'channels_first'"),
         ({"input_data_format": "none"}, "input_data_format: expected 'channels_first'"),
         ({"image_mean": [0.5, 0.5]}, "image_mean: expected one number or 3"),
         ({"image_std": 0}, "image_std: expected values other than 0"),
+        ({"constant_values": float("-inf")}, "constant_values: expected a finite number"),
     ],
 )
 def test_bad_calls(call, message):

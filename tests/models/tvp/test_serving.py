@@ -85,7 +85,7 @@ def test_bad_requests_are_refused_and_the_next_is_answered(
         ({"frames": corrupt}, "."),
         ({"frames": good["frames"][:, :3]}, r"4 frames of each video.*3"),
         ({"duration": np.array([5, 0], "float32")}, "seconds above 0"),
-        ({"duration": np.array([5, np.nan], "float32")}, "seconds above 0"),
+        ({"duration": np.array([5, np.nan], "float32")}, "duration: expected finite numbers"),
         ({"input_ids": good["input_ids"] + 1000}, "ids from 0 to"),
         ({"attention_mask": good["attention_mask"][:, :1]}, "attention_mask and input_ids must"),
         ({name: value[:0] for name, value in good.items()}, "at least one text"),

@@ -259,9 +259,9 @@ def test_wrong_configs_are_refused() -> None:
         tiny(prompt_num_attention_heads=3)
     with pytest.raises(TypeError, match="takes a XCLIPTextConfig, got XCLIPConfig"):
         tfzoo.TFXCLIPTextModel(tfzoo.XCLIPConfig())
-    with pytest.raises(TypeError, match="must be a dict, a XCLIPTextConfig or None, got str"):
+    with pytest.raises(ConfigError, match="must be a dict, a XCLIPTextConfig or None, got str"):
         tfzoo.XCLIPConfig(text_config="base")
-    with pytest.raises(TypeError, match="got XCLIPVisionConfig"):
+    with pytest.raises(ConfigError, match="got XCLIPVisionConfig"):
         tfzoo.XCLIPConfig(text_config=tfzoo.XCLIPVisionConfig())
     with pytest.raises(ConfigError, match="XCLIPTextConfig.vocab_size must be a positive"):
         tfzoo.XCLIPConfig(text_config={"vocab_size": 0})

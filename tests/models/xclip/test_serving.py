@@ -132,6 +132,8 @@ def test_bad_requests_are_refused_and_the_next_is_answered(
         asked = {"frames": good, "text_features": features, "labels": names, **wrong}
         with pytest.raises(tf.errors.InvalidArgumentError, match="one or more texts for each clip"):
             with_texts(**asked)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="text_features: expected finite"):
+        with_texts(frames=good, text_features=features * np.nan, labels=names)
     assert with_texts(frames=good, text_features=features, labels=names)["scores"].shape == (1, 2)
     for ids, words in (([[500]], "ids from 0 to"), ([[1] * 78], "at most 77"), ([[]], "at least")):
         with pytest.raises(tf.errors.InvalidArgumentError, match=words):

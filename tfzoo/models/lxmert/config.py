@@ -15,7 +15,9 @@ from tfzoo.core.fields import (
     probability,
 )
 
-__all__ = ["LxmertConfig"]
+__all__ = ["PYTORCH_EPSILON", "LxmertConfig"]
+
+PYTORCH_EPSILON = 1e-12  # of all layer norms of PyTorch's classes, whatever the config says
 
 
 class LxmertConfig(PretrainedConfig):
@@ -76,7 +78,7 @@ class LxmertConfig(PretrainedConfig):
     visual_attr_loss: bool = field(True, "Predict the objects' attributes.", boolean)
     visual_feat_loss: bool = field(True, "Predict the objects' features.", boolean)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not hasattr(self, "num_hidden_layers"):
             self.num_hidden_layers = {

@@ -5,6 +5,7 @@ Tan and Bansal 2019, arXiv:1908.07490.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from tfzoo.layers.bert import BertEmbeddings
 from tfzoo.layers.masks import padding_mask
 from tfzoo.losses.classification import classification_loss
 from tfzoo.modeling.base import TFPreTrainedModel
-from tfzoo.models.lxmert.config import LxmertConfig
+from tfzoo.models.lxmert.config import PYTORCH_EPSILON, LxmertConfig
 from tfzoo.models.lxmert.inputs import INPUTS, check_classes, check_pairs, class_labels
 from tfzoo.models.lxmert.layers import AnswerHead, TFLxmertEncoder, linear, lxmert_sizes
 
@@ -94,6 +95,19 @@ class TFLxmertPreTrainedModel(TFPreTrainedModel):
                 ) from None
             raise
         check_pairs(type(self).__name__, inputs, self.config)
+
+    @classmethod
+    def warn_about(cls, config: LxmertConfig, overrides: Mapping[str, Any]) -> None:
+        """Warn of epsilons that PyTorch's classes do not read."""
+        epsilon = config.layer_norm_eps
+        if epsilon != PYTORCH_EPSILON and "layer_norm_eps" not in overrides:
+            warnings.warn(
+                f"{config.name_or_path}: layer_norm_eps is {epsilon}, which the model follows, "
+                f"while PyTorch's classes compute with {PYTORCH_EPSILON} whatever the file says. "
+                f"Pass layer_norm_eps={PYTORCH_EPSILON} for their numbers, or {epsilon} to keep "
+                "these without a warning.",
+                stacklevel=3,
+            )
 
     def last_layers(self, modality: str) -> list[keras.layers.Layer]:
         """The layers that only the last hidden state of one modality depends on.
@@ -227,8 +241,8 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
         **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
 
     Raises:
-        ConfigError: The configuration is invalid.
-        ValueError: `hidden_size` is not a multiple of `num_attention_heads`.
+        ConfigError: The configuration is invalid, or `hidden_size` is not a multiple of
+            `num_attention_heads`.
 
     Source: the reference's LxmertModel.
 

@@ -90,6 +90,9 @@ def object_loss(task: str, pair: tuple[Tensor, Tensor], scores: Tensor) -> Tenso
     confidence, scores = ops.cast(confidence, "float32"), ops.cast(scores, "float32")
     if task == "feat":
         return keras.losses.Huber(delta=1.0)(ops.cast(label, "float32"), scores, confidence)
+    # In rows: of (B, N, 1), the scores of a single class, Keras would drop the last axis.
+    scores = ops.reshape(scores, (-1, scores.shape[-1]))
+    label, confidence = ops.reshape(label, (-1,)), ops.reshape(confidence, (-1,))
     counts = ops.not_equal(label, IGNORE_INDEX)
     confidence = ops.where(counts, confidence, 0.0)
     label = ops.where(counts, label, ops.zeros_like(label))

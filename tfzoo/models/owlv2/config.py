@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from tfzoo.core.config import PretrainedConfig, TextVisionConfig
-from tfzoo.core.fields import boolean, field, name_or_function, non_negative, positive, probability
+from tfzoo.core.fields import (
+    boolean,
+    count,
+    field,
+    identifier,
+    name_or_function,
+    non_negative,
+    number,
+    positive,
+    probability,
+)
 
 __all__ = [
     "OwlConfig",
@@ -27,7 +37,7 @@ class OwlTextConfig(PretrainedConfig):
     vocab_size: int = field(49408, "Entries of the vocabulary.", positive)
     hidden_size: int = field(512, "Width D of the encoder.", positive)
     intermediate_size: int = field(2048, "Width of the hidden layer of each MLP.", positive)
-    num_hidden_layers: int = field(12, "Layers L of the encoder.", positive)
+    num_hidden_layers: int = field(12, "Layers L of the encoder.", count)
     num_attention_heads: int = field(8, "Attention heads H of each layer.", positive)
     max_position_embeddings: int = field(16, "Longest text, in tokens.", positive)
     hidden_act: str = field("quick_gelu", _ACTIVATION, name_or_function)
@@ -37,9 +47,11 @@ class OwlTextConfig(PretrainedConfig):
         0.02, "Kept for the file; CLIP's own rules initialise the weights.", non_negative
     )
     initializer_factor: float = field(1.0, "Scale of the initial weights.", non_negative)
-    pad_token_id: int = field(0, "Id of padding; a query that starts with it does not count.")
-    bos_token_id: int = field(49406, "Id that begins a text.")
-    eos_token_id: int = field(49407, "Id that ends a text.")
+    pad_token_id: int = field(
+        0, "Id of padding; a query that starts with it does not count.", identifier
+    )
+    bos_token_id: int = field(49406, "Id that begins a text.", identifier)
+    eos_token_id: int = field(49407, "Id that ends a text.", identifier)
 
 
 class OwlVisionConfig(PretrainedConfig):
@@ -49,7 +61,7 @@ class OwlVisionConfig(PretrainedConfig):
 
     hidden_size: int = field(768, "Width D of the encoder.", positive)
     intermediate_size: int = field(3072, "Width of the hidden layer of each MLP.", positive)
-    num_hidden_layers: int = field(12, "Layers L of the encoder.", positive)
+    num_hidden_layers: int = field(12, "Layers L of the encoder.", count)
     num_attention_heads: int = field(12, "Attention heads H of each layer.", positive)
     num_channels: int = field(3, "Channels of an image.", positive)
     image_size: int = field(768, "Height and width of an image, in pixels.", positive)
@@ -60,6 +72,11 @@ class OwlVisionConfig(PretrainedConfig):
     initializer_range: float = field(0.02, "Std of the initial patch embeddings.", non_negative)
     initializer_factor: float = field(1.0, "Scale of the initial weights.", non_negative)
 
+    def validate(self) -> None:
+        super().validate()
+        if self.patch_size > self.image_size:
+            self.reject("patch_size", f"at most image_size {self.image_size}")
+
 
 class OwlConfig(TextVisionConfig):
     """Configuration of OWLv2 and OWL-ViT; use the class of one of them."""
@@ -67,10 +84,12 @@ class OwlConfig(TextVisionConfig):
     text_config: Any = field(None, "Configuration of the text tower, its fields, or None.")
     vision_config: Any = field(None, "Configuration of the vision tower, its fields, or None.")
     projection_dim: int = field(512, "Width P of the space that texts and images share.", positive)
-    logit_scale_init_value: float = field(2.6592, "Initial logarithm of the scale of the logits.")
+    logit_scale_init_value: float = field(
+        2.6592, "Initial logarithm of the scale of the logits.", number
+    )
     return_dict: bool = field(True, "Return an output object rather than a tuple.", boolean)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initializer_factor = getattr(self, "initializer_factor", 1.0)
 

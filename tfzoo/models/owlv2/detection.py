@@ -17,7 +17,7 @@ from tfzoo.losses.detection.loss import detection_loss, prepare_targets
 from tfzoo.losses.detection.targets import same_shape
 from tfzoo.modeling.clip import images_input, pooled_output
 from tfzoo.models.owlv2.config import OwlConfig
-from tfzoo.models.owlv2.guided import check_boxes, choose_queries, to_corners
+from tfzoo.models.owlv2.guided import check_boxes, check_counts, choose_queries, to_corners
 from tfzoo.models.owlv2.layers import BoxHead, ClassHead, box_bias
 from tfzoo.models.owlv2.model import IMAGES, QUERIES, TFOwlv2Model, TFOwlv2PreTrainedModel
 
@@ -93,6 +93,12 @@ class TFOwlv2ImageGuidedObjectDetectionOutput(ModelOutput):
     text_model_output: TFBaseModelOutputWithPooling | None
     vision_model_output: TFBaseModelOutputWithPooling
     query_indices: Tensor
+
+    def plain_tuple(self) -> tuple[Any, ...]:
+        """The reference's layout: both feature maps, both sets of boxes, then the logits."""
+        first = ("image_embeds", "query_image_embeds", "target_pred_boxes", "query_pred_boxes")
+        last = ("logits", "class_embeds", "vision_model_output")
+        return type(self)((name, self[name]) for name in (*first, *last)).to_tuple()
 
 
 class QueryBank(NamedTuple):
@@ -462,7 +468,7 @@ class TFOwlv2ForObjectDetection(TFOwlv2PreTrainedModel):
         """Find what the query images show.
 
         Args:
-            pixel_values: (B, C, height, width), images to search, or a dict of both inputs.
+            pixel_values: (B or 1, C, height, width), images to search, or a dict of both inputs.
             query_pixel_values: (B or 1, C, height, width), one query image for each.
             output_attentions: Return the attention weights; the config's choice where None.
             output_hidden_states: Return all hidden states; the config's choice where None.
@@ -476,11 +482,14 @@ class TFOwlv2ForObjectDetection(TFOwlv2PreTrainedModel):
                 hold an object (OWLv2 only; newer releases of the reference do this).
 
         Returns:
-            The guided output; `query_indices` (B,) says which of `query_pred_boxes` was chosen.
+            The guided output; `query_indices` (B,) says which of `query_pred_boxes` was chosen. As
+            a tuple `image_embeds`, `query_image_embeds`, `target_pred_boxes`, `query_pred_boxes`,
+            `logits`, `class_embeds` and `vision_model_output`, as in the reference.
 
         Raises:
-            ValueError: Missing images, images of another size, boxes outside [0, 1] or without
-                an area, an unknown strategy, or objectness where the model has none.
+            ValueError: Missing images, images of another size or number, boxes outside [0, 1],
+                without an area or where the model sees nothing, an unknown strategy, or objectness
+                where the model has none.
         """
         owner, config = f"{type(self).__name__}.image_guided_detection", self.config
         self._check_strategy(owner, strategy, query_boxes)
@@ -492,6 +501,7 @@ class TFOwlv2ForObjectDetection(TFOwlv2PreTrainedModel):
             query_pixel_values=query_pixel_values,
         )
         boxes = check_boxes(query_boxes, owner)
+        check_counts(owner, inputs["pixel_values"], inputs["query_pixel_values"], boxes)
         flags = {
             "output_attentions": _choice(output_attentions, config.output_attentions),
             "output_hidden_states": _choice(output_hidden_states, config.output_hidden_states),
@@ -513,7 +523,7 @@ class TFOwlv2ForObjectDetection(TFOwlv2PreTrainedModel):
             vision_model_output=vision,
             query_indices=index,
         )
-        return outputs if _choice(return_dict, config.return_dict) else outputs.to_tuple()
+        return outputs if _choice(return_dict, config.return_dict) else outputs.plain_tuple()
 
     def _check_strategy(self, owner: str, strategy: str, query_boxes: Tensor | None) -> None:
         if strategy not in _STRATEGIES:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 from keras import ops
 
 from tfzoo.core.keras_compat import concrete
 from tfzoo.core.types import Tensor
 from tfzoo.layers.clip import first_maximum
 
-__all__ = ["check_boxes", "choose_queries", "to_corners"]
+__all__ = ["check_boxes", "check_counts", "choose_queries", "to_corners"]
 
 _KEPT = 0.8  # of the best overlap: boxes that may become the query
 
@@ -42,12 +43,38 @@ def check_boxes(query_boxes: Tensor | None, owner: str) -> Tensor:
     return boxes
 
 
+def check_counts(owner: str, images: Tensor, queries: Tensor, boxes: Tensor) -> None:
+    """Refuse images, query images and boxes whose numbers do not fit; one stands for all.
+
+    Args:
+        owner: Name of the model and its method, for the error.
+        images: (B or 1, ...), what is searched.
+        queries: (B or 1, ...), the query images.
+        boxes: (as many as query images, or 1, 4).
+
+    Raises:
+        ValueError: Says how many were expected, and how many came.
+    """
+    count, found, given = (value.shape[0] for value in (images, queries, boxes))
+    if None not in (count, found) and found != count and 1 not in (count, found):
+        raise ValueError(
+            f"{owner}: expected one image in query_pixel_values, or one for each of the {count} in "
+            f"pixel_values, got {found}."
+        )
+    if None not in (found, given) and given not in (1, found):
+        raise ValueError(
+            f"{owner}: expected one box in query_boxes, or one for each of the {found} query "
+            f"images, got {given}."
+        )
+
+
 def choose_queries(embeds: Tensor, corners: Tensor, query_boxes: Tensor) -> Tensor:
     """The box of each query image that stands for its object.
 
     Of the boxes whose overlap with the query box is at least 0.8 of the best, the one whose
     embedding is least similar to the mean of all: most boxes are background. Where nothing
-    overlaps, the generalised overlap decides, which also knows how far away a box is.
+    overlaps, boxes without area that lie inside the query box count, by the generalised overlap.
+    Where there are none either, a graph, which cannot refuse, takes the nearest box.
 
     Args:
         embeds: (B, N, D).
@@ -57,12 +84,22 @@ def choose_queries(embeds: Tensor, corners: Tensor, query_boxes: Tensor) -> Tens
     Returns:
         (B,), indices.
 
+    Raises:
+        ValueError: A query box has nothing to do with any of the boxes of its image.
+
     Source: the reference's embed_image_query.
     """
     overlap, generalised = _overlaps(ops.cast(corners, "float32"), query_boxes[:, None])
     nothing = ops.all(ops.equal(overlap, 0.0), axis=1, keepdims=True)
     overlap = ops.where(nothing, generalised, overlap)
-    kept = overlap >= ops.max(overlap, axis=1, keepdims=True) * _KEPT
+    best = ops.max(overlap, axis=1, keepdims=True)  # below 0 where all boxes lie outside
+    lost = concrete(best < 0)
+    if lost is not None and lost.any():
+        raise ValueError(
+            "query_boxes: expected boxes that overlap something that the model sees in their "
+            f"images, those at {np.flatnonzero(lost).tolist()} overlap nothing. Choose larger ones."
+        )
+    kept = overlap >= ops.where(best > 0, best * _KEPT, best)
     embeds = ops.cast(embeds, "float32")
     mean = ops.mean(embeds, axis=1, keepdims=True)
     similarity = ops.sum(embeds * mean, axis=-1)

@@ -9,12 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from tfzoo.core.fields import field
 from tfzoo.models.owlv2.postprocessing import Detections, OwlPostProcessing, Sizes
 from tfzoo.preprocessing import image as im
 from tfzoo.preprocessing.image import Size, height_and_width
 from tfzoo.preprocessing.image_features import ImageFeatures, step
-from tfzoo.preprocessing.processor import pair_field, per_channel_field
+from tfzoo.preprocessing.processor import (
+    filter_field,
+    number_field,
+    pair_field,
+    per_channel_field,
+    switch_field,
+)
 from tfzoo.preprocessing.resize import antialiased_resize
 
 __all__ = ["OwlImageProcessor", "OwlViTImageProcessor", "Owlv2ImageProcessor"]
@@ -41,7 +46,6 @@ class Owlv2ImageProcessor(OwlImageProcessor):
         (2, 3, 96, 96)
     """
 
-    accepted_types = ("Owlv2ImageProcessorFast",)
     square_canvas = True
     call_fields = (
         "do_pad",
@@ -55,18 +59,20 @@ class Owlv2ImageProcessor(OwlImageProcessor):
         "pad_value",
     )
 
-    do_rescale: bool = field(True, "Whether to multiply by `rescale_factor`.")
-    rescale_factor: float = field(1 / 255, "The factor, 1/255 for pixels of 0..255.")
-    do_pad: bool = field(True, "Whether to pad to a square, at the bottom and on the right.")
-    do_resize: bool = field(True, "Whether to resize.")
+    do_rescale: bool = switch_field(True, "Whether to multiply by `rescale_factor`.")
+    rescale_factor: float = number_field(1 / 255, "The factor, 1/255 for pixels of 0..255.")
+    do_pad: bool = switch_field(True, "Whether to pad to a square, at the bottom and on the right.")
+    do_resize: bool = switch_field(True, "Whether to resize.")
     size: Size | None = pair_field(960)
-    resample: int = field(
+    resample: int = filter_field(
         2, "Without effect, as in the reference, which resizes as `antialiased_resize` does."
     )
-    do_normalize: bool = field(True, "Whether to subtract `image_mean` and divide by `image_std`.")
+    do_normalize: bool = switch_field(
+        True, "Whether to subtract `image_mean` and divide by `image_std`."
+    )
     image_mean: float | Sequence[float] | None = per_channel_field(_CLIP_MEAN, "CLIP's")
     image_std: float | Sequence[float] | None = per_channel_field(_CLIP_STD, "CLIP's")
-    pad_value: float = field(
+    pad_value: float = number_field(
         0.5,
         "Value of the padding, on the scale after `rescale_factor`: 0.5 is the documented grey; "
         "transformers 5 pads with 0.0, as the original model does.",
@@ -147,6 +153,7 @@ def _pad(image: np.ndarray, value: float) -> np.ndarray:
     side = max(height, width)
     if height == width:
         return image
+    im.check_canvas(side, side)
     padded = np.full((side, side, channels), value, image.dtype)
     padded[:height, :width] = image
     return padded
@@ -168,23 +175,25 @@ class OwlViTImageProcessor(OwlImageProcessor):
         (2, 3, 96, 96)
     """
 
-    accepted_types = ("OwlViTFeatureExtractor", "OwlViTImageProcessorFast")
+    accepted_types = ("OwlViTFeatureExtractor",)
     square_canvas = False
 
-    do_resize: bool = field(True, "Whether to resize.")
+    do_resize: bool = switch_field(True, "Whether to resize.")
     size: Size | None = pair_field(768)
-    resample: int = field(3, "Pillow's number of the filter; 3 is bicubic.")
-    do_center_crop: bool = field(
+    resample: int = filter_field(3, "Pillow's number of the filter; 3 is bicubic.")
+    do_center_crop: bool = switch_field(
         False, "Whether to cut out the middle; smaller images get a border of zeros."
     )
     crop_size: Size | None = pair_field(768, "crop_size")
-    do_rescale: bool = field(True, "Whether to multiply by `rescale_factor`.")
-    rescale_factor: float = field(1 / 255, "The factor, 1/255 for pixels of 0..255.")
-    do_normalize: bool = field(True, "Whether to subtract `image_mean` and divide by `image_std`.")
+    do_rescale: bool = switch_field(True, "Whether to multiply by `rescale_factor`.")
+    rescale_factor: float = number_field(1 / 255, "The factor, 1/255 for pixels of 0..255.")
+    do_normalize: bool = switch_field(
+        True, "Whether to subtract `image_mean` and divide by `image_std`."
+    )
     image_mean: float | Sequence[float] | None = per_channel_field(_CLIP_MEAN, "CLIP's")
     image_std: float | Sequence[float] | None = per_channel_field(_CLIP_STD, "CLIP's")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         if "rescale" in kwargs:
             kwargs["do_rescale"] = kwargs.pop("rescale")
         super().__init__(*args, **kwargs)

@@ -8,6 +8,7 @@ from tfzoo.core.config import PretrainedConfig
 from tfzoo.core.fields import (
     Constraint,
     boolean,
+    count,
     field,
     name_or_function,
     non_negative,
@@ -19,11 +20,11 @@ from tfzoo.core.fields import (
 __all__ = ["PerceiverConfig"]
 
 
-def _sizes(count: int) -> Constraint:
-    """Constraint: a list of `count` positive integers."""
+def _sizes(number: int) -> Constraint:
+    """Constraint: a list of `number` positive integers."""
     return Constraint(
-        f"a list of {count} positive integers",
-        lambda v: isinstance(v, (list, tuple)) and len(v) == count and all(map(positive.holds, v)),
+        f"a list of {number} positive integers",
+        lambda v: isinstance(v, (list, tuple)) and len(v) == number and all(map(positive.holds, v)),
     )
 
 
@@ -52,8 +53,8 @@ class PerceiverConfig(PretrainedConfig):
     d_model: int = field(
         768, "Width of the inputs: of embedded text, and where there is no preprocessor.", positive
     )
-    num_blocks: int = field(1, "How often the self-attention layers are applied.", positive)
-    num_self_attends_per_block: int = field(26, "Self-attention layers L of a block.", positive)
+    num_blocks: int = field(1, "How often the self-attention layers are applied.", count)
+    num_self_attends_per_block: int = field(26, "Self-attention layers L of a block.", count)
     num_self_attention_heads: int = field(8, "Heads H of each self-attention layer.", positive)
     num_cross_attention_heads: int = field(8, "Heads H of the encoder's cross-attention.", positive)
     qk_channels: int | None = field(

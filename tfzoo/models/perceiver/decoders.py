@@ -19,7 +19,7 @@ from tfzoo.core.outputs import ModelOutput
 from tfzoo.core.types import Tensor
 from tfzoo.layers.attention import in_blocks, needs_blocks
 from tfzoo.models.perceiver.config import PerceiverConfig
-from tfzoo.models.perceiver.engine import Part, PerceiverLayer, split_options
+from tfzoo.models.perceiver.engine import Part, PerceiverLayer, label_count, split_options
 from tfzoo.models.perceiver.positions import TrainablePositions
 
 __all__ = [
@@ -124,8 +124,8 @@ class TFPerceiverProjectionDecoder(Decoder):
 
     def __init__(self, config: PerceiverConfig, **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
-        self.num_query_channels = config.num_labels
-        self.classifier = self.linear(config.d_latents, config.num_labels, "classifier")
+        self.num_query_channels = label_count(config)
+        self.classifier = self.linear(config.d_latents, self.num_query_channels, "classifier")
 
     def _decoded(self, query: Any, z: Tensor, output_attentions: bool, training: bool) -> Tensor:
         return self.classifier(ops.mean(z, axis=1))
@@ -342,7 +342,7 @@ class TFPerceiverClassificationDecoder(WrappingDecoder):
     def __init__(self, config: PerceiverConfig, **decoder_kwargs: Any) -> None:
         options, arguments = split_options(decoder_kwargs)
         super().__init__(config, **options)
-        sizes = {"output_num_channels": config.num_labels, "output_index_dims": 1}
+        sizes = {"output_num_channels": label_count(config), "output_index_dims": 1}
         self.decoder = self.wrap(arguments, **sizes)
 
     def shaped(self, logits: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from tfzoo.models.perceiver.positions import FourierPositions, TrainablePosition
 
 __all__ = [
     "Assembly",
+    "CrossAttentionsOutput",
     "Latents",
     "Part",
     "PerceiverEncoder",
@@ -36,6 +37,7 @@ __all__ = [
     "TFPerceiverModelOutput",
     "check_choice",
     "initializer",
+    "label_count",
     "split_options",
 ]
 
@@ -328,7 +330,19 @@ class Latents(Assembly):
         return self.latents[None]
 
 
-class TFPerceiverModelOutput(ModelOutput):
+class CrossAttentionsOutput(ModelOutput):
+    """Base class of outputs whose last field is `cross_attentions`."""
+
+    def plain_tuple(self) -> tuple[Any, ...]:
+        """As in the reference, the decoder's attention weights stand behind the encoder's tuple."""
+        values = self.to_tuple()
+        if "cross_attentions" not in self:
+            return values
+        *others, (encoder, *decoder) = values
+        return (*others, (encoder,), *decoder)
+
+
+class TFPerceiverModelOutput(CrossAttentionsOutput):
     """Output of `TFPerceiverModel`.
 
     Attributes:
@@ -412,6 +426,17 @@ def split_options(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     """Keywords of a Keras layer, and the others."""
     options = {key: value for key, value in kwargs.items() if key in _OPTIONS}
     return options, {key: value for key, value in kwargs.items() if key not in _OPTIONS}
+
+
+def label_count(config: PerceiverConfig) -> int:
+    """The number of labels of a part that has some.
+
+    Raises:
+        ConfigError: It is 0.
+    """
+    if not config.num_labels:
+        raise ConfigError("PerceiverConfig.num_labels must be positive for this model, got 0.")
+    return config.num_labels
 
 
 def check_choice(name: str, value: str, *choices: str) -> None:

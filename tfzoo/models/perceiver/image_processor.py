@@ -9,11 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from tfzoo.core.fields import field
 from tfzoo.preprocessing import image as im
 from tfzoo.preprocessing.image import Size, height_and_width
 from tfzoo.preprocessing.image_features import ImageFeatures, step
-from tfzoo.preprocessing.processor import pair_field, per_channel_field
+from tfzoo.preprocessing.processor import (
+    filter_field,
+    number_field,
+    pair_field,
+    per_channel_field,
+    switch_field,
+)
 
 __all__ = ["PerceiverFeatureExtractor", "PerceiverImageProcessor", "flow_patches"]
 
@@ -35,18 +40,20 @@ class PerceiverImageProcessor(ImageFeatures):
         (2, 3, 96, 96)
     """
 
-    accepted_types = ("PerceiverFeatureExtractor", "PerceiverImageProcessorFast")
+    accepted_types = ("PerceiverFeatureExtractor",)
 
-    do_center_crop: bool = field(True, "Whether to cut out the middle.")
+    do_center_crop: bool = switch_field(True, "Whether to cut out the middle.")
     crop_size: Size | None = pair_field(
         256, "crop_size", "`size` is to the cut as `crop_size` is to the shorter edge"
     )
-    do_resize: bool = field(True, "Whether to resize.")
+    do_resize: bool = switch_field(True, "Whether to resize.")
     size: Size | None = pair_field(224)
-    resample: int = field(3, "Pillow's number of the filter; 3 is bicubic.")
-    do_rescale: bool = field(True, "Whether to multiply by `rescale_factor`.")
-    rescale_factor: float = field(1 / 255, "The factor, 1/255 for pixels of 0..255.")
-    do_normalize: bool = field(True, "Whether to subtract `image_mean` and divide by `image_std`.")
+    resample: int = filter_field(3, "Pillow's number of the filter; 3 is bicubic.")
+    do_rescale: bool = switch_field(True, "Whether to multiply by `rescale_factor`.")
+    rescale_factor: float = number_field(1 / 255, "The factor, 1/255 for pixels of 0..255.")
+    do_normalize: bool = switch_field(
+        True, "Whether to subtract `image_mean` and divide by `image_std`."
+    )
     image_mean: float | Sequence[float] | None = per_channel_field(
         (0.485, 0.456, 0.406),
         "ImageNet's, as in the published checkpoints (the reference's documentation names another)",
@@ -100,9 +107,9 @@ class PerceiverFeatureExtractor(PerceiverImageProcessor):
         (1, 3, 64, 64)
     """
 
-    accepted_types = ("PerceiverImageProcessor", "PerceiverImageProcessorFast")
+    accepted_types = ("PerceiverImageProcessor",)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         warnings.warn(
             "PerceiverFeatureExtractor is the old name of PerceiverImageProcessor; use that.",
             FutureWarning,

@@ -17,7 +17,13 @@ from tfzoo.losses.classification import classification_loss
 from tfzoo.modeling.base import TFPreTrainedModel
 from tfzoo.models.perceiver.config import PerceiverConfig
 from tfzoo.models.perceiver.decoders import Decoder, TFPerceiverDecoderOutput
-from tfzoo.models.perceiver.engine import Latents, Part, PerceiverEncoder, TFPerceiverModelOutput
+from tfzoo.models.perceiver.engine import (
+    CrossAttentionsOutput,
+    Latents,
+    Part,
+    PerceiverEncoder,
+    TFPerceiverModelOutput,
+)
 from tfzoo.models.perceiver.preprocessors import Preprocessor
 
 __all__ = [
@@ -62,7 +68,7 @@ HEAD_MASK = Input("head_mask", "any", None, _HEADS, True)
 LABELS = Input("labels", "any", None, _TARGETS, True)
 
 
-class TFPerceiverClassifierOutput(ModelOutput):
+class TFPerceiverClassifierOutput(CrossAttentionsOutput):
     """Output of the classifiers, of optical flow and of multimodal autoencoding.
 
     Attributes:
@@ -104,11 +110,16 @@ class TFPerceiverPreTrainedModel(TFPreTrainedModel):
         **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
 
     Raises:
-        ConfigError: Widths that the heads do not divide.
+        ConfigError: Widths that the heads do not divide, or no labels for a model that needs some.
     """
 
     config_class = PerceiverConfig
     base_model_prefix = "perceiver"
+
+    def unused_weights(self) -> list[Any]:
+        """Those of the self-attention layers, where no block applies them."""
+        layers = [] if self.config.num_blocks else self.base_model.encoder.self_attends
+        return [weight for layer in layers for weight in layer.weights]
 
     def get_input_embeddings(self) -> Tensor:
         """The latents (latents, D), which read every input."""

@@ -15,7 +15,7 @@ from keras import ops
 
 from tfzoo.core.types import Tensor
 from tfzoo.models.perceiver.config import PerceiverConfig
-from tfzoo.models.perceiver.engine import Part, check_choice
+from tfzoo.models.perceiver.engine import Part, check_choice, label_count
 
 __all__ = [
     "TFPerceiverAudioPostprocessor",
@@ -78,7 +78,7 @@ class TFPerceiverClassificationPostprocessor(_LinearPostprocessor):
     """Makes scores of the first output: (B, N, in_channels) -> (B, labels)."""
 
     def __init__(self, config: PerceiverConfig, in_channels: int, **kwargs: Any) -> None:
-        super().__init__(config, in_channels, config.num_labels, **kwargs)
+        super().__init__(config, in_channels, label_count(config), **kwargs)
 
     def call(self, inputs: Tensor, pos: Tensor | None = None, modality_sizes: Any = None) -> Tensor:
         return super().call(inputs)[:, 0, :]

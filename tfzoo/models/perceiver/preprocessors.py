@@ -20,7 +20,14 @@ from tfzoo.core.types import Tensor
 from tfzoo.layers.batch_norm import BatchNorm
 from tfzoo.layers.positions import resize_grid_bicubic
 from tfzoo.models.perceiver.config import PerceiverConfig
-from tfzoo.models.perceiver.engine import Assembly, Part, check_choice, initializer, split_options
+from tfzoo.models.perceiver.engine import (
+    Assembly,
+    Part,
+    check_choice,
+    initializer,
+    label_count,
+    split_options,
+)
 from tfzoo.models.perceiver.positions import FourierPositions
 
 __all__ = [
@@ -131,7 +138,7 @@ class TFPerceiverOneHotPreprocessor(Preprocessor):
 
     def __init__(self, config: PerceiverConfig, **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
-        self.num_channels = config.num_labels
+        self.num_channels = label_count(config)
 
     def check(self, inputs: Tensor, owner: str) -> None:
         super().check(inputs, owner)

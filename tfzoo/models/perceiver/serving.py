@@ -20,6 +20,7 @@ from tfzoo.export.graph.byte_text import ByteText
 from tfzoo.export.graph.flow import flow_of_frames
 from tfzoo.export.graph.images import decode_image, example_image
 from tfzoo.export.graph.preprocessing import each_image, graph_preprocessing
+from tfzoo.io.limits import FLOW_PIXELS
 from tfzoo.models.perceiver.heads.language import (
     TFPerceiverForMaskedLM,
     TFPerceiverForSequenceClassification,
@@ -164,6 +165,9 @@ def _frames(encoded: tf.Tensor, max_pixels: int) -> tf.Tensor:
     flat = tf.reshape(encoded, (-1,))
     flat = checked(flat, tf.size(flat) > 0, "image1, image2: expected frames, got an empty batch")
     size = tf.shape(decode_image(flat[0], max_pixels))
+    every = tf.cast(tf.shape(encoded)[0], tf.int64) * tf.reduce_prod(tf.cast(size[:2], tf.int64))
+    message = f"image1, image2: expected up to {FLOW_PIXELS} pixels in all first frames, got"
+    flat = checked(flat, every <= FLOW_PIXELS, message, every)
     message = "image1, image2: all frames of a request must have one size, got"
 
     def decode(one: tf.Tensor) -> tf.Tensor:

@@ -32,6 +32,8 @@ FAMILY = Family(
     aliases={
         "VideoMAEFeatureExtractor": "VideoMAEImageProcessor",
         "VideoMAEImageProcessorFast": "VideoMAEImageProcessor",
+        "VideoMAEVideoProcessor": "VideoMAEImageProcessor",
+        "TimesformerVideoProcessor": "VideoMAEImageProcessor",
     },
     checkpoints=tuple(
         f"facebook/timesformer-{size}-finetuned-{data}"

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from tfzoo.core.config import PretrainedConfig
-from tfzoo.core.fields import boolean, field, name_or_function, non_negative, positive, probability
+from tfzoo.core.fields import (
+    boolean,
+    count,
+    field,
+    name_or_function,
+    non_negative,
+    positive,
+    probability,
+)
 
 __all__ = ["ATTENTION_TYPES", "TimesformerConfig"]
 
@@ -32,7 +40,7 @@ class TimesformerConfig(PretrainedConfig):
     num_channels: int = field(3, "Channels of a frame.", positive)
     num_frames: int = field(8, "Frames of a clip.", positive)
     hidden_size: int = field(768, "Width D of the encoder.", positive)
-    num_hidden_layers: int = field(12, "Layers L of the encoder.", positive)
+    num_hidden_layers: int = field(12, "Layers L of the encoder.", count)
     num_attention_heads: int = field(12, "Attention heads H of each layer.", positive)
     intermediate_size: int = field(3072, "Width of the hidden layer of each MLP.", positive)
     hidden_act: str = field(
@@ -54,3 +62,8 @@ class TimesformerConfig(PretrainedConfig):
     drop_path_rate: float = field(
         0, "Stochastic depth rate of the last layer; it grows linearly from 0.", probability
     )
+
+    def validate(self) -> None:
+        super().validate()
+        if self.patch_size > self.image_size:
+            self.reject("patch_size", f"at most image_size {self.image_size}")

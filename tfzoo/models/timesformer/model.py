@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+from keras import ops
 
 from tfzoo.core.config import ConfigError
 from tfzoo.core.inputs import Input
-from tfzoo.core.outputs import TFBaseModelOutput, TFImageClassifierOutput
+from tfzoo.core.outputs import ModelOutput, TFBaseModelOutput, TFImageClassifierOutput
 from tfzoo.core.types import Tensor
 from tfzoo.layers.linear import Linear
-from tfzoo.losses.classification import classification_loss
+from tfzoo.losses.classification import classification_loss, problem_type_of
 from tfzoo.modeling.base import TFPreTrainedModel
 from tfzoo.models.timesformer.config import TimesformerConfig
 from tfzoo.models.timesformer.layers import (
@@ -205,7 +206,9 @@ class TFTimesformerForVideoClassification(TFTimesformerPreTrainedModel):
 
         Args:
             pixel_values: (B, T, C, height, width), floats.
-            labels: (B,) class indices, (B, labels) of 0 and 1, or targets of a regression.
+            labels: (B,) class indices, (B, labels) of 0 and 1, or targets of a regression; with
+                space-only attention those of each frame, (B, T) or (B, T, labels), also in the
+                rows of the logits, (B T) or (B T, labels).
             output_attentions: Return the attention weights; the config's choice where None.
             output_hidden_states: Return all hidden states; the config's choice where None.
             return_dict: Return an output object rather than a tuple; the config's where None.
@@ -241,8 +244,61 @@ class TFTimesformerForVideoClassification(TFTimesformerPreTrainedModel):
         outputs: TFImageClassifierOutput,
         sample_weight: Tensor | None = None,
     ) -> Tensor:
-        """Cross-entropy, binary cross-entropy or squared error, see `classification_loss`."""
-        config = self.config
-        return classification_loss(
-            labels, outputs["logits"], config.num_labels, config.problem_type, sample_weight
-        )
+        """Cross-entropy, binary cross-entropy or squared error, see `classification_loss`.
+
+        With space-only attention `sample_weight` is that of each clip, (B,), or frame, (B, T).
+        """
+        config, logits = self.config, outputs["logits"]
+        labels = self._of_frames(labels, logits)
+        weights = self._weights_of_frames(sample_weight, logits)
+        return classification_loss(labels, logits, config.num_labels, config.problem_type, weights)
+
+    # ---- space-only attention, where the logits (B T, labels) are those of frames
+    def _of_frames(self, labels: Tensor, logits: Tensor) -> Tensor:
+        """Labels (B, T) or (B, T, labels) in the rows of the logits; those that are, as they are.
+
+        Where T is the number of labels, class indices (B, T) look like rows (B T, labels).
+        """
+        if self.config.attention_type != "space_only":
+            return labels
+        labels, width = ops.convert_to_tensor(labels), logits.shape[-1]
+        rank, rows = len(labels.shape), (labels.shape[0], logits.shape[0])
+        if rank == 3:
+            return ops.reshape(labels, (-1, labels.shape[-1]))
+        kind = problem_type_of(labels, width, self.config.problem_type)
+        is_index = kind == "single_label_classification" and (None in rows or rows[0] != rows[1])
+        are_frames = rank == 2 and (is_index or labels.shape[-1] != width)
+        return ops.reshape(labels, (-1,)) if are_frames else labels
+
+    def _weights_of_frames(self, weights: Tensor | None, logits: Tensor) -> Tensor | None:
+        """Weights of clips (B,) or of their frames (B, T) as weights (B T,)."""
+        if weights is None or self.config.attention_type != "space_only":
+            return weights
+        weights = ops.convert_to_tensor(weights)
+        if len(weights.shape) == 1:
+            clips = ops.shape(weights)[0]
+            frames = ops.shape(logits)[0] // clips
+            weights = ops.broadcast_to(weights[:, None], (clips, frames))
+        return ops.reshape(weights, (-1,))
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        weights = self._weights_of_frames(sample_weight, y_pred["logits"])
+        return super().compute_loss(x, y, y_pred, weights, training)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        weights = self._weights_of_frames(sample_weight, y_pred["logits"])
+        return super().compute_metrics(x, y, y_pred, weights)
+
+    def _pair(self, x: Any, y: Any, outputs: ModelOutput) -> tuple[Any, Any]:
+        labels, prediction = super()._pair(x, y, outputs)
+        if labels is None:
+            return labels, prediction
+        logits = outputs["logits"]
+        return keras.tree.map_structure(lambda y: self._of_frames(y, logits), labels), prediction

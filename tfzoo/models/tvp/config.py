@@ -9,6 +9,7 @@ from tfzoo.core.config import ConfigError, PretrainedConfig
 from tfzoo.core.fields import (
     Constraint,
     boolean,
+    count,
     field,
     name_or_function,
     non_negative,
@@ -29,6 +30,7 @@ _POSITIVES = Constraint(
     ),
 )
 _LIST = Constraint("a list, or None", lambda v: v is None or isinstance(v, (list, tuple)))
+_FRAMES = Constraint("a positive integer, or None", lambda v: v is None or positive.holds(v))
 _ID = Constraint("an id, or None", lambda v: v is None or (type(v) is int and v >= 0))
 # These make the reference load weights from elsewhere; a TVP checkpoint has those of its backbone.
 _ELSEWHERE = ("backbone", "use_pretrained_backbone", "use_timm_backbone", "backbone_kwargs")
@@ -80,7 +82,7 @@ class ResNetConfig(PretrainedConfig):
     out_features: list = field(None, "Names of the feature maps that are used.", _LIST)
     out_indices: list = field(None, "Indices of the feature maps that are used.", _LIST)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stage_names = ["stem", *(f"stage{i + 1}" for i in range(len(self.depths)))]
         self._align()
@@ -170,7 +172,7 @@ class TvpConfig(PretrainedConfig):
     vocab_size: int = field(30522, "Entries of the vocabulary.", positive)
     hidden_size: int = field(768, "Width D of the encoder.", positive)
     intermediate_size: int = field(3072, "Width of the hidden layer of each MLP.", positive)
-    num_hidden_layers: int = field(12, "Layers L of the encoder.", positive)
+    num_hidden_layers: int = field(12, "Layers L of the encoder.", count)
     num_attention_heads: int = field(12, "Attention heads H of each layer.", positive)
     max_position_embeddings: int = field(512, "Longest text, in tokens.", positive)
     max_grid_col_position_embeddings: int = field(100, "Most columns of the grid.", positive)
@@ -187,7 +189,7 @@ class TvpConfig(PretrainedConfig):
     type_vocab_size: int = field(2, "Token types; texts have the first.", positive)
     pad_token_id: int = field(None, "Id whose embedding is not trained.", _ID)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         for name in _ELSEWHERE:
             if kwargs.pop(name, None):
                 raise ConfigError(
@@ -214,6 +216,8 @@ class TvpConfig(PretrainedConfig):
         limit = self.max_img_size // (2 if self.visual_prompter_type == "framepad" else 1)
         if self.visual_prompt_size > limit:
             self.reject("visual_prompt_size", f"at most {limit} with these frames")
+        if not _FRAMES.holds(getattr(self, "frame_num", None)):
+            self.reject("frame_num", _FRAMES.description)
         if self.pad_token_id is not None and self.pad_token_id >= self.vocab_size:
             self.reject("pad_token_id", f"below vocab_size {self.vocab_size}")
         if isinstance(self.backbone_config, ResNetConfig):

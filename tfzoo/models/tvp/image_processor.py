@@ -18,7 +18,14 @@ from tfzoo.preprocessing.padding import (
     pad_right_and_bottom,
     padded_size,
 )
-from tfzoo.preprocessing.processor import BatchFeature, pair_field, per_channel_field
+from tfzoo.preprocessing.processor import (
+    BatchFeature,
+    filter_field,
+    number_field,
+    pair_field,
+    per_channel_field,
+    switch_field,
+)
 from tfzoo.preprocessing.video import make_batched_videos, resized_frames
 
 __all__ = ["TvpImageProcessor"]
@@ -63,9 +70,9 @@ class TvpImageProcessor(SingleSteps):
         ((1, 8, 3, 448, 448), np.float32(-1.0), np.float32(0.0))
     """
 
-    accepted_types = ("TvpFeatureExtractor", "TvpImageProcessorFast")
+    accepted_types = ("TvpFeatureExtractor",)
 
-    do_resize: bool = field(True, "Whether to resize.")
+    do_resize: bool = switch_field(True, "Whether to resize.")
     size: dict[str, int] | None = field(
         {"longest_edge": 448},
         '{"longest_edge": s} or {"shortest_edge": s} keeps the aspect ratio (the longest edge '
@@ -73,14 +80,14 @@ class TvpImageProcessor(SingleSteps):
         convert=_edges,
         optional=True,
     )
-    resample: int = field(2, "Pillow's number of the filter; 2 is bilinear.")
-    do_center_crop: bool = field(
+    resample: int = filter_field(2, "Pillow's number of the filter; 2 is bilinear.")
+    do_center_crop: bool = switch_field(
         True, "Whether to cut out the middle; smaller frames get a border of zeros."
     )
     crop_size: Size | None = pair_field(448, "crop_size")
-    do_rescale: bool = field(True, "Whether to multiply by `rescale_factor`.")
-    rescale_factor: float = field(1 / 255, "The factor, 1/255 for pixels of 0..255.")
-    do_pad: bool = field(True, "Whether to pad on the right and at the bottom.")
+    do_rescale: bool = switch_field(True, "Whether to multiply by `rescale_factor`.")
+    rescale_factor: float = number_field(1 / 255, "The factor, 1/255 for pixels of 0..255.")
+    do_pad: bool = switch_field(True, "Whether to pad on the right and at the bottom.")
     pad_size: Size | None = field(
         {"height": 448, "width": 448},
         '{"height": h, "width": w}, one of both, or one number for both.',
@@ -96,8 +103,10 @@ class TvpImageProcessor(SingleSteps):
     pad_mode: str = field(
         "constant", '"constant", "reflect", "replicate" or "symmetric".', convert=pad_mode_name
     )
-    do_normalize: bool = field(True, "Whether to subtract `image_mean` and divide by `image_std`.")
-    do_flip_channel_order: bool = field(
+    do_normalize: bool = switch_field(
+        True, "Whether to subtract `image_mean` and divide by `image_std`."
+    )
+    do_flip_channel_order: bool = switch_field(
         True, "Whether RGB becomes BGR, which the checkpoints expect."
     )
     image_mean: float | Sequence[float] | None = per_channel_field(im.STANDARD_MEAN, "in RGB order")

@@ -138,12 +138,13 @@ class TvpProcessor(BaseProcessor):
         for number, (text, ids) in enumerate(zip(texts, rows, strict=True)):
             if len(ids) <= added:
                 raise ValueError(
-                    f"text: sentence {number}, {text!r}, is empty: say what to look for."
+                    f"text: sentence {number}, {text!r:.200}, is empty: say what to look for."
                 )
             if len(ids) > limit and not options["truncation"]:
                 raise ValueError(
                     f"text: sentence {number} has {len(ids)} tokens, max_text_length is {limit}: "
-                    f"{text!r}. Shorten it, raise max_text_length, or cut it by truncation=True."
+                    f"{text!r:.200}. Shorten it, raise max_text_length, or cut it by "
+                    "truncation=True."
                 )
 
     @staticmethod

@@ -71,7 +71,7 @@ def _ground(
     ) -> dict[str, tf.Tensor]:
         ids = checked_ids(input_ids, config.vocab_size, config.max_position_embeddings)
         text = checked_sizes({"input_ids": ids, "attention_mask": attention_mask}, "input_ids")
-        is_length = tf.reduce_all((duration > 0) & tf.math.is_finite(duration))
+        is_length = tf.reduce_all(duration > 0)
         seconds = checked(duration, is_length, "duration: expected seconds above 0, got", duration)
         pixels = prepare.videos(frames, num_frames)
         outputs = model(**text, pixel_values=pixels, training=False, return_dict=True)

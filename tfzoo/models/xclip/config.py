@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from tfzoo.core.config import PretrainedConfig, TextVisionConfig
-from tfzoo.core.fields import count, field, name_or_function, non_negative, positive, probability
+from tfzoo.core.fields import (
+    count,
+    field,
+    identifier,
+    name_or_function,
+    non_negative,
+    number,
+    positive,
+    probability,
+)
 
 __all__ = ["XCLIPConfig", "XCLIPTextConfig", "XCLIPVisionConfig"]
 
@@ -35,7 +44,7 @@ class XCLIPTextConfig(PretrainedConfig):
     vocab_size: int = field(49408, "Entries of the vocabulary.", positive)
     hidden_size: int = field(512, "Width D of the encoder.", positive)
     intermediate_size: int = field(2048, "Width of the hidden layer of each MLP.", positive)
-    num_hidden_layers: int = field(12, "Layers L of the encoder.", positive)
+    num_hidden_layers: int = field(12, "Layers L of the encoder.", count)
     num_attention_heads: int = field(8, "Attention heads H of each layer.", positive)
     max_position_embeddings: int = field(77, "Longest text, in tokens.", positive)
     hidden_act: str = field("quick_gelu", _ACTIVATION, name_or_function)
@@ -45,9 +54,9 @@ class XCLIPTextConfig(PretrainedConfig):
         0.02, "Kept for the file; CLIP's own rules initialise the weights.", non_negative
     )
     initializer_factor: float = field(1.0, "Scale of the initial weights.", non_negative)
-    pad_token_id: int = field(1, "Placeholder, see above.")
-    bos_token_id: int = field(0, "Placeholder, see above.")
-    eos_token_id: int = field(2, "Placeholder, see above.")
+    pad_token_id: int = field(1, "Placeholder, see above.", identifier)
+    bos_token_id: int = field(0, "Placeholder, see above.", identifier)
+    eos_token_id: int = field(2, "Placeholder, see above.", identifier)
 
 
 class XCLIPVisionConfig(PretrainedConfig):
@@ -71,7 +80,7 @@ class XCLIPVisionConfig(PretrainedConfig):
 
     hidden_size: int = field(768, "Width D of the encoder.", positive)
     intermediate_size: int = field(3072, "Width of the hidden layer of each MLP.", positive)
-    num_hidden_layers: int = field(12, "Layers L of the encoder.", positive)
+    num_hidden_layers: int = field(12, "Layers L of the encoder.", count)
     num_attention_heads: int = field(12, "Attention heads H of each layer.", positive)
     mit_hidden_size: int = field(
         512, "Width of the integration transformer, equal to `projection_dim`.", positive
@@ -91,6 +100,11 @@ class XCLIPVisionConfig(PretrainedConfig):
     drop_path_rate: float = field(
         0.0, "Stochastic depth rate of the message attention, the same in every layer.", probability
     )
+
+    def validate(self) -> None:
+        super().validate()
+        if self.patch_size > self.image_size:
+            self.reject("patch_size", f"at most image_size {self.image_size}")
 
 
 class XCLIPConfig(TextVisionConfig):
@@ -117,7 +131,7 @@ class XCLIPConfig(TextVisionConfig):
     vision_config: Any = field(None, "An `XCLIPVisionConfig`, its fields as a dict, or None.")
     projection_dim: int = field(512, "Width P of the space that videos and texts share.", positive)
     prompt_layers: int = field(2, "Layers of the video-specific prompt generator.", count)
-    prompt_alpha: float = field(0.1, "Initial weight of the prompts.")
+    prompt_alpha: float = field(0.1, "Initial weight of the prompts.", number)
     prompt_hidden_act: str = field("quick_gelu", _ACTIVATION, name_or_function)
     prompt_num_attention_heads: int = field(8, "Heads of the prompt generator.", positive)
     prompt_attention_dropout: float = field(
@@ -126,9 +140,11 @@ class XCLIPConfig(TextVisionConfig):
     prompt_projection_dropout: float = field(
         0.0, "Dropout after its attention's projection.", probability
     )
-    logit_scale_init_value: float = field(2.6592, "Initial logarithm of the scale of the logits.")
+    logit_scale_init_value: float = field(
+        2.6592, "Initial logarithm of the scale of the logits.", number
+    )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         for name in self.sub_configs:
             if (old := kwargs.pop(f"{name}_dict", None)) is not None:
                 kwargs[name] = old

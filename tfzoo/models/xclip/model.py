@@ -71,6 +71,10 @@ class TFXCLIPOutput(ModelOutput):
     vision_model_output: TFBaseModelOutputWithPooling
     mit_output: TFBaseModelOutputWithPooling
 
+    def plain_tuple(self) -> tuple[Any, ...]:
+        """All but `mit_output`, which the reference's tuples do not have."""
+        return self.to_tuple()[:-1]
+
 
 class TFXCLIPPreTrainedModel(ClipPreTrainedModel):
     """Base class of the X-CLIP models."""
