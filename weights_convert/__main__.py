@@ -24,6 +24,8 @@ from weights_convert.console import (
     megabytes,
     print_table,
     shape_text,
+    show,
+    show_json,
 )
 from weights_convert.errors import UsageError
 from weights_convert.plan import Entry, Match, match_tensors
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options)
     except (OSError, ValueError) as error:  # CheckpointError, ConfigError and HubError are these
-        print(f"weights_convert: {error}", file=sys.stderr)
+        show(*f"weights_convert: {error}".split("\n"), file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
 
 
@@ -117,12 +119,14 @@ def _inspect(options: argparse.Namespace) -> int:
             "groups": rows,
         }
     if options.json:
-        print(json.dumps(report, indent=2))
+        show_json(report, indent=2)
         return 0
-    print(f"{report['source']}: {report['tensors']} tensors, {megabytes(report['bytes'])} MB")
-    print(f"model_type: {report['model_type'] or 'unknown, no config.json beside it names one'}")
-    print(f"metadata: {json.dumps(report['metadata'], sort_keys=True)}")
-    print(f"config: {_summary(config)}")
+    show(
+        f"{report['source']}: {report['tensors']} tensors, {megabytes(report['bytes'])} MB",
+        f"model_type: {report['model_type'] or 'unknown, no config.json beside it names one'}",
+        f"metadata: {json.dumps(report['metadata'], sort_keys=True)}",
+        f"config: {_summary(config)}",
+    )
     print_table(("count", "dtype", "shape", "MB", "name"), [_group_cells(row) for row in rows])
     return 0
 
@@ -179,7 +183,7 @@ def _plan(options: argparse.Namespace) -> int:
         rows = _rows(match, checkpoint)
     fits = not (match.missing or match.unexpected or match.mismatched)
     if options.json:
-        print(json.dumps({"source": options.source, "fits": fits, "rows": rows}, indent=2))
+        show_json({"source": options.source, "fits": fits, "rows": rows}, indent=2)
     else:
         keys = ("status", "tensor", "found", "variable", "expected", "transform")
         print_table(keys, [tuple(cell(row[key]) for key in keys) for row in rows])

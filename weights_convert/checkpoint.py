@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from tfzoo.core.files import read_json, read_text
+from tfzoo.core.replacing import recover
 from weights_convert.errors import CheckpointError
 from weights_convert.formats.safetensors import (
     INDEX_NAME,
@@ -54,7 +56,7 @@ _FORMATS: dict[str, type[TensorFile]] = {
     ".pth": TorchFile,
     ".h5": H5File,
 }
-_MAX_INDEX = 100_000_000
+_MAX_INDEX = 2**25
 
 
 class Checkpoint(Mapping[str, TensorInfo]):
@@ -96,7 +98,7 @@ class Checkpoint(Mapping[str, TensorInfo]):
         for name in file.tensors:
             if name in self._home:
                 other = self._home[name].path.name
-                raise CheckpointError(f"{name!r} is both in {other} and in {file.path.name}")
+                raise CheckpointError(f"{name!r:.200} is both in {other} and in {file.path.name}")
             self._home[name] = file
         self.metadata = {**file.metadata, **self.metadata}
 
@@ -169,6 +171,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
         weights_convert.errors.CheckpointError: no/such/folder: no such file or folder
     """
     path = Path(path)
+    recover(path)
     if os.path.isdir(path):  # unlike Path.is_dir, False for whatever cannot be a path
         path = _main_file(path)
     if path.suffix != ".json":
@@ -226,13 +229,7 @@ def read_config(path: Path) -> dict[str, Any] | None:
     config = (path if path.is_dir() else path.parent) / "config.json"
     if not config.is_file():
         return None
-    try:
-        values = json.loads(config.read_bytes())
-    except ValueError as error:
-        raise CheckpointError(f"{config}: not valid JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{config}: expected a JSON object, found {values!r:.100}")
-    return values
+    return read_json(config, CheckpointError)
 
 
 def _open_file(path: Path) -> TensorFile:
@@ -250,10 +247,11 @@ def _read_index(path: Path) -> dict[str, str]:
     """Return tensor name -> file name of an index, each the plain name of a file."""
     if not os.path.isfile(path):
         raise CheckpointError(f"{path}: no such file or folder")
-    if path.stat().st_size > _MAX_INDEX:
-        raise CheckpointError(f"{path}: expected an index of at most {_MAX_INDEX} bytes")
     try:
-        index: Any = json.loads(path.read_bytes().decode(), object_pairs_hook=unique_object)
+        text = read_text(path, CheckpointError, _MAX_INDEX)
+        index: Any = json.loads(text, object_pairs_hook=unique_object)
+    except CheckpointError:
+        raise
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error}") from error
     except (ValueError, RecursionError) as error:
@@ -263,7 +261,9 @@ def _read_index(path: Path) -> dict[str, str]:
         raise CheckpointError(f"{path}: expected a weight_map of tensor names to file names")
     for name in shards.values():
         if name in ("", ".", "..") or any(sign in name for sign in "/\\:\0"):
-            raise CheckpointError(f"{path}: expected the name of a file beside it, found {name!r}")
+            raise CheckpointError(
+                f"{path}: expected the name of a file beside it, found {name!r:.200}"
+            )
     return shards
 
 
@@ -279,20 +279,24 @@ def _check_shard(index: Path, name: str) -> None:
     """
     shard = index.parent / name
     if not os.path.isfile(shard):
-        raise CheckpointError(f"{index}: the shard {name!r} is missing")
+        raise CheckpointError(f"{index}: the shard {name!r:.200} is missing")
     if shard.resolve().parent not in (index.parent.resolve(), index.resolve().parent):
-        raise CheckpointError(f"{index}: the shard {name!r} is a link to another folder")
+        raise CheckpointError(f"{index}: the shard {name!r:.200} is a link to another folder")
 
 
 def _check_index(path: Path, shards: Mapping[str, str], checkpoint: Checkpoint) -> None:
     """Raise unless the shards hold what the index says, and nothing else."""
     for name, shard in shards.items():
         if name not in checkpoint:
-            raise CheckpointError(f"{path}: expected {name!r} in {shard}, found it in no shard")
+            raise CheckpointError(
+                f"{path}: expected {name!r:.200} in {shard!r:.200}, found it in no shard"
+            )
         if checkpoint.file_of(name).name != shard:
             found = checkpoint.file_of(name).name
-            raise CheckpointError(f"{path}: expected {name!r} in {shard}, found it in {found}")
+            raise CheckpointError(
+                f"{path}: expected {name!r:.200} in {shard!r:.200}, found it in {found}"
+            )
     extra = sorted(set(checkpoint).difference(shards))
     if extra:
-        found = f"{extra[0]!r} in {checkpoint.file_of(extra[0]).name}"
+        found = f"{extra[0]!r:.200} in {checkpoint.file_of(extra[0]).name}"
         raise CheckpointError(f"{path}: expected the names of its weight_map, found also {found}")

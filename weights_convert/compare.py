@@ -17,6 +17,7 @@ from weights_convert.plan import canonical_names
 from weights_convert.rules import FamilyMap
 from weights_convert.tensors import (
     DTYPES,
+    FLOATS,
     TensorInfo,
     Tensors,
     bfloat16_to_float32,
@@ -28,7 +29,6 @@ __all__ = ["CODES", "Difference", "Readable", "compare", "rounded"]
 #: Name of a dtype, as users write it -> its code.
 CODES: Mapping[str, str] = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 
-_FLOATS = ("F64", "F32", "F16", "BF16")
 _BLOCK = 2**22  # items that are compared at once: the wide copies stay small
 
 
@@ -130,7 +130,7 @@ def rounded(raw: np.ndarray, code: str, target: str) -> np.ndarray:
         >>> hex(rounded(np.ones(1, np.float32), "F32", "BF16")[0])
         '0x3f80'
     """
-    if code not in _FLOATS or code == target:
+    if code not in FLOATS or code == target:
         return raw
     values = bfloat16_to_float32(raw) if code == "BF16" else raw
     with np.errstate(over="ignore"):  # what does not fit becomes infinite, as everywhere
@@ -147,7 +147,7 @@ def _compare_one(
         return Difference(name, "shape", *infos)
     a, b = first.read_raw(one), second.read_raw(two)
     code = infos[0].dtype
-    if dtype is not None and code in _FLOATS:
+    if dtype is not None and code in FLOATS:
         a, code = rounded(a, code, dtype), dtype
     if code == infos[1].dtype:
         count = _differing_bits(a, b)

@@ -15,7 +15,14 @@ import numpy as np
 
 from weights_convert.memory import Empty, aligned
 
-__all__ = ["DTYPES", "TensorInfo", "Tensors", "bfloat16_to_float32", "float32_to_bfloat16"]
+__all__ = [
+    "DTYPES",
+    "FLOATS",
+    "TensorInfo",
+    "Tensors",
+    "bfloat16_to_float32",
+    "float32_to_bfloat16",
+]
 
 #: Dtype code -> the little-endian NumPy dtype of the stored bits.
 DTYPES: dict[str, np.dtype] = {
@@ -33,6 +40,9 @@ DTYPES: dict[str, np.dtype] = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
+
+#: The dtype codes of weights; whole numbers in their place are quantized ones.
+FLOATS: tuple[str, ...] = ("F64", "F32", "F16", "BF16")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from tests.cli.helpers import fails, run_json
 from tests.support.paths import FIXTURES
 from tests.support.served import FORMATS
 from tfzoo.cli.__main__ import main
+from tfzoo.cli.console import UsageError
+from tfzoo.cli.export import _texts
 from tfzoo.export import formats
 from tfzoo.export.saved_model import WARMUP_FILE, read_signatures
 
@@ -90,6 +92,17 @@ def test_wrong_usage(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "did you mean 'classify_frames'" in message
     assert main(["export", str(tiny), str(target), "--version", "one"]) == 2
     assert "expected a whole number from 0" in capsys.readouterr().err
+
+
+def test_texts_as_other_programs_write_them(tmp_path: Path) -> None:
+    file = tmp_path / "labels.txt"
+    file.write_bytes("\ufeffa cat\r\nein Löwe\r\n".encode())
+    assert list(_texts("--labels", str(file))) == ["a cat", "ein Löwe"]
+    file.write_bytes("ein Löwe".encode("latin-1"))
+    with pytest.raises(UsageError, match=r"labels\.txt is not text in UTF-8"):
+        list(_texts("--labels", str(file)))
+    many = [f"class {number}" for number in range(1000)]  # more than the name of a file may have
+    assert list(_texts("--labels", ",".join(many))) == many
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from tfzoo.cli.console import Progress, UsageError, hub_options, note, start_keras
+from tfzoo.cli.console import (
+    Progress,
+    UsageError,
+    hub_options,
+    note,
+    show,
+    show_json,
+    start_keras,
+)
 from tfzoo.cli.forms import Side, is_weights_file, open_side
 from tfzoo.cli.outputs import compare_outputs
 from tfzoo.hub import HubOptions
@@ -51,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             "differing": [_difference(row) for row in differing],
             "outputs": outputs,
         }
-        print(json.dumps(answer))
+        show_json(answer)
     else:
         _print(rows, differing, outputs, args.tolerance)
     return 0 if is_same else 1
@@ -112,17 +119,17 @@ def _print(
     rows: list[Difference], differing: list[Difference], outputs: list[Row] | None, bound: float
 ) -> None:
     """The largest differences first; the JSON has them all."""
-    print(f"{len(rows) - len(differing)} of {len(rows)} tensors are equal, bit by bit")
+    show(f"{len(rows) - len(differing)} of {len(rows)} tensors are equal, bit by bit")
     if differing:
         order = sorted(differing, key=lambda row: -1.0 if row.largest is None else -row.largest)
         titles = ("status", "tensor", "SRC", "DST", "values", "largest difference")
         print_table(titles, [_cells(row) for row in order[:_SHOWN]])
     if len(differing) > _SHOWN:
-        print(f"... and {len(differing) - _SHOWN} more")
+        show(f"... and {len(differing) - _SHOWN} more")
     if outputs is None:
         return
     order = sorted(outputs, key=lambda row: -row["relative"])
-    print(f"outputs in PyTorch and in tfzoo, allowed are {bound:g} of the largest magnitude:")
+    show(f"outputs in PyTorch and in tfzoo, allowed are {bound:g} of the largest magnitude:")
     print_table(
         ("output", "shape", "largest magnitude", "largest difference", "relative"),
         [

@@ -10,8 +10,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 
+from tfzoo.core.untrusted import escaped
 from tfzoo.hub import HubOptions
-from weights_convert.console import add_hub_options
+from weights_convert.console import add_hub_options, show, show_json
 from weights_convert.errors import UsageError
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "note",
     "positive",
     "probability",
+    "show",
+    "show_json",
     "start_keras",
 ]
 
@@ -30,7 +33,7 @@ def note(message: str) -> None:
     """Print a message on stderr, above any progress bar; stdout is kept for results."""
     from tqdm import tqdm
 
-    tqdm.write(f"tfzoo: {message}", file=sys.stderr)
+    tqdm.write(escaped(f"tfzoo: {message}"), file=sys.stderr)
 
 
 def positive(text: str) -> int:
@@ -67,7 +70,7 @@ class Progress:
 
         # disable=None: silent unless stderr is a terminal.
         self._bar = tqdm(total=len(self._steps), unit="step", disable=None, leave=False)
-        self._bar.set_description(next(iter(self._steps.values())))
+        self._bar.set_description(escaped(next(iter(self._steps.values()))))
         self._last = time.perf_counter()
         return self
 
@@ -81,7 +84,7 @@ class Progress:
         self._end_step()
         self._bar.update()
         self._bar.set_postfix_str("")
-        self._bar.set_description(list(self._steps.values())[len(self.seconds)])
+        self._bar.set_description(escaped(list(self._steps.values())[len(self.seconds)]))
 
     def detail(self, text: str) -> None:
         """Show how far the current step is."""

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from tfzoo.cli.console import Progress, UsageError, hub_options, note, start_keras
-from tfzoo.cli.finished import PROCESSOR_FILES, has_form, is_finished, is_whole, stamp
+from tfzoo.cli.console import (
+    Progress,
+    UsageError,
+    hub_options,
+    note,
+    show,
+    show_json,
+    start_keras,
+)
+from tfzoo.cli.finished import PROCESSOR_FILES, is_finished, stamp
 from tfzoo.cli.forms import as_dtype, is_keras_file
-from tfzoo.core.files import replacing
+from tfzoo.core.replacing import recover, replacing
 from weights_convert.console import SUFFIXES, add_convert_arguments
 
 __all__ = ["add_to", "run"]
@@ -28,7 +35,7 @@ def add_to(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Convert the checkpoint; DST is written whole or not at all, and kept if it is finished."""
     target = args.target
-    _check_target(target, args.to, args.source, args.force)
+    _check_target(target, args.to, args.source)
     start_keras()
     with Progress(load=f"reading {args.source}", write=f"writing {target}") as progress:
         model = _load(args)
@@ -36,21 +43,19 @@ def run(args: argparse.Namespace) -> None:
         progress.next()
         is_there = not args.force and _is_there(target, args.to, model, beside)
         if not is_there:
-            # What still exists is to be replaced: it is incomplete, or the user says so.
-            with replacing(target, force=os.path.lexists(target)) as path:
+            with replacing(target, force=args.force or _is_empty(target)) as path:
                 _write(model, path, args.to, beside)
     _report(args, model, is_there)
 
 
-def _check_target(target: Path, to: str, source: str, force: bool) -> None:
+def _check_target(target: Path, to: str, source: str) -> None:
     """Refuse what cannot end well before anything is loaded."""
     suffix = SUFFIXES[to]
     if suffix is not None and not target.name.endswith(suffix):
         raise UsageError(f"DST must end in {suffix} for --to {to}, got {str(target)!r}.")
+    recover(target)
     if not os.path.lexists(target):
         return
-    if not force and not has_form(target, to):
-        raise _in_the_way(target)
     if target.is_dir() == (suffix is not None):
         kinds = ("a folder", "a file") if target.is_dir() else ("a file", "a folder")
         raise FileExistsError(f"{target} is {kinds[0]} and would become {kinds[1]}: remove it.")
@@ -59,19 +64,17 @@ def _check_target(target: Path, to: str, source: str, force: bool) -> None:
         raise FileExistsError(f"{target} holds SRC or the working directory; it is not replaced.")
 
 
-def _in_the_way(target: Path) -> FileExistsError:
-    return FileExistsError(f"{target} exists: choose another name, or replace it with --force.")
+def _is_empty(target: Path) -> bool:
+    """Whether there is nothing but a folder with nothing in it."""
+    return target.is_dir() and not any(target.iterdir())
 
 
 def _is_there(target: Path, to: str, model: Any, beside: Path | None) -> bool:
-    """Whether the target is finished; if it is whole and something else, it is an error."""
-    if not os.path.lexists(target):
-        return False
-    if not is_whole(target, to):
-        note(f"{target} is incomplete or damaged; it is written again.")
+    """Whether the target is finished; if it is anything else, it is an error."""
+    if not os.path.lexists(target) or _is_empty(target):
         return False
     if not is_finished(target, to, model, beside):
-        raise _in_the_way(target)
+        raise FileExistsError(f"{target} exists: choose another name, or replace it with --force.")
     return True
 
 
@@ -126,10 +129,10 @@ def _report(args: argparse.Namespace, model: Any, is_there: bool) -> None:
         "written": not is_there,
     }
     if args.json:
-        print(json.dumps(values))
+        show_json(values)
         return
     state = ", finished before: kept" if is_there else ""
-    print(
+    show(
         f"{values['target']}: {values['class']}, {values['parameters']:,} parameters, "
         f"{values['bytes']:,} bytes{state}"
     )

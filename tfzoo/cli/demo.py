@@ -8,14 +8,13 @@ folder, or `question` and `regions`, a file of region features.
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tfzoo.cli import predict
-from tfzoo.cli.console import UsageError, start_keras
+from tfzoo.cli.console import UsageError, show, show_json, start_keras
 from tfzoo.registry import families, family_of
 
 __all__ = ["add_to", "run"]
@@ -49,10 +48,10 @@ def run(args: argparse.Namespace) -> None:
     start_keras()
     for number, (folder, sample) in enumerate(chosen):
         if not args.json:
-            print(("\n" if number else "") + f"{folder.name}: {sample['about']}", flush=True)
+            show(*([""] if number else []), f"{folder.name}: {sample['about']}")
         (_predict if "predict" in sample else _answer)(folder, sample, args.json)
         if not args.json:
-            print(f"truth: {sample['truth']}", flush=True)
+            show(f"truth: {sample['truth']}")
 
 
 def _chosen(family: str | None) -> list[tuple[Path, dict[str, Any]]]:
@@ -80,7 +79,7 @@ def _predict(folder: Path, sample: Mapping[str, Any], as_json: bool) -> None:
     here = [str(folder / w) if (folder / w).is_file() else w for w in sample["predict"]]
     words = ["predict", *here, "--model", str(folder)]
     if not as_json:
-        print(f"$ tfzoo {shlex.join(words)}", flush=True)
+        show(f"$ tfzoo {shlex.join(words)}")
     parser = argparse.ArgumentParser()
     predict.add_to(parser.add_subparsers())
     predict.run(parser.parse_args([*words, *(["--json"] if as_json else [])]))
@@ -93,6 +92,6 @@ def _answer(folder: Path, sample: Mapping[str, Any], as_json: bool) -> None:
     task = VisualQuestionAnswering.from_pretrained(folder, question=sample["question"])
     result = task.answer(task.read(folder / sample["regions"]))
     if as_json:
-        print(json.dumps({**result.to_dict(), "model": folder.name}))
+        show_json({**result.to_dict(), "model": folder.name})
     else:
-        print(*result.lines(), sep="\n")
+        show(*result.lines())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -17,9 +16,12 @@ from tfzoo.cli.console import (
     hub_options,
     positive,
     probability,
+    show,
+    show_json,
     start_keras,
 )
 from tfzoo.cli.forms import is_keras_file
+from tfzoo.core.files import read_text
 from tfzoo.hub import DEFAULTS, HubFileNotFoundError, HubOptions
 
 __all__ = ["add_to", "processor_for", "run"]
@@ -117,7 +119,10 @@ def run(args: argparse.Namespace) -> None:
     with Progress(load=f"reading {args.model}", write=f"writing {args.target}") as progress:
         model = load_checkpoint(args.model, hub_options(args), args.dtype)
         answer = write(args, model, settings, progress)
-    print(json.dumps(answer) if args.json else _as_text(answer))
+    if args.json:
+        show_json(answer)
+    else:
+        show(*_as_lines(answer))
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -146,8 +151,8 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 def _texts(option: str, given: str) -> Iterator[str]:
     """The lines of a file, or texts between commas."""
     path = Path(given)
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
+    if os.path.isfile(path):  # which texts between commas may be too long to name
+        lines = read_text(path, UsageError).splitlines()
     elif path.suffix in (".txt", ".csv", ".json") or os.sep in given:
         raise UsageError(f"{option}: there is no file {given}.")
     else:
@@ -226,7 +231,7 @@ def _shapes(given: list[str] | None) -> dict[str, tuple[int, ...]] | None:
     return shapes or None
 
 
-def _as_text(answer: dict[str, Any]) -> str:
+def _as_lines(answer: dict[str, Any]) -> list[str]:
     lines = [f"{answer['target']}: {answer['class']}, {answer['bytes']:,} bytes"]
     for name, sides in answer.get("signatures", {}).items():
         inputs, outputs = (", ".join(sides[side]) for side in ("inputs", "outputs"))
@@ -235,4 +240,4 @@ def _as_text(answer: dict[str, Any]) -> str:
         lines.append(f"  takes {name}: {', '.join('any' if n is None else str(n) for n in shape)}")
     for name, difference in answer.get("differences", {}).items():
         lines.append(f"  {name}: differs by {difference:.1e} of its largest magnitude")
-    return "\n".join(lines)
+    return lines

@@ -1,29 +1,27 @@
-"""What `convert` finds where it is to write: finished, incomplete, or something else.
+"""Whether what `convert` finds where it is to write is what it would write.
 
-A finished target holds what would be written, bit for bit; it is kept, so that an interrupted
-command can simply be given again. An incomplete one (another program's copy, a full disk) is
-recognised by its form and written again. Whatever else is there is precious.
+Such a target is kept, so that an interrupted command can simply be given again. Whatever else is
+there is precious: `convert` leaves nothing half-written, so that it cannot be its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from tfzoo.cli.forms import ModelTensors, float_dtypes
 from tfzoo.core.files import read_json, write_json
-from weights_convert.checkpoint import INDEX_NAME, SINGLE_NAME, open_checkpoint
+from weights_convert.checkpoint import open_checkpoint
 from weights_convert.compare import compare
-from weights_convert.errors import CheckpointError
 
-__all__ = ["PROCESSOR_FILES", "has_form", "is_finished", "is_whole", "stamp"]
+__all__ = ["PROCESSOR_FILES", "is_finished", "stamp"]
 
 #: Those of these that a checkpoint has are copied into a PyTorch folder.
 PROCESSOR_FILES = (
     "preprocessor_config.json",
+    "video_preprocessor_config.json",
     "processor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -33,84 +31,48 @@ PROCESSOR_FILES = (
     "vocab.txt",
     "merges.txt",
 )
-_CHECKPOINT_FILES = {SINGLE_NAME, INDEX_NAME, "config.json", *PROCESSOR_FILES}
-_STARTS = {"keras": b"PK\3\4", "weights": b"\x89HDF\r\n\x1a\n"}
-_SAVED_MODEL = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"}
 _STAMP = Path("assets.extra") / "converted.json"  # servers leave this folder to others
 
 
-def has_form(target: Path, to: str) -> bool:
-    """Whether an existing target can only come from `convert` to this format, finished or not."""
-    if to in _STARTS:
-        if not target.is_file():
-            return False
-        with open(target, "rb") as file:
-            return _STARTS[to].startswith(file.read(len(_STARTS[to])))  # an empty file as well
-    if not target.is_dir():
-        return False
-    names = {path.name for path in target.iterdir()}
-    if to == "savedmodel":
-        return names <= _SAVED_MODEL and ((target / _STAMP).is_file() or not names)
-    others = names - _CHECKPOINT_FILES
-    return all(name.startswith("model-") and name.endswith(".safetensors") for name in others)
-
-
-def is_whole(target: Path, to: str) -> bool:
-    """Whether a target of this form is complete and undamaged, as far as its form tells."""
-    import h5py
-
-    try:
-        if to == "savedmodel":
-            return read_json(target / _STAMP).get("files") == _sizes(target)
-        if to == "pytorch":
-            read_json(target / "config.json")
-            open_checkpoint(target).close()
-        elif to == "keras":
-            with zipfile.ZipFile(target) as archive:
-                return archive.testzip() is None
-        else:
-            h5py.File(target).close()
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError):  # CheckpointError is a ValueError
-        return False
-    return True
-
-
 def is_finished(target: Path, to: str, model: Any, beside: Path | None) -> bool:
-    """Whether a whole target is what converting this model would give, bit for bit.
+    """Whether an existing target is what converting this model would give, bit for bit.
+
+    What cannot be read is not: it is damaged, another program's, or open in one.
 
     Args:
-        target: A whole target of the form.
+        target: The target.
         to: The format.
         model: The model to be converted.
         beside: Folder of the source's processor files; None if it has none.
     """
-    if to == "savedmodel":
-        return read_json(target / _STAMP).get("model") == _digest(model)
-    if to == "pytorch":
-        return _same_files(target, model, beside) and _same_tensors(target, model)
+    try:
+        if to == "savedmodel":
+            return read_json(target / _STAMP) == _described(target, model)
+        if to == "pytorch":
+            return _same_files(target, model, beside) and _same_tensors(target, model)
+        return _same_model(target, to, model)
+    except Exception:  # each format's readers have errors of their own
+        return False
+
+
+def _same_model(target: Path, to: str, model: Any) -> bool:
     from tfzoo.auto import load_model
 
-    try:
-        if to == "keras":
-            other = load_model(target)
-        else:
-            if float_dtypes(target) != {model.dtype_policy.variable_dtype}:
-                return False  # loading would round
-            other = type(model)(model.config, dtype=model.dtype_policy)
-            other.load_weights(target)
-    except (OSError, ValueError):  # another model's
-        return False
+    if to == "keras":
+        other = load_model(target)
+    else:
+        if float_dtypes(target) != {model.dtype_policy.variable_dtype}:
+            return False  # loading would round
+        other = type(model)(model.config, dtype=model.dtype_policy)
+        other.load_weights(target)
     same_class = type(other) is type(model) and other.dtype_policy.name == model.dtype_policy.name
     same_config = other.config.to_json_string() == model.config.to_json_string()
     return same_class and same_config and _are_equal(ModelTensors(model), ModelTensors(other))
 
 
 def _same_tensors(target: Path, model: Any) -> bool:
-    try:
-        with open_checkpoint(target) as tensors:
-            return _are_equal(ModelTensors(model), tensors)
-    except CheckpointError:
-        return False
+    with open_checkpoint(target) as tensors:
+        return _are_equal(ModelTensors(model), tensors)
 
 
 def _are_equal(one: Any, two: Any) -> bool:
@@ -130,7 +92,11 @@ def _same_files(target: Path, model: Any, beside: Path | None) -> bool:
 
 def stamp(target: Path, model: Any) -> None:
     """Note in a SavedModel which model it was made of, and the sizes of its files."""
-    write_json(target / _STAMP, {"model": _digest(model), "files": _sizes(target)})
+    write_json(target / _STAMP, _described(target, model))
+
+
+def _described(target: Path, model: Any) -> dict[str, Any]:
+    return {"model": _digest(model), "files": _sizes(target)}
 
 
 def _sizes(folder: Path) -> dict[str, int]:

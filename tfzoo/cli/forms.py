@@ -163,7 +163,7 @@ def _config_beside(path: Path) -> Any:
     from tfzoo.registry import families
 
     values = read_config(path) or {}
-    known = {name for family in families() for name in family.model_types}
+    known = [name for family in families() for name in family.model_types]
     if values.get("model_type") not in known:
         return None
     return AutoConfig.from_pretrained(path if path.is_dir() else path.parent)

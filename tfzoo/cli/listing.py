@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
+from tfzoo.cli.console import show, show_json
 from tfzoo.registry import Family, families
 
 __all__ = ["add_to", "run"]
@@ -23,13 +23,14 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         fields = ("name", "title", "paper", "model_types", "classes", "checkpoints")
         rows = [{field: getattr(family, field) for field in fields} for family in families()]
-        print(json.dumps(rows, indent=2))
+        show_json(rows, indent=2)
     else:
-        print("\n\n".join(map(_as_text, families())))
+        for number, family in enumerate(families()):
+            show(*([""] if number else []), *_as_lines(family))
 
 
-def _as_text(family: Family) -> str:
+def _as_lines(family: Family) -> list[str]:
     lines = [f"{family.name}: {family.title} ({family.paper})", "  classes"]
     lines += [f"    {name}" for name in family.classes]
     lines += ["  published checkpoints"] if family.checkpoints else []
-    return "\n".join(lines + [f"    {name}" for name in family.checkpoints])
+    return lines + [f"    {name}" for name in family.checkpoints]

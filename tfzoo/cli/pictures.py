@@ -45,7 +45,7 @@ def write(image: Image.Image, target: Path) -> None:
         OSError: It cannot be written.
         ValueError: It is too large for the format.
     """
-    from tfzoo.core.files import replacing
+    from tfzoo.core.replacing import replacing
 
     with replacing(target, force=True) as path:
         _save(image, path, target.suffix)

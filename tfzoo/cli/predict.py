@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,8 @@ from tfzoo.cli.console import (
     note,
     positive,
     probability,
+    show,
+    show_json,
     start_keras,
 )
 
@@ -166,12 +167,12 @@ def run(args: argparse.Namespace) -> None:
         "seconds": progress.seconds,
     }
     if args.json:
-        print(json.dumps(answer))
+        show_json(answer)
         return
-    print(f"{' '.join(files) or args.text} ({answer['model']})", *result.lines(), sep="\n")
+    show(f"{' '.join(files) or args.text} ({answer['model']})", *result.lines())
     if args.draw is not None:
-        print(f"picture {args.draw}")
-    print(", ".join(f"{step} {seconds:.2f} s" for step, seconds in progress.seconds.items()))
+        show(f"picture {args.draw}")
+    show(", ".join(f"{step} {seconds:.2f} s" for step, seconds in progress.seconds.items()))
 
 
 def _check_usage(args: argparse.Namespace) -> None:

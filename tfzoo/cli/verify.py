@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tfzoo.cli.console import UsageError, note, start_keras
+from tfzoo.cli.console import UsageError, note, show, show_json, start_keras
 from tfzoo.hub import HubOptions
 from tfzoo.registry import families
 
@@ -87,14 +86,15 @@ def run(args: argparse.Namespace) -> None:
         note(f"{number} of {len(chosen)}: {answer.name}")
         rows.append(_verified(family, answer, sources))
         if not args.json:
-            print(_as_text(rows[-1]), flush=True)
+            show(*_as_lines(rows[-1]))
     if args.json:
-        print(json.dumps([_as_dict(row) for row in rows]))
+        show_json([_as_dict(row) for row in rows])
     counts = {status: sum(row.status == status for row in rows) for status in _STATUSES}
     if not args.json:
-        print(
-            f"\n{counts['agrees']} of {len(rows)} agree, {counts['differs']} differ, "
-            f"{counts['failed']} failed, {counts['not run']} were not run"
+        show(
+            "",
+            f"{counts['agrees']} of {len(rows)} agree, {counts['differs']} differ, "
+            f"{counts['failed']} failed, {counts['not run']} were not run",
         )
     if counts["differs"] or counts["failed"]:
         raise VerificationError(
@@ -160,7 +160,7 @@ def _verified(family: str, answer: Any, sources: Any) -> _Row:
     return _Row(family, answer, "agrees" if agrees else "differs", comparisons)
 
 
-def _as_text(row: _Row) -> str:
+def _as_lines(row: _Row) -> list[str]:
     lines = [f"{row.answer.name}: {row.status}"]
     lines += [f"  {row.reason}"] if row.reason else []
     for found in row.comparisons:
@@ -172,7 +172,7 @@ def _as_text(row: _Row) -> str:
         lines.append(f"    got        {'-' if found.got is None else _digits(found.got)}")
         bound = f"{number.tolerance:.0e} + {number.tolerance:.0e} of the number"
         lines.append(f"    difference {found.difference:.1e}, allowed {bound}")
-    return "\n".join(lines)
+    return lines
 
 
 def _digits(values: Any) -> str:

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.core.files import replacing
+from tfzoo.core.replacing import replacing
 from tfzoo.export.endpoint import Endpoint, ServingError, default_endpoint
 from tfzoo.modeling.base import TFPreTrainedModel
 

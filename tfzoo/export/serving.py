@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import importlib
 import importlib.util
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.core.files import replacing
+from tfzoo.core.file_system import check_space, writing
+from tfzoo.core.replacing import replacing
 from tfzoo.export.endpoint import (
     DEFAULT,
     Endpoint,
@@ -26,6 +25,7 @@ from tfzoo.export.endpoint import (
     ServingOptions,
     default_endpoint,
 )
+from tfzoo.export.graph.answers import answered
 from tfzoo.export.saved_model import write_batching, write_warmup
 from tfzoo.modeling.base import TFPreTrainedModel
 from tfzoo.registry import family_of
@@ -155,14 +155,7 @@ def _check_space(model: TFPreTrainedModel, folder: Path) -> None:
     sizes = [
         tf.TensorShape(w.shape).num_elements() * tf.as_dtype(w.dtype).size for w in model.weights
     ]
-    needed = sum(sizes) + _GRAPHS
-    place = next(parent for parent in folder.absolute().parents if parent.is_dir())
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise OSError(
-            f"{folder} needs up to {needed / 1e6:,.0f} MB, and {place} has {free / 1e6:,.0f} MB "
-            "left: make room, or choose another place."
-        )
+    check_space(folder, sum(sizes) + _GRAPHS)
 
 
 def _selected(offered: Sequence[Endpoint], names: Sequence[str] | None) -> Sequence[Endpoint]:
@@ -189,7 +182,7 @@ def _add(archive: Any, endpoint: Endpoint) -> bool:
         name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in endpoint.inputs.items()
     }
     function = archive.add_endpoint(
-        endpoint.name, lambda inputs: endpoint.function(**inputs), input_signature=[signature]
+        endpoint.name, lambda inputs: answered(endpoint, inputs), input_signature=[signature]
     )
     keeps_rows = _try_out(endpoint, function)
     if endpoint.name != DEFAULT and not keeps_rows:
@@ -232,18 +225,9 @@ def _run(endpoint: Endpoint, function: Any, inputs: Mapping[str, np.ndarray]) ->
 
 def _publish(archive: Any, folder: Path, warm_up: Sequence[Endpoint], can_be_batched: bool) -> None:
     """Write the version beside its place, under a name that is not a number, and move it there."""
-    is_new = not folder.parent.exists()
-    try:
-        with replacing(folder, force=False) as unfinished:
-            archive.write_out(str(unfinished), verbose=False)
-            if warm_up:
-                write_warmup(unfinished, folder.parent.name, warm_up)
-            if can_be_batched:
-                write_batching(unfinished)
-    except BaseException as error:
-        if is_new:
-            with contextlib.suppress(OSError):
-                folder.parent.rmdir()
-        if isinstance(error, tf.errors.OpError):
-            raise OSError(f"{folder} could not be written: {error.message}") from error
-        raise
+    with writing(folder), replacing(folder, force=False) as unfinished:
+        archive.write_out(str(unfinished), verbose=False)
+        if warm_up:
+            write_warmup(unfinished, folder.parent.name, warm_up)
+        if can_be_batched:
+            write_batching(unfinished)

@@ -7,6 +7,7 @@ also be saved apart, in the names and layouts of PyTorch's library PEFT.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,16 +17,21 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 from keras import ops
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save
 
-from tfzoo.core.files import read_json, replacing, write_json
+from tfzoo.core.fields import number, positive
+from tfzoo.core.files import read_json, write_json
 from tfzoo.core.keras_compat import collected_once, own_variables, set_trainable
+from tfzoo.core.replacing import recover, updating
 from tfzoo.core.types import ModelMixin
+from tfzoo.core.untrusted import escaped
 from tfzoo.core.variables import named_layers, slots
 from tfzoo.layers.linear import Linear
+from weights_convert.checkpoint import open_checkpoint
+from weights_convert.errors import CheckpointError
 from weights_convert.plan import Entry, save_plan
 from weights_convert.rules import family_map
+from weights_convert.tensors import FLOATS
 
 __all__ = ["ATTENTION", "AdapterMixin"]
 
@@ -33,6 +39,35 @@ ATTENTION = r"(^|\.)(query|key|value|qkv|out)$"  # the projections of every atte
 _WEIGHTS_NAME, _CONFIG_NAME = "adapter_model.safetensors", "adapter_config.json"
 _PREFIX = "base_model.model."
 _SIDES = {"A": "lora_kernel_a", "B": "lora_kernel_b"}
+
+# PEFT's settings that are read here, that the tensors show, or that only matter while PEFT trains;
+# for linear layers it ignores fan_in_fan_out itself. All others must be off.
+_APPLIED = {
+    "auto_mapping",
+    "base_model_name_or_path",
+    "ensure_weight_tying",
+    "eva_config",
+    "exclude_modules",
+    "fan_in_fan_out",
+    "inference_mode",
+    "init_lora_weights",
+    "layers_pattern",
+    "layers_to_transform",
+    "loftq_config",
+    "lora_alpha",
+    "lora_dropout",
+    "megatron_core",
+    "modules_to_save",
+    "peft_type",
+    "peft_version",
+    "qalora_group_size",
+    "r",
+    "revision",
+    "target_modules",
+    "task_type",
+    "use_rslora",
+}
+_STARTS = ("gaussian", "eva", "orthogonal")  # they concern the adapters alone
 
 
 @dataclass(frozen=True)
@@ -176,8 +211,8 @@ class AdapterMixin(ModelMixin):
             The paths of the layers that have adapters.
 
         Raises:
-            ValueError: No linear layer has such a path, the rank is below 1, or the model has
-                adapters already.
+            ValueError: No linear layer has such a path, the rank is below 1, alpha is not a finite
+                number, or the model has adapters already.
 
         Source: Hu et al. 2021, arXiv:2106.09685.
 
@@ -189,8 +224,10 @@ class AdapterMixin(ModelMixin):
             >>> model.compile("adam")
         """
         self._refuse_adapters()
-        if not isinstance(rank, int) or rank < 1:
+        if not positive.holds(rank):
             raise ValueError(f"rank: expected a whole number above 0, got {rank!r}.")
+        if alpha is not None and not number.holds(alpha):
+            raise ValueError(f"alpha: expected {number.description}, got {alpha!r}.")
         linear = [path for path, x in self._matching(pattern).items() if isinstance(x, Linear)]
         if not linear:
             raise ValueError(f"{type(self).__name__}: no linear layer's path matches {pattern!r}.")
@@ -233,8 +270,8 @@ class AdapterMixin(ModelMixin):
     def save_adapters(self, folder: str | Path) -> None:
         """Write what `enable_lora` lets train, and nothing else.
 
-        `adapter_model.safetensors` and `adapter_config.json`, with the names and layouts of
-        PyTorch's library PEFT.
+        `adapter_model.safetensors` and `adapter_config.json`, both or neither, with the names and
+        layouts of PyTorch's library PEFT.
 
         Args:
             folder: Made where needed.
@@ -262,10 +299,12 @@ class AdapterMixin(ModelMixin):
 
         Raises:
             FileNotFoundError: A file is missing.
-            ValueError: The model has adapters already, or the files are damaged or belong to
-                another model.
+            ValueError: The model has adapters already; or the files are damaged, belong to another
+                model, or need what PEFT has beyond plain LoRA and `use_rslora`, such as DoRA or
+                ranks that differ between layers.
         """
         self._refuse_adapters()
+        recover(Path(folder))
         adapters, values = _read_adapters(self, Path(folder))
         self._adapt(adapters)
         places = slots(self)
@@ -414,8 +453,6 @@ def _write_adapters(model: keras.Model, adapters: _Adapters, folder: Path) -> No
             whole.add(module)
             value = ops.convert_to_numpy(places[entry.path].variable)
             tensors[_PREFIX + entry.name] = _plain(entry.to_checkpoint(value))
-    with replacing(folder / _WEIGHTS_NAME, force=True) as path:
-        save_file(tensors, path, metadata={"format": "pt"})
     config = {
         "peft_type": "LORA",
         "r": adapters.rank,
@@ -428,7 +465,9 @@ def _write_adapters(model: keras.Model, adapters: _Adapters, folder: Path) -> No
         "base_model_name_or_path": None,
         "task_type": None,
     }
-    write_json(folder / _CONFIG_NAME, config)
+    with updating(folder, gates=(_CONFIG_NAME,)) as new:
+        (new / _WEIGHTS_NAME).write_bytes(save(tensors, metadata={"format": "pt"}))
+        write_json(new / _CONFIG_NAME, config)
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
@@ -449,17 +488,10 @@ def _read_adapters(model: keras.Model, folder: Path) -> tuple[_Adapters, dict[st
     for name in (_WEIGHTS_NAME, _CONFIG_NAME):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} has no {name}: save_adapters writes it.")
-    config = read_json(folder / _CONFIG_NAME)
-    rank, alpha = config.get("r"), config.get("lora_alpha")
-    if config.get("peft_type") != "LORA" or not isinstance(rank, int) or not alpha:
-        raise ValueError(f"{folder / _CONFIG_NAME}: expected peft_type LORA with r and lora_alpha.")
-    try:
-        tensors = load_file(folder / _WEIGHTS_NAME)
-    except SafetensorError as error:
-        raise ValueError(f"{folder / _WEIGHTS_NAME} is damaged: {error}.") from error
-    tensors = {key.removeprefix(_PREFIX): value for key, value in tensors.items()}
-    layers, values = [], {}
-    for entry in _entries(model):
+    rank, alpha = _read_settings(folder / _CONFIG_NAME)
+    tensors = _read_tensors(folder / _WEIGHTS_NAME)
+    layers, values, entries = [], {}, _entries(model)
+    for entry in entries:
         body, module = entry.path.rpartition(".")[0], entry.name.rpartition(".")[0]
         names = {f"{module}.lora_{side}.weight": f"{body}.{_SIDES[side]}" for side in _SIDES}
         if entry.leaf == "kernel" and all(name in tensors for name in names):
@@ -467,13 +499,60 @@ def _read_adapters(model: keras.Model, folder: Path) -> tuple[_Adapters, dict[st
             shapes = ((entry.shape[0], rank), (rank, entry.shape[-1]))
             for (name, path), shape in zip(names.items(), shapes, strict=True):
                 values[path] = _of_shape(name, tensors.pop(name).T, shape)
-        if entry.name in tensors:
+    for entry in entries:  # what trains beside them
+        if entry.name in tensors and entry.path.rpartition(".")[0] not in layers:
             values[entry.path] = entry.from_checkpoint(tensors.pop(entry.name))
     if tensors or not layers:
-        strange = ", ".join(sorted(tensors)[:3]) or "no adapters"
+        strange = escaped(f"{', '.join(sorted(tensors)[:3]):.300}") or "no adapters"
         raise ValueError(f"{folder} does not fit a {type(model).__name__}: it holds {strange}.")
     bodies = {path.rpartition(".")[0] for path in values} - set(layers)
     return _Adapters(rank, alpha, tuple(layers), tuple(sorted(bodies))), values
+
+
+def _read_settings(path: Path) -> tuple[int, float]:
+    """The rank and alpha of PEFT's settings.
+
+    Raises:
+        ValueError: They are not LoRA's, or ask for what the layers here do not compute.
+    """
+    config = read_json(path)
+    rank: Any = config.get("r")
+    alpha: Any = config.get("lora_alpha")
+    if config.get("peft_type") != "LORA" or not positive.holds(rank) or not alpha:
+        raise ValueError(f"{path}: expected peft_type LORA with r and lora_alpha.")
+    if not number.holds(alpha):
+        raise ValueError(f"{path}: lora_alpha must be {number.description}, got {alpha!r:.100}.")
+    for name, value in config.items():
+        if value and name not in _APPLIED and (name, value) != ("bias", "none"):
+            shown = escaped(f"{name:.100}")
+            raise ValueError(
+                f"{path}: tfzoo has no adapters with {shown}={value!r:.100}. Merge them into the "
+                "model with PEFT."
+            )
+    start = config.get("init_lora_weights")
+    if start not in (None, True, False, *_STARTS):
+        raise ValueError(
+            f"{path}: init_lora_weights={start!r:.100} may have changed the model's own weights. "
+            "Let PEFT convert the adapters to plain LoRA, or merge them."
+        )
+    # alpha / sqrt(r), in the form alpha / r
+    return rank, alpha * math.sqrt(rank) if config.get("use_rslora") else alpha
+
+
+def _read_tensors(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of adapters by PEFT's names, without the prefix."""
+    try:
+        with open_checkpoint(path) as file:
+            for name, info in file.items():
+                if info.dtype not in FLOATS:
+                    kinds = ", ".join(FLOATS)
+                    raise ValueError(f"{path}: {name!r:.200} must be {kinds}, got {info.dtype}.")
+            tensors = {name.removeprefix(_PREFIX): file.read(name) for name in file}
+            if len(tensors) < len(file):
+                raise ValueError(f"{path} holds a tensor twice, with and without {_PREFIX!r}.")
+    except CheckpointError as error:
+        raise ValueError(f"{path} is damaged, or not of a dtype that is read: {error}.") from error
+    return tensors
 
 
 def _of_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -3,33 +3,55 @@
 A family's model class declares its `config_class` and its `inputs_table`, and defines two methods:
 `setup(config)` makes the sublayers, `build_layers()` builds them with real shapes. It can then be
 constructed, loaded, called, trained, saved, saved back and exported. What else a family may say:
-`base_model_prefix`, `input_aliases`, `check_inputs`, `prepare_inputs`, `unused_weights`, `parts`.
+`base_model_prefix`, `input_aliases`, `check_inputs`, `prepare_inputs`, `unused_weights`, `parts`,
+`warn_about`.
 """
 
 from __future__ import annotations
 
 import difflib
 import inspect
+import os
+import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
 
-from tfzoo.core.config import PretrainedConfig
-from tfzoo.core.files import replacing
+from tfzoo.core.config import CONFIG_NAME, PretrainedConfig
+from tfzoo.core.file_system import check_space, writing
 from tfzoo.core.inputs import Input, InputTable
-from tfzoo.core.keras_compat import as_written, default_policy
+from tfzoo.core.keras_compat import as_written, default_policy, may_write, whole_file
 from tfzoo.core.outputs import ModelOutput
+from tfzoo.core.replacing import recover, replacing, updating
 from tfzoo.core.types import Tensor
+from tfzoo.core.untrusted import escaped
 from tfzoo.hub import HubOptions
 from tfzoo.modeling.adapters import AdapterMixin
-from tfzoo.modeling.checkpoint import check_weights_file, load_model_from, locate, write_weights
+from tfzoo.modeling.checkpoint import (
+    check_open_file,
+    check_weights_file,
+    load_model_from,
+    locate,
+    write_weights,
+)
 from tfzoo.modeling.training import TrainingMixin
+from weights_convert.errors import CheckpointError
 
 __all__ = ["TFPreTrainedModel", "parse_size"]
 
 _FLAGS = ("output_attentions", "output_hidden_states")
+_KERAS_FILES = (".keras", ".h5", ".hdf5")
+_SAVED_MODEL = {
+    "saved_model.pb",
+    "fingerprint.pb",
+    "variables",
+    "assets",
+    "assets.extra",
+    "batching_params.pbtxt",
+}
 
 
 @as_written
@@ -128,7 +150,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         """
         return_dict, inputs = self._bind(args, kwargs)
         outputs = super().__call__(**inputs)
-        return outputs if return_dict or self._in_step else outputs.to_tuple()
+        return outputs if return_dict or self._in_step else outputs.plain_tuple()
 
     def stateless_call(self, trainable: Any, state: Any, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.stateless_call`; Keras's JAX trainer calls it instead of the model."""
@@ -219,6 +241,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
             config = cls.config_class.from_pretrained(
                 pretrained_model_name_or_path, **options.keywords(), **config_overrides
             )
+            cls.warn_about(config, config_overrides)
         elif config_overrides:
             raise TypeError(
                 f"Pass either config= or fields to override, not both: {sorted(config_overrides)}."
@@ -228,6 +251,15 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
             lambda: cls(config, dtype=dtype, **more),
             ignore_mismatched_sizes=ignore_mismatched_sizes,
         )
+
+    @classmethod
+    def warn_about(cls, config: Any, overrides: Mapping[str, Any]) -> None:
+        """Warn of a file's values that PyTorch's classes read otherwise; families override it.
+
+        Args:
+            config: The configuration as it was read.
+            overrides: Its fields that the caller chose.
+        """
 
     @classmethod
     def _refuse_unknown(cls, overrides: Mapping[str, Any]) -> None:
@@ -243,44 +275,127 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
     def save_pretrained(self, save_directory: str | Path, max_shard_size: str = "5GB") -> None:
         """Write a checkpoint that PyTorch's `from_pretrained` loads: config.json and safetensors.
 
+        They replace an older checkpoint's all together; other files of the folder stay.
+
         Args:
             save_directory: Folder, made where needed.
             max_shard_size: Size past which the weights are split into files, e.g. `"500MB"`.
 
         Raises:
             ValueError: The model has adapters that are not merged, or int8 weights.
-            OSError: The folder cannot be written. Older files in it stay as they were.
+            OSError: The folder cannot be written. All files in it stay as they were.
         """
         self.refuse_changes()
-        folder = Path(save_directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_weights(self, folder, parse_size(max_shard_size))
-        self.saved_config().save_pretrained(folder)
+        with updating(Path(save_directory), gates=(CONFIG_NAME,)) as folder:
+            write_weights(self, folder, parse_size(max_shard_size))
+            self.saved_config().save_pretrained(folder)
 
     def saved_config(self) -> PretrainedConfig:
         """The configuration as `save_pretrained` writes it: with the class and the dtype."""
         config = type(self.config).from_dict(self.config.to_dict())
         config.architectures = [self.torch_class]
-        config.torch_dtype = self.dtype_policy.variable_dtype
+        config.describe_weights(self.dtype_policy.variable_dtype)
         return config
 
     # ---- Keras's own formats
+    def save(
+        self,
+        filepath: Any,
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write a `.keras` file, see `keras.Model.save`; it replaces an older one as a whole.
+
+        Args:
+            filepath: The file; with `zipped=False` a folder.
+            overwrite: Whether it may exist, and then be replaced; else Keras asks.
+            zipped: Whether to write one file; None means yes, but for the model hub.
+            **kwargs: Further arguments of `keras.Model.save`.
+
+        Raises:
+            ValueError: Another ending than `.keras`.
+            OSError: It cannot be written. An older one stays as it was.
+        """
+        save = partial(super().save, zipped=zipped, **kwargs)
+        is_folder = zipped is False
+        if not _is_local(filepath) or str(filepath).endswith(_KERAS_FILES) == is_folder:
+            save(filepath, overwrite=overwrite)
+        elif may_write(filepath, overwrite):
+            path = Path(filepath)
+            block = updating(path) if is_folder else replacing(path, force=True)
+            with writing(path), block as new:
+                save(str(new))
+
+    def save_weights(
+        self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
+        """Write the weights alone, see `keras.Model.save_weights`; they replace older ones whole.
+
+        Args:
+            filepath: A file that ends in `.weights.h5`, or in `.weights.json` for shards.
+            overwrite: Whether it may exist, and then be replaced; else Keras asks.
+            max_shard_size: Largest size of a shard, in GB; None writes one file.
+
+        Raises:
+            ValueError: Another ending.
+            OSError: It cannot be written. Older ones stay as they were.
+        """
+        ending = (".weights.h5",) if max_shard_size is None else ("weights.h5", "weights.json")
+        if not _is_local(filepath) or not str(filepath).endswith(ending):
+            super().save_weights(filepath, overwrite, max_shard_size)
+            return
+        if not may_write(filepath, overwrite):
+            return
+        path = Path(filepath)
+        check_space(path, 4 * self.count_params())  # HDF5 crashes when a disk is full
+        with writing(path):
+            if max_shard_size is None:
+                with replacing(path, force=True) as new:
+                    super().save_weights(str(new))
+                return
+            base = re.escape(path.stem.replace(".weights", ""))
+            shard = re.compile(rf"{base}_\d{{5}}\.weights\.h5")
+            index = path.with_suffix(".json").name
+            with updating(path.parent, lambda n: bool(shard.fullmatch(n)), (index,)) as folder:
+                super().save_weights(str(folder / path.name), max_shard_size=max_shard_size)
+
     def load_weights(
         self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
     ) -> None:
-        """Load a `.weights.h5` file, see `keras.Model.load_weights`, if it fits the model.
+        """Load weights from Keras's files, see `keras.Model.load_weights`, if they fit the model.
 
         Args:
-            filepath: The file.
+            filepath: A `.weights.h5` file, or the `.weights.json` of several.
             skip_mismatch: Leave weights of another shape as they are, with a warning.
             **kwargs: Further arguments of `keras.Model.load_weights`.
 
         Raises:
-            WeightMismatchError: The file's arrays are not those of this model.
+            WeightMismatchError: The arrays are not those of this model.
+            CheckpointError: A file is damaged, or of another kind.
+            FileNotFoundError: A file is missing.
         """
-        if str(filepath).endswith(".weights.h5") and not skip_mismatch:
+        if _is_local(filepath):
+            recover(Path(filepath))
+        if str(filepath).endswith((".weights.h5", ".weights.json")) and not skip_mismatch:
             check_weights_file(self, filepath)
-        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        try:
+            super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        except Exception as error:  # whatever Keras meets in a file that is not as it wrote it
+            if isinstance(error, CheckpointError) or getattr(error, "errno", None):
+                raise
+            owner, words = type(self).__name__, escaped(f"{error!s:.1000}")
+            raise CheckpointError(f"{filepath} does not fit a {owner}: {words}") from error
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what the model itself holds, before Keras loads what its layers hold.
+
+        Raises:
+            WeightMismatchError: The model is what the file holds, and the arrays are not its own.
+        """
+        super().load_own_variables(store)
+        if (file := whole_file(store)) is not None:
+            check_open_file(self, file)
 
     def get_config(self) -> dict[str, Any]:
         changes = self.changes()
@@ -350,21 +465,25 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         """
         signature = input_signature or [self._table.specs(self.config)]
         if format != "tf_saved_model":
-            super().export(str(filepath), format, verbose, signature, **kwargs)
+            target = Path(filepath)
+            with updating(target.parent, gates=(target.name,)) as folder:
+                super().export(str(folder / target.name), format, verbose, signature, **kwargs)
             return
         if kwargs:
             raise TypeError(f"export to a SavedModel takes no {', '.join(sorted(kwargs))}.")
         folder = Path(filepath)
-        is_export = (folder / "saved_model.pb").is_file() or not any(_items(folder))
-        if folder.exists() and not is_export:
-            raise FileExistsError(f"{folder} exists and is not a SavedModel: choose another name.")
+        there = {path.name for path in _items(folder)} if folder.exists() else set()
+        if there and ("saved_model.pb" not in there or not there <= _SAVED_MODEL):
+            raise FileExistsError(
+                f"{folder} exists and is not a SavedModel alone: choose another name."
+            )
         archive = keras.export.ExportArchive()
         archive.add_endpoint(
             "serving_default",
             lambda inputs: self.serving_outputs(**inputs),
             input_signature=signature,
         )
-        with replacing(folder, force=True) as path:
+        with writing(folder), replacing(folder, force=True) as path:
             archive.write_out(str(path), verbose=verbose)
 
 
@@ -376,6 +495,11 @@ def _flat(outputs: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         is_nested = isinstance(value, Mapping)
         flat.update(_flat(value, f"{prefix}{name}_") if is_nested else {prefix + name: value})
     return flat
+
+
+def _is_local(filepath: Any) -> bool:
+    """Whether Keras would write to this place by itself: neither a URL nor an open file."""
+    return isinstance(filepath, (str, os.PathLike)) and "://" not in str(filepath)
 
 
 def _items(folder: Path) -> Iterator[Path]:

@@ -20,7 +20,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfzoo.core.files import read_json
 from tfzoo.core.keras_compat import adopt, build_filled
+from tfzoo.core.untrusted import escaped, refuse_lfs_pointer
 from tfzoo.core.variables import slots
 from tfzoo.hub import DEFAULTS, HubError, HubFileNotFoundError, HubOptions, resolve
 from tfzoo.hub.conversion import converted_revision
@@ -31,14 +33,15 @@ from weights_convert.checkpoint import (
     shard_names,
     write_checkpoint,
 )
-from weights_convert.errors import WeightMismatchError
+from weights_convert.errors import CheckpointError, WeightMismatchError
 from weights_convert.memory import Arena, Scratch, aligned, transposed
 from weights_convert.plan import Entry, make_plan, save_plan
 from weights_convert.rules import family_map
-from weights_convert.tensors import DTYPES
+from weights_convert.tensors import DTYPES, FLOATS
 
 __all__ = [
     "SAFETENSORS_NAME",
+    "check_open_file",
     "check_weights_file",
     "checkpoint_sources",
     "load_model_from",
@@ -152,6 +155,7 @@ def load_model_from(
                     stacklevel=7,
                 )
             variables = [places[entry.path].variable for entry in plan.entries]
+            _refuse_integers(tensors, plan.entries, variables, path)
             return [
                 (variable, lambda *_, value=value, **__: value)
                 for variable, value in zip(
@@ -160,6 +164,19 @@ def load_model_from(
             ]
 
         return build_filled(make, values)
+
+
+def _refuse_integers(
+    tensors: Checkpoint, entries: Sequence[Entry], variables: Sequence[Any], path: Path
+) -> None:
+    """Refuse quantized weights: their scales lie elsewhere, or nowhere."""
+    for entry, variable in zip(entries, variables, strict=True):
+        stored = tensors[entry.name].dtype
+        if "float" in variable.dtype and stored not in FLOATS:
+            raise CheckpointError(
+                f"{path}: {entry.name!r} must be of dtype {', '.join(FLOATS)}, got {stored}. "
+                "Quantized weights are not read: save the model in floats."
+            )
 
 
 class _OfThread(threading.local):
@@ -199,22 +216,73 @@ _DTYPES = {
 
 
 def check_weights_file(model: keras.Model, path: str | Path) -> None:
-    """Refuse a `.weights.h5` file whose arrays are not those of the model.
+    """Refuse Keras's weights whose arrays are not those of the model.
 
     Keras silently reads the weights of a deeper model into a shallower one.
+
+    Args:
+        model: The model.
+        path: A `.weights.h5` file, or the `.weights.json` of several.
+
+    Raises:
+        WeightMismatchError: The arrays' shapes differ from the model's.
+        CheckpointError: A file is damaged.
+        FileNotFoundError: A file is missing.
+    """
+    stored: Counter[tuple[int, ...]] = Counter()
+    for part in [Path(path)] if str(path).endswith(".h5") else _shards(Path(path)):
+        refuse_lfs_pointer(part, CheckpointError)
+        try:
+            with h5py.File(part) as file:
+                stored += _arrays(file)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{escaped(str(part))}: no such file.") from error
+        except CheckpointError:
+            raise
+        except Exception as error:  # of a damaged file, HDF5 raises errors of many kinds
+            raise CheckpointError(f"{part} is damaged: {error}.") from error
+    _check_arrays(model, stored, path)
+
+
+def check_open_file(model: keras.Model, file: h5py.File) -> None:
+    """`check_weights_file` for a file that Keras has opened, such as that inside a `.keras` file.
 
     Raises:
         WeightMismatchError: The arrays' shapes differ from the model's.
     """
-    stored: Counter[tuple[int, ...]] = Counter()
+    _check_arrays(model, _arrays(file), "The file")
+
+
+def _shards(index: Path) -> list[Path]:
+    """The files that a `.weights.json` names, beside it."""
+    places = read_json(index, CheckpointError).get("weight_map")
+    lists = places.values() if isinstance(places, dict) else [None]
+    names: list[Any] = [
+        name for part in lists for name in (part if isinstance(part, list) else [part])
+    ]
+    for name in names:
+        if not isinstance(name, str) or name in ("", "..") or os.path.basename(name) != name:
+            shown = f"{name!r:.100}"
+            raise CheckpointError(f"{index}: expected the names of files beside it, got {shown}.")
+    return [index.with_name(name) for name in dict.fromkeys(names)]
+
+
+def _arrays(file: h5py.File) -> Counter[tuple[int, ...]]:
+    """How many arrays of each shape a model's file holds."""
+    found: Counter[tuple[int, ...]] = Counter()
 
     def count(name: str, item: Any) -> None:
         beside = name.startswith(("optimizer/", "metrics/")) or "seed_generator" in name
         if isinstance(item, h5py.Dataset) and not beside:
-            stored[tuple(item.shape)] += 1
+            if item.external or item.is_virtual:
+                raise CheckpointError(f"{name!r} lies in another file, which is not read.")
+            found[tuple(item.shape)] += 1
 
-    with h5py.File(path) as file:
-        file.visititems(count)
+    file.visititems(count)
+    return found
+
+
+def _check_arrays(model: keras.Model, stored: Counter[tuple[int, ...]], path: Any) -> None:
     wanted = Counter(tuple(variable.shape) for variable in model.weights)
     if stored != wanted:
         raise WeightMismatchError(
@@ -227,7 +295,7 @@ def check_weights_file(model: keras.Model, path: str | Path) -> None:
 
 
 def write_weights(model: keras.Model, folder: Path, max_shard_bytes: int) -> None:
-    """Write a model's weights as safetensors in PyTorch's names and layouts, atomically.
+    """Write a model's weights as safetensors in PyTorch's names and layouts, all files together.
 
     Raises:
         OSError: The folder cannot be written.

@@ -97,7 +97,7 @@ class ClipPreTrainedModel(TFPreTrainedModel):
 
         Raises:
             ValueError: Missing inputs, a wrong dtype or shape, texts longer than the positions, ids
-                outside the vocabulary, or images of another size.
+                outside the vocabulary, images of another size, or an empty batch.
         """
         self.check_table(self._table, inputs, inputs.get("interpolate_pos_encoding"))
 
@@ -115,6 +115,9 @@ class ClipPreTrainedModel(TFPreTrainedModel):
         text = getattr(self.config, "text_config", self.config)
         vision = getattr(self.config, "vision_config", self.config)
         for row in table.rows:
+            shape = tuple(getattr(inputs.get(row.name), "shape", ()))
+            if 0 in shape:
+                raise ValueError(f"{table.owner}: {row.name} is empty: its shape is {shape}.")
             if row.name == "input_ids":
                 _check_text(table.owner, inputs, text)
             elif row.name.endswith("pixel_values"):
