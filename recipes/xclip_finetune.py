@@ -43,7 +43,7 @@ import numpy as np
 
 from tfzoo import TFXCLIPModel, XCLIPProcessor
 from tfzoo.cli.console import positive
-from tfzoo.core.files import replacing
+from tfzoo.core.replacing import replacing
 
 __all__ = ["Reader", "accuracy", "find_videos", "freeze_text", "main", "pairs", "split", "train"]
 

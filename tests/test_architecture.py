@@ -34,7 +34,7 @@ SERVING = re.compile(r"tfzoo\.models\.\w+\.serving")  # belongs to `export`, whi
 # Packages that only the named parts may import.
 ONLY = {
     "tensorflow": ("tfzoo.export", "tfzoo.data", "tfzoo.beam", SERVING),
-    "av": ("tfzoo.io.video_reader",),
+    "av": ("tfzoo.io.display", "tfzoo.io.video_reader"),
     "apache_beam": ("tfzoo.beam",),
     "huggingface_hub": ("tfzoo.hub",),
     # A program of its own, which `verify` starts where they are installed; nothing imports it
@@ -141,14 +141,27 @@ def test_packages_stay_where_they_belong() -> None:
     assert wrong == []
 
 
+# Parts of tfzoo that need the standard library alone, so that weights_convert may use them.
+PLAIN = tuple(f"tfzoo.core.{name}" for name in ("file_system", "files", "replacing", "untrusted"))
+
+
 def test_weights_convert_needs_numpy_alone() -> None:
     allowed = {*sys.stdlib_module_names, "numpy", "safetensors", "weights_convert"}
     more = {"tf_h5.py": {"h5py"}, "reference.py": {"torch", "transformers"}}
     for path in sorted((ROOT / "weights_convert").rglob("*.py")):
         if path.name != "__main__.py":
-            others = {name.split(".")[0] for name in imports(path)} - allowed
+            strange = [n for n in imports(path) if not any(is_inside(n, part) for part in PLAIN)]
+            others = {name.split(".")[0] for name in strange} - allowed
             others -= more.get(path.name, set())
             assert not others, f"{module_name(path)} imports {others}"
+
+
+def test_what_weights_convert_uses_of_tfzoo_needs_nothing() -> None:
+    allowed = {*sys.stdlib_module_names}
+    for path in PRODUCT:
+        if module_name(path) in PLAIN:
+            strange = [n for n in imports(path) if not any(is_inside(n, part) for part in PLAIN)]
+            assert {name.split(".")[0] for name in strange} <= allowed, path
 
 
 def test_families_do_not_import_families() -> None:

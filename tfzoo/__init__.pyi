@@ -148,4 +148,6 @@ OwlViTImageProcessorFast = OwlViTImageProcessor
 OwlViTFeatureExtractor = OwlViTImageProcessor
 VideoMAEFeatureExtractor = VideoMAEImageProcessor
 VideoMAEImageProcessorFast = VideoMAEImageProcessor
+VideoMAEVideoProcessor = VideoMAEImageProcessor
+TimesformerVideoProcessor = VideoMAEImageProcessor
 TvpImageProcessorFast = TvpImageProcessor

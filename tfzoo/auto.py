@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfzoo.core.config import CONFIG_NAME, ConfigError, PretrainedConfig
-from tfzoo.core.files import read_json
+from tfzoo.core.files import TEXT_BYTES, parse_json, read_json
+from tfzoo.core.untrusted import escaped, refuse_lfs_pointer
 from tfzoo.hub import DEFAULTS, HubError, HubFileNotFoundError, HubOptions, resolve
-from tfzoo.preprocessing.processor import COMBINED_FILE, PROCESSOR_FILE, find_settings
+from tfzoo.preprocessing.processor import (
+    COMBINED_FILE,
+    PROCESSOR_FILE,
+    find_settings,
+    plain_type,
+    type_names,
+)
 from tfzoo.registry import families, family_of, import_name, public_names
+from weights_convert.errors import CheckpointError
 
 if TYPE_CHECKING:
     import keras
@@ -90,10 +97,18 @@ class AutoConfig(_Auto):
 def _read_model_type(name: str | Path, options: HubOptions) -> tuple[str, Path]:
     """The `model_type` in a checkpoint's config.json, and that file."""
     path = resolve(name, CONFIG_NAME, options) / CONFIG_NAME
-    model_type = read_json(path, ConfigError).get("model_type")
+    model_type = _text_at("model_type", read_json(path, ConfigError), path)
     if model_type is None:
         raise ConfigError(f"{path} names no model_type, so its family is unknown.")
     return model_type, path
+
+
+def _text_at(key: str, values: dict[str, Any], source: Any) -> str | None:
+    """A name in a JSON file; None where there is none."""
+    value = values.get(key) or None
+    if not isinstance(value, str | None):
+        raise ConfigError(f"{source}: {key} must be a name, got {value!r:.100}.")
+    return value
 
 
 def _config_class(model_type: str, source: Any) -> type[PretrainedConfig]:
@@ -114,8 +129,9 @@ def model_class_for(config: PretrainedConfig) -> type[TFPreTrainedModel]:
         return TFAutoModel.class_for(config)
     name = "TF" + config.architectures[0]
     if name not in public_names():
+        torch_name = escaped(name[2:100])
         raise ConfigError(
-            f"The checkpoint is for {config.architectures[0]}, and tfzoo has no {name}. "
+            f"The checkpoint is for {torch_name}, and tfzoo has no TF{torch_name}. "
             f"This family has: {', '.join(family_of(config.model_type).classes)}."
         )
     return import_name(name)
@@ -263,9 +279,24 @@ class _AutoPreprocessing(_Auto):
     @classmethod
     def _declared(cls, folder: str | Path, options: HubOptions) -> str | None:
         """What a family declares for the `model_type`; the models may belong to another one."""
-        model_type = _read_optional(folder, CONFIG_NAME, options).get("model_type")
+        values = _read_optional(folder, CONFIG_NAME, options)
+        model_type = _text_at("model_type", values, f"{folder}, {CONFIG_NAME}")
         names = [family.auto.get(cls.__name__, {}).get(model_type) for family in families()]
         return next((name for name in names if name is not None), None)
+
+    @classmethod
+    def _kind(cls) -> type:
+        """The base of the classes that may be returned."""
+        raise TypeError(f"{cls.__name__} is a base class; use AutoProcessor, for example.")
+
+    @classmethod
+    def _known(cls, names: list[str]) -> str | None:
+        """The first that tfzoo has; some endings only say how the reference computes."""
+        for form in (form for n in names for form in (f"{n}Fast", n, plain_type(n))):
+            found = import_name(form) if form in public_names() else None
+            if isinstance(found, type) and issubclass(found, cls._kind()):
+                return form
+        return None
 
     @classmethod
     def _import(
@@ -275,15 +306,11 @@ class _AutoPreprocessing(_Auto):
         if chosen is not None:
             return import_name(chosen)
         if named:
-            raise ConfigError(f"{folder} is for {named[0]}, which tfzoo lacks.")
+            is_other = named[0] in public_names()
+            which = f"is not what {cls.__name__} loads" if is_other else "tfzoo lacks"
+            raise ConfigError(f"{folder} is for {escaped(named[0][:100])}, which {which}.")
         model_type, _ = _read_model_type(folder, options)
         raise ConfigError(f"{cls.__name__} has no class for model_type {model_type!r}.")
-
-
-def _known(names: list[str]) -> str | None:
-    """The first that tfzoo has; the suffix Fast only says how the reference computes."""
-    forms = [f for n in names for f in (f"{n}Fast", n, n.removesuffix("Fast"))]
-    return next((form for form in forms if form in public_names()), None)
 
 
 def _read_optional(folder: str | Path, file: str, options: HubOptions) -> dict[str, Any]:
@@ -302,26 +329,39 @@ class AutoTokenizer(_AutoPreprocessing):
     """The tokenizer that a checkpoint was made with, as its tokenizer_config.json says."""
 
     @classmethod
+    def _kind(cls) -> type:
+        from tfzoo.text.tokenizer import BaseTokenizer
+
+        return BaseTokenizer
+
+    @classmethod
     def _choose(cls, folder: str | Path, options: HubOptions) -> Any:
-        name = _read_optional(folder, _TOKENIZER_FILE, options).get("tokenizer_class")
+        values = _read_optional(folder, _TOKENIZER_FILE, options)
+        name = _text_at("tokenizer_class", values, f"{folder}, {_TOKENIZER_FILE}")
         named = [name] if name else []  # maybe the reference's class for any tokenizer.json
-        chosen = _known(named) or cls._declared(folder, options)
+        chosen = cls._known(named) or cls._declared(folder, options)
         return cls._import(chosen, named, folder, options)
 
 
 class AutoImageProcessor(_AutoPreprocessing):
     """The image processor that a checkpoint was made with, as its preprocessor_config.json says.
 
-    A processor_config.json with a section `image_processor` stands for that file.
+    A video_preprocessor_config.json, and a section `image_processor` or `video_processor` of
+    processor_config.json, stand for that file.
     """
 
     @classmethod
+    def _kind(cls) -> type:
+        from tfzoo.preprocessing.processor import BaseImageProcessor
+
+        return BaseImageProcessor
+
+    @classmethod
     def _choose(cls, folder: str | Path, options: HubOptions) -> Any:
-        _, values = find_settings(folder, options)
-        keys = ("image_processor_type", "feature_extractor_type")
-        named = [values[key] for key in keys if values.get(key)]
+        path, values = find_settings(folder, options)
+        named = type_names(values, path)
         newer = [name.replace("FeatureExtractor", "ImageProcessor") for name in named]
-        chosen = _known([*newer, *named]) if named else cls._declared(folder, options)
+        chosen = cls._known([*newer, *named]) if named else cls._declared(folder, options)
         return cls._import(chosen, named, folder, options)
 
 
@@ -333,10 +373,19 @@ class AutoProcessor(_AutoPreprocessing):
     """
 
     @classmethod
+    def _kind(cls) -> type:
+        from tfzoo.preprocessing.multimodal import BaseProcessor
+
+        return BaseProcessor
+
+    @classmethod
     def _choose(cls, folder: str | Path, options: HubOptions) -> Any:
         files = (COMBINED_FILE, PROCESSOR_FILE, _TOKENIZER_FILE)
-        named = [_read_optional(folder, file, options).get("processor_class") for file in files]
-        chosen = _known([name for name in named if name]) or cls._declared(folder, options)
+        named = [
+            _text_at("processor_class", _read_optional(folder, file, options), f"{folder}, {file}")
+            for file in files
+        ]
+        chosen = cls._known([name for name in named if name]) or cls._declared(folder, options)
         if chosen is not None:
             return import_name(chosen)
         if _read_optional(folder, _TOKENIZER_FILE, options):
@@ -362,15 +411,35 @@ def load_model(path: str | Path, **kwargs: Any) -> keras.Model:
     Raises:
         FileNotFoundError: No such file.
         ConfigError: Not a `.keras` file of a tfzoo model.
+        CheckpointError: The weights are damaged, or not those of the model that it describes.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            name = json.loads(archive.read("config.json"))["class_name"]
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ConfigError(f"{path} is not a .keras file: {error}.") from error
+    name = _class_in(path)
     if name not in public_names():
-        raise ConfigError(f"{path} holds a {name}, which is not a class of tfzoo.")
+        strange = escaped(name[:100])
+        raise ConfigError(f"{path} holds a {strange}, which is not a class of tfzoo.")
     import_name(name)
     import keras
 
-    return keras.models.load_model(path, **kwargs)
+    try:
+        return keras.models.load_model(path, **kwargs)
+    except (ConfigError, CheckpointError):
+        raise
+    except Exception as error:  # whatever Keras meets in a file that is not as it wrote it
+        words = escaped(f"{error!s:.1000}")
+        raise CheckpointError(f"{path} cannot be loaded as a {name}: {words}") from error
+
+
+def _class_in(path: str | Path) -> str:
+    """The name of the class of the model in a `.keras` file."""
+    refuse_lfs_pointer(path, ConfigError)
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(CONFIG_NAME) as file:
+            text = file.read(TEXT_BYTES).decode("utf-8-sig")
+        name = parse_json(text, f"{path}, {CONFIG_NAME}")["class_name"]
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except Exception as error:  # of a damaged archive, zipfile raises errors of many kinds
+        raise ConfigError(f"{path} is not a .keras file: {escaped(str(error)[:300])}.") from error
+    if not isinstance(name, str):
+        raise ConfigError(f"{path} is not a .keras file: its class_name is {name!r:.100}.")
+    return name

@@ -87,7 +87,7 @@ def family_of(model_type: str) -> Family:
         if model_type in family.configs:
             return family
     known = ", ".join(sorted(t for family in families() for t in family.configs))
-    raise ValueError(f"Unknown model_type {model_type!r}. tfzoo has: {known}.")
+    raise ValueError(f"Unknown model_type {model_type!r:.100}. tfzoo has: {known}.")
 
 
 @cache

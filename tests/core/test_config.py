@@ -110,6 +110,27 @@ def test_overrides_win_and_labels_stay_where_they_fit(tmp_path: Path) -> None:
         ({"layer_norm_eps": -1}, "layer_norm_eps must be a number >= 0, got -1"),
         ({"problem_type": "x"}, "problem_type must be one of .*'regression'.* got 'x'"),
         ({"hidden_act": 3}, "hidden_act must be the name of an activation, or a function"),
+        ({"hidden_size": 2**31}, "hidden_size must be at most 2,147,483,647, got 2147483648"),
+        ({"hidden_size": 10**400}, "hidden_size must be at most 2,147,483,647, got 1000"),
+        ({"num_hidden_layers": 1001}, "num_hidden_layers must be at most 1,000, got 1001"),
+        ({"num_labels": 10**8}, "num_labels must be at most 1,000,000, got 100000000"),
+        ({"num_labels": 2.5}, "num_labels must be an integer >= 0, got 2.5"),
+        ({"layer_norm_eps": float("inf")}, "layer_norm_eps must be a number >= 0, got inf"),
+        ({"layer_norm_eps": float("nan")}, "layer_norm_eps must be a number >= 0, got nan"),
+        ({"layer_norm_eps": 10**400}, "layer_norm_eps must be at most 2,147"),
+        ({"architectures": "A"}, "architectures must be a list of names, or None, got 'A'"),
+        ({"architectures": [5]}, r"architectures must be a list of names, or None, got \[5\]"),
+        ({"id2label": ["a"]}, r"id2label must map indices to names.*got \['a'\]"),
+        ({"id2label": {"a": "b"}}, "id2label must map indices to names.*got {'a': 'b'}"),
+        ({"id2label": {"1": "a"}}, "id2label must map 0, 1, 2 and so on to names"),
+        ({"id2label": {"0": "a", "00": "b"}}, "id2label must map 0, 1, 2 and so on to names"),
+        ({"id2label": {"0": "a"}, "label2id": [1]}, "label2id names to indices, got"),
+        ({"validate": 1}, "cannot keep a value named 'validate'"),
+        ({"to_dict": 1}, "cannot keep a value named 'to_dict'"),
+        ({"_bind": 1}, "cannot keep a value named '_bind'"),
+        ({"name_or_path": 1}, "cannot keep a value named 'name_or_path'"),
+        ({"__class__": 1}, "cannot keep a value named '__class__'"),
+        ({"__deepcopy__": 1}, "cannot keep a value named '__deepcopy__'"),
     ],
 )
 def test_invalid_values_are_refused(change: dict, message: str, tmp_path: Path) -> None:
@@ -118,6 +139,54 @@ def test_invalid_values_are_refused(change: dict, message: str, tmp_path: Path) 
     write_json(tmp_path / "config.json", {"model_type": "timesformer", **change})
     with pytest.raises(ConfigError, match=message):
         tfzoo.AutoConfig.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["self", "args", "kwargs", "cls", "values"])
+def test_keys_with_the_names_of_arguments_are_kept(name: str, tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", {"model_type": "timesformer", name: [1]})
+    assert tfzoo.AutoConfig.from_pretrained(tmp_path).to_dict()[name] == [1]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model_type": ["timesformer"]}, r"model_type must be a name, got \['timesformer'\]"),
+        ({"model_type": "owlv2", "text_config": 5}, "text_config must be a dict, a Owlv2Text"),
+        ({"model_type": "xclip", "vision_config_dict": "a"}, "vision_config must be a dict"),
+        ({"model_type": "xclip", "initializer_factor": "a"}, "initializer_factor must be a num"),
+        ({"model_type": "xclip", "prompt_alpha": None}, "prompt_alpha must be a finite number"),
+        ({"model_type": "tvp", "frame_num": "a"}, "frame_num must be a positive integer, or None"),
+        ({"model_type": "lxmert", "x_layers": 10**6}, "x_layers must be at most 1,000"),
+        (
+            {"model_type": "tvp", "backbone_config": {"model_type": "resnet", "depths": [9**9]}},
+            "depths must be at most 1,000",
+        ),
+    ],
+)
+def test_wrong_kinds_in_files_of_families(values: dict, message: str, tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", values)
+    with pytest.raises(ConfigError, match=message):
+        tfzoo.AutoConfig.from_pretrained(tmp_path)
+
+
+def test_a_part_of_another_kind_in_the_file_of_a_whole_model(tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", {"model_type": "owlv2", "text_config": [1]})
+    with pytest.raises(ConfigError, match="text_config must be a dict of Owlv2TextConfig's fields"):
+        tfzoo.Owlv2TextConfig.from_pretrained(tmp_path)
+
+
+def test_a_million_labels_are_read() -> None:
+    assert tfzoo.TimesformerConfig(num_labels=1_000_000).id2label[999_999] == "LABEL_999999"
+
+
+def test_what_a_config_says_of_weights_is_replaced_as_a_whole() -> None:
+    other = {"dtype": "bfloat16", "torch_dtype": "float16", "quantization_config": {"bits": 4}}
+    config = tfzoo.Owlv2Config(text_config=dict(other), **other)
+    config.describe_weights("float32")
+    values = config.to_json_dict()
+    assert (values["dtype"], values["torch_dtype"]) == ("float32", "float32")
+    assert "quantization_config" not in values
+    assert not set(other) & set(values["text_config"])
 
 
 def test_values_changed_later_are_checked_by_the_model() -> None:
@@ -176,3 +245,17 @@ def test_a_family_declares_its_fields_once() -> None:
     assert Mine() == Mine()
     assert Mine() != Mine(5)
     assert "Mine {" in repr(Mine())
+
+
+def test_none_in_the_place_of_a_default_is_written() -> None:
+    class Mine(PretrainedConfig):
+        """Mine."""
+
+        model_type = "mine"
+        end_token_id: int | None = field(7, "Last token.")
+        width: int | None = field(None, "Width.")
+
+    text = Mine(end_token_id=None).to_json_string()
+    assert Mine.from_dict(json.loads(text)).end_token_id is None
+    assert "width" not in text
+    assert "end_token_id" in Mine().to_json_string()

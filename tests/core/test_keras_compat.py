@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +14,7 @@ import tensorflow as tf
 
 from tests.support.processes import run_python
 from tfzoo.core import keras_compat
+from tfzoo.core.file_system import writing
 from tfzoo.core.outputs import ModelOutput
 
 
@@ -195,6 +198,28 @@ def test_the_guessed_signature_of_exports_is_switched_off() -> None:
     assert Mine()._default_save_signature is None
 
 
+@pytest.mark.parametrize(("answer", "expected"), [("y", True), ("n", False)])
+def test_keras_asks_before_it_overwrites(
+    answer: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda text: asked.append(text) or answer)
+    assert keras_compat.may_write(tmp_path, overwrite=True)
+    assert keras_compat.may_write(tmp_path / "new", overwrite=False)
+    assert asked == []
+    assert keras_compat.may_write(tmp_path, overwrite=False) is expected
+    assert str(tmp_path) in asked[0]
+
+
+def test_errors_of_files_are_those_of_the_system() -> None:
+    full = tf.errors.ResourceExhaustedError(None, None, "no space")
+    for error in (full, RuntimeError("write failed")):
+        with pytest.raises(OSError, match="x could not be written: "), writing("x"):
+            raise error
+    with pytest.raises(RuntimeError), writing("x"):
+        raise RuntimeError
+
+
 def test_legacy_keras_is_refused_with_a_clear_sentence() -> None:
     code = """
 import tfzoo
@@ -212,3 +237,51 @@ def test_old_keras_is_refused_with_a_clear_sentence(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(keras, "__version__", "2.15.0")
     with pytest.raises(ImportError, match=r"needs Keras 3.10 or newer, found 2.15.0"):
         keras_compat._require_keras_3()
+
+
+def test_a_file_shows_itself_to_its_root_alone(tmp_path: Path) -> None:
+    """`load_own_variables` is given what leads to the open file, for the model first."""
+    seen: dict[str, Any] = {}
+
+    class Inner(keras.layers.Dense):
+        def load_own_variables(self, store: Any) -> None:
+            seen["inner"] = keras_compat.whole_file(store)
+            super().load_own_variables(store)
+
+    class Outer(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Inner(2)
+
+        def call(self, inputs: Any) -> Any:
+            return self.inner(inputs)
+
+        def load_own_variables(self, store: Any) -> None:
+            file = keras_compat.whole_file(store)
+            seen["outer"] = file and sorted(file)
+            super().load_own_variables(store)
+
+    model = Outer()
+    model(np.ones((1, 3), "float32"))
+    model.save_weights(tmp_path / "a.weights.h5")
+    model.load_weights(tmp_path / "a.weights.h5")
+    assert "inner" in seen["outer"]
+    assert seen["inner"] is None
+
+
+def test_what_could_not_be_filled_gets_no_values() -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise AssertionError("a first value was computed")
+
+    def make() -> keras.layers.Layer:
+        layer = keras.layers.Dense(2**20, kernel_initializer=fail)
+        layer.build((None, 2**20))  # four terabytes
+        return layer
+
+    def refuse(_: Any) -> list:
+        raise ValueError("of another checkpoint")
+
+    with pytest.raises(ValueError, match="of another checkpoint"):
+        keras_compat.build_filled(make, refuse)
+    with keras.StatelessScope():
+        pass  # at its end, Keras computes the first values that are still due

@@ -260,6 +260,20 @@ def test_damaged_weights_are_noticed(family: Any, tmp_path: Path) -> None:
         export(model, tmp_path)
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_refused(
+    model: Any, family: Any, tmp_path: Path, number: float
+) -> None:
+    """A model would answer them with NaN, which looks like an answer."""
+    served = tf.saved_model.load(export(model, tmp_path, warmup=False)).signatures
+    wrong = FEATURES.copy()
+    wrong[0, 3] = number
+    for name in ("largest", "serving_default"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="x: expected finite numbers"):
+            served[name](x=tf.constant(wrong))
+        assert np.isfinite(served[name](x=tf.constant(FEATURES))["logit"]).all()
+
+
 # ---- the parts
 @pytest.mark.parametrize(
     ("option", "value", "message"),

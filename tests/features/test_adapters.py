@@ -169,6 +169,149 @@ def test_adapters_with_leftovers_are_refused(tmp_path: Path) -> None:
     assert values(other).keys() == before.keys()
 
 
+# ---- adapters of PEFT
+QKV = "timesformer.encoder.layer.0.attention.attention.qkv"
+RNG = np.random.default_rng(0)
+DOWN, UP = RNG.normal(size=(4, 16)).astype("float32"), RNG.normal(size=(48, 4)).astype("float32")
+PLAIN = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["qkv"], "bias": "none"}
+# As PEFT 0.18 writes them, where they have no effect on the outputs.
+HARMLESS = {
+    "alora_invocation_tokens": None,
+    "alpha_pattern": {},
+    "arrow_config": None,
+    "auto_mapping": None,
+    "base_model_name_or_path": "somewhere",
+    "corda_config": None,
+    "ensure_weight_tying": False,
+    "eva_config": None,
+    "exclude_modules": None,
+    "fan_in_fan_out": False,
+    "inference_mode": True,
+    "init_lora_weights": True,
+    "layer_replication": None,
+    "layers_pattern": None,
+    "layers_to_transform": None,
+    "loftq_config": {},
+    "lora_bias": False,
+    "lora_dropout": 0.1,
+    "megatron_config": None,
+    "megatron_core": "megatron.core",
+    "modules_to_save": ["classifier"],
+    "peft_version": "0.18.0",
+    "qalora_group_size": 16,
+    "rank_pattern": {},
+    "revision": None,
+    "target_parameters": None,
+    "task_type": None,
+    "trainable_token_indices": None,
+    "use_dora": False,
+    "use_qalora": False,
+    "use_rslora": False,
+}
+
+
+def write_peft(folder: Path, tensors: dict[str, np.ndarray] | None = None, **settings: Any) -> Path:
+    """Write adapters as PEFT does: of one layer, unless told otherwise."""
+    sides = {f"{QKV}.lora_A.weight": DOWN, f"{QKV}.lora_B.weight": UP}
+    named = {f"base_model.model.{n}": a for n, a in (tensors or sides).items()}
+    folder.mkdir(exist_ok=True)
+    save_file(named, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    (folder / "adapter_config.json").write_text(json.dumps({**PLAIN, **settings}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "scale"),
+    [
+        ({}, 2.0),
+        (HARMLESS, 2.0),
+        ({"use_rslora": True}, 4.0),
+        ({"init_lora_weights": "gaussian"}, 2.0),
+        ({"lora_alpha": 3.5}, 0.875),
+    ],
+)
+def test_the_update_has_pefts_scale(settings: dict, scale: float, tmp_path: Path) -> None:
+    model = FIRST.load()
+    layer = model.timesformer.encoder.layer[0].attention.qkv
+    before = keras.ops.convert_to_numpy(layer.kernel)
+    model.load_adapters(write_peft(tmp_path, **settings))
+    expected = before + scale * (UP @ DOWN).T
+    np.testing.assert_allclose(layer.kernel, expected, rtol=1e-5, atol=1e-5)
+    model.save_adapters(tmp_path / "again")
+    again = FIRST.load()
+    again.load_adapters(tmp_path / "again")
+    layer = again.timesformer.encoder.layer[0].attention.qkv
+    np.testing.assert_allclose(layer.kernel, expected, rtol=1e-5, atol=1e-5)
+    model.merge_lora()
+    layer = model.timesformer.encoder.layer[0].attention.qkv
+    np.testing.assert_allclose(layer.kernel, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"alpha_pattern": {"qkv": 32}}, r"no adapters with alpha_pattern=\{'qkv': 32\}"),
+        ({"rank_pattern": {"qkv": 2}}, "no adapters with rank_pattern"),
+        ({"use_dora": True}, "no adapters with use_dora=True. Merge them"),
+        ({"bias": "all"}, "no adapters with bias='all'"),
+        ({"layer_replication": [[0, 1]]}, "no adapters with layer_replication"),
+        ({"some_day": 1}, "no adapters with some_day=1"),
+        ({"init_lora_weights": "pissa"}, "'pissa' may have changed the model's own weights"),
+        ({"init_lora_weights": "pissa_niter_4"}, "may have changed the model's own weights"),
+        ({"init_lora_weights": "olora"}, "may have changed the model's own weights"),
+        ({"init_lora_weights": "loftq"}, "may have changed the model's own weights"),
+        ({"lora_alpha": "8"}, "lora_alpha must be a finite number, got '8'"),
+        ({"lora_alpha": float("nan")}, "lora_alpha must be a finite number, got nan"),
+        ({"lora_alpha": float("inf")}, "lora_alpha must be a finite number, got inf"),
+        ({"lora_alpha": True}, "lora_alpha must be a finite number, got True"),
+        ({"lora_alpha": 0}, "expected peft_type LORA with r and lora_alpha"),
+        ({"r": 0}, "expected peft_type LORA with r and lora_alpha"),
+        ({"r": True}, "expected peft_type LORA with r and lora_alpha"),
+        ({"r": 10**9}, r"lora_A.weight: expected \(1000000000, 16\) in the file, got \(4, 16\)"),
+        ({"peft_type": "IA3"}, "expected peft_type LORA with r and lora_alpha"),
+    ],
+)
+def test_what_the_layers_do_not_compute_is_refused(
+    settings: dict, message: str, tmp_path: Path
+) -> None:
+    model = FIRST.load()
+    before = values(model)
+    with pytest.raises(ValueError, match=message):
+        model.load_adapters(write_peft(tmp_path, **settings))
+    assert values(model).keys() == before.keys()
+
+
+def test_adapters_of_other_dtypes(tmp_path: Path) -> None:
+    """What holds floats is read; float8 and whole numbers are refused by name."""
+    model = FIRST.load()
+    halves = {f"{QKV}.lora_A.weight": DOWN.astype("float16"), f"{QKV}.lora_B.weight": UP}
+    model.load_adapters(write_peft(tmp_path, halves))
+    whole = {name: array.astype("int32") for name, array in halves.items()}
+    with pytest.raises(ValueError, match="lora_A.weight' must be F64, F32, F16, BF16, got I32"):
+        FIRST.load().load_adapters(write_peft(tmp_path, whole))
+    path = write_peft(tmp_path, halves) / "adapter_model.safetensors"
+    length, content = 8 + int.from_bytes(path.read_bytes()[:8], "little"), path.read_bytes()
+    header = json.loads(content[8:length])
+    for fields in header.values():
+        fields.update({"dtype": "F8_E4M3"} if "dtype" in fields else {})
+    spelled = json.dumps(header).encode()
+    path.write_bytes(len(spelled).to_bytes(8, "little") + spelled + content[length:])
+    with pytest.raises(ValueError, match="is damaged, or not of a dtype that is read: .*F8_E4M3"):
+        FIRST.load().load_adapters(tmp_path)
+
+
+def test_weights_of_an_adapted_layer_are_not_taken_beside_its_adapter(tmp_path: Path) -> None:
+    sides = {f"{QKV}.lora_A.weight": DOWN, f"{QKV}.lora_B.weight": UP}
+    more = {**sides, f"{QKV}.bias": np.zeros(48, "float32")}
+    with pytest.raises(ValueError, match=r"does not fit .*: it holds .*qkv\.bias"):
+        FIRST.load().load_adapters(write_peft(tmp_path, more))
+    more = {**sides, "classifier.weight": np.zeros((5, 5), "float32")}
+    model = FIRST.load()
+    with pytest.raises(ValueError, match=r"classifier\.weight"):
+        model.load_adapters(write_peft(tmp_path, more))
+    assert "lora_kernel_a" not in {path.rpartition(".")[2] for path in values(model)}
+
+
 def test_adapters_beside_int8(tmp_path: Path) -> None:
     model = FIRST.load()
     model.quantize("int8")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -62,6 +64,14 @@ def test_head_that_is_partly_there_is_refused(folder: Path) -> None:
     rewrite(folder, {"classifier.bias": None})
     with pytest.raises(WeightMismatchError, match=r"classifier\.bias"):
         CASE.tf_class.from_pretrained(folder)
+
+
+def test_sizes_that_fit_into_no_memory_are_compared_first(folder: Path) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    for name in ("intermediate_size", "num_frames"):
+        (folder / "config.json").write_text(json.dumps({**values, name: 2**31 - 1}))
+        with pytest.raises(WeightMismatchError, match="2147483647"):
+            CASE.tf_class.from_pretrained(folder)
 
 
 def test_another_family_is_refused(folder: Path) -> None:
@@ -151,6 +161,45 @@ def test_broken_writes_leave_the_old_checkpoint(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5"])
+def test_keras_files_are_replaced_if_the_user_agrees(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`test_kills` shows that they are replaced as a whole."""
+    model, file = CASE.load(), tmp_path / name
+    file.write_text("old")
+    save = model.save if name == "m.keras" else model.save_weights
+    monkeypatch.setattr("builtins.input", lambda _: "n")
+    save(file, overwrite=False)
+    assert file.read_text() == "old"
+    monkeypatch.setattr("builtins.input", lambda _: "y")
+    save(str(file), overwrite=False)
+    assert len(file.read_bytes()) > 1000
+    assert os.listdir(tmp_path) == [name]
+    with pytest.raises(ValueError, match="extension|must end in"):
+        save(tmp_path / "other.txt")
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_callbacks_replace_keras_files_as_a_whole(tmp_path: Path) -> None:
+    model, file, seen = CASE.load(), tmp_path / "m.keras", []
+    file.write_text("old")
+    save_state = keras.Model.save_own_variables
+
+    def look(self: Any, store: Any) -> None:
+        seen.append(file.read_text())
+        save_state(self, store)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(model), "save_own_variables", look, raising=False)
+        callback = keras.callbacks.ModelCheckpoint(file)
+        callback.set_model(model)
+        callback.on_epoch_begin(0)
+        callback.on_epoch_end(0, {})
+    assert seen == ["old"]
+    assert os.listdir(tmp_path) == ["m.keras"]
+
+
 # ---- what works
 def test_shards_go_out_and_in(tmp_path: Path) -> None:
     model = CASE.load()
@@ -187,6 +236,28 @@ def test_half_precision_checkpoints_keep_their_bits(tmp_path: Path) -> None:
         np.testing.assert_array_equal(keras.ops.cast(one, "float32"), two)
 
 
+def test_what_the_config_says_of_the_weights_is_so(folder: Path, tmp_path: Path) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    stale = {"dtype": "bfloat16", "torch_dtype": "float16", "quantization_config": {"bits": 8}}
+    (folder / "config.json").write_text(json.dumps({**values, **stale}))
+    CASE.tf_class.from_pretrained(folder).save_pretrained(tmp_path / "again")
+    saved = json.loads((tmp_path / "again" / "config.json").read_text())
+    assert (saved["dtype"], saved["torch_dtype"]) == ("float32", "float32")
+    assert "quantization_config" not in saved
+
+
+def test_quantized_weights_are_refused(folder: Path) -> None:
+    with open_checkpoint(folder) as tensors:
+        arrays = {name: tensors.read(name) for name in tensors}
+    name = "timesformer.layernorm.weight"
+    arrays[name] = np.ones(arrays[name].shape, "int8")
+    codes = {"float32": "F32", "int8": "I8"}
+    rows = [(name, codes[a.dtype.name], a.shape, lambda a=a: a) for name, a in arrays.items()]
+    write_checkpoint(folder, rows)
+    with pytest.raises(CheckpointError, match="layernorm.weight' must be of dtype F64.*got I8"):
+        CASE.tf_class.from_pretrained(folder)
+
+
 def test_loading_computes_no_random_values(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("a random value was computed")
@@ -197,18 +268,78 @@ def test_loading_computes_no_random_values(monkeypatch: pytest.MonkeyPatch) -> N
     CASE.load()
 
 
-def test_h5_weights_of_another_model_are_refused(tmp_path: Path) -> None:
-    """Keras itself reads three layers into two without a word."""
+@pytest.fixture(scope="module")
+def deep() -> keras.Model:
+    """A model of three layers, where the case has two."""
     config = {**CASE.config, "num_hidden_layers": 3, "hidden_dropout_prob": 0.1}
-    deep = CASE.tf_class(tfzoo.TimesformerConfig(**config))
-    deep.compile("adam", loss="mse", metrics=["accuracy"])
-    deep.save_weights(tmp_path / "deep.weights.h5")
+    model = CASE.tf_class(tfzoo.TimesformerConfig(**config))
+    model.compile("adam", loss="mse", metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize("ending", ["h5", "json"])
+def test_keras_weights_of_another_model_are_refused(
+    ending: str, deep: keras.Model, tmp_path: Path
+) -> None:
+    """Keras itself reads three layers into two without a word."""
+    path = tmp_path / f"deep.weights.{ending}"
+    deep.save_weights(path, max_shard_size=1e-5 if ending == "json" else None)
+    assert len(list(tmp_path.iterdir())) > 1 or ending == "h5"
     with pytest.raises(WeightMismatchError, match=r"is not of a TFTimesformerForVideoClass"):
-        CASE.load().load_weights(tmp_path / "deep.weights.h5")
+        CASE.load().load_weights(path)
     again = CASE.tf_class(deep.config)
-    again.load_weights(tmp_path / "deep.weights.h5")
+    again.load_weights(path)
     for one, two in zip(deep.weights, again.weights, strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_shards_lie_beside_their_index(deep: keras.Model, tmp_path: Path) -> None:
+    index = tmp_path / "deep.weights.json"
+    for places in ({"/a/vars": "../x.weights.h5"}, {"/a/vars": ["a", 5]}, {"/a/vars": ""}, [1]):
+        index.write_text(json.dumps({"weight_map": places}))
+        with pytest.raises(CheckpointError, match="expected the names of files beside it"):
+            deep.load_weights(index)
+    index.write_text(json.dumps({"weight_map": {"/a/vars": "none.weights.h5"}}))
+    with pytest.raises(FileNotFoundError):
+        deep.load_weights(index)
+    (tmp_path / "none.weights.h5").write_bytes(b"nonsense")
+    with pytest.raises(CheckpointError, match=r"none\.weights\.h5 is damaged"):
+        deep.load_weights(index)
+
+
+def test_whatever_keras_meets_in_a_file_is_an_error_of_the_checkpoint(
+    deep: keras.Model, tmp_path: Path
+) -> None:
+    index = tmp_path / "a.weights.json"
+    deep.save_weights(index, max_shard_size=1e-5)
+    values = json.loads(index.read_text())
+    first, *_, last = values["weight_map"]
+    for change in ({first: []}, {last: values["weight_map"][first]}):
+        index.write_text(json.dumps({**values, "weight_map": {**values["weight_map"], **change}}))
+        with pytest.raises(CheckpointError):
+            deep.load_weights(index)
+    with pytest.raises(CheckpointError, match="does not fit a TFTimesformerForVideoClass.*format"):
+        deep.load_weights(tmp_path / "a.txt")
+
+
+def test_a_keras_file_of_fewer_layers_than_weights_is_refused(
+    deep: keras.Model, tmp_path: Path
+) -> None:
+    deep.save(tmp_path / "deep.keras")
+    with zipfile.ZipFile(tmp_path / "deep.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    values = json.loads(parts["config.json"])
+    values["config"]["config"]["num_hidden_layers"] = 2
+    with zipfile.ZipFile(tmp_path / "less.keras", "w") as archive:
+        for name, content in {**parts, "config.json": json.dumps(values)}.items():
+            archive.writestr(name, content)
+    with pytest.raises(CheckpointError, match="is not of a TFTimesformerForVideoClassification"):
+        tfzoo.load_model(tmp_path / "less.keras")
+    with pytest.raises(ValueError, match="is not of a TFTimesformerForVideoClassification"):
+        keras.models.load_model(tmp_path / "less.keras")
+    with pytest.raises(ValueError, match="is not of a TFTimesformerForVideoClassification"):
+        CASE.load().load_weights(tmp_path / "deep.keras")
+    assert tfzoo.load_model(tmp_path / "deep.keras", compile=False).config == deep.config
 
 
 def test_sizes_in_words() -> None:
@@ -269,6 +400,46 @@ def test_auto_image_processor(folder: Path) -> None:
     (folder / "preprocessor_config.json").write_text('{"image_processor_type": "Nonsense"}')
     with pytest.raises(ConfigError, match="is for Nonsense, which tfzoo lacks"):
         tfzoo.AutoImageProcessor.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("auto", "file", "key"),
+    [
+        (tfzoo.AutoTokenizer, "tokenizer_config.json", "tokenizer_class"),
+        (tfzoo.AutoImageProcessor, "preprocessor_config.json", "image_processor_type"),
+        (tfzoo.AutoProcessor, "processor_config.json", "processor_class"),
+    ],
+)
+def test_auto_classes_return_nothing_of_another_kind(
+    auto: type, file: str, key: str, folder: Path
+) -> None:
+    """A checkpoint's files may name any class, and some of them of another kind."""
+    (folder / "config.json").write_text('{"model_type": "vit"}')
+    kinds = ["XCLIPProcessor", "CLIPTokenizerFast", "VideoMAEImageProcessor", "TimesformerConfig"]
+    wrong = [name for name in kinds if auto.__name__.removeprefix("Auto") not in name]
+    assert wrong != kinds
+    for name in wrong:
+        (folder / file).write_text(json.dumps({key: name}))
+        with pytest.raises((ConfigError, tfzoo.HubError)):
+            auto.from_pretrained(folder)
+    (folder / file).write_text(json.dumps({key: ["XCLIPProcessor"]}))
+    with pytest.raises(ValueError, match=r"got \['XCLIPProcessor'\]"):
+        auto.from_pretrained(folder)
+
+
+def test_damaged_keras_files_are_refused(deep: keras.Model, tmp_path: Path) -> None:
+    deep.save(tmp_path / "a.keras")
+    content = (tmp_path / "a.keras").read_bytes()
+    for spoilt in (content[:-200], content[:300], b"PK\3\4" + content[4:60]):
+        (tmp_path / "b.keras").write_bytes(spoilt)
+        with pytest.raises((ConfigError, CheckpointError)):
+            tfzoo.load_model(tmp_path / "b.keras")
+    bare = '{"class_name": "TFLxmertModel"}'
+    for config in ("[" * 10**5, "[]", "{}", '{"class_name": []}', bare):
+        with zipfile.ZipFile(tmp_path / "c.keras", "w") as archive:
+            archive.writestr("config.json", config)
+        with pytest.raises((ConfigError, CheckpointError)):
+            tfzoo.load_model(tmp_path / "c.keras")
 
 
 def test_keras_files_of_others_are_refused(tmp_path: Path) -> None:

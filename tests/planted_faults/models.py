@@ -36,8 +36,8 @@ TIMESFORMER = (
     Fault(
         name="timesformer-problem-type-ignored",
         file="tfzoo/models/timesformer/model.py",
-        old="config.num_labels, config.problem_type, sample_weight",
-        new="config.num_labels, None, sample_weight",
+        old="config.num_labels, config.problem_type, weights",
+        new="config.num_labels, None, weights",
         tests="tests/models/timesformer/test_model.py",
     ),
     Fault(
@@ -45,6 +45,13 @@ TIMESFORMER = (
         file="tfzoo/models/timesformer/model.py",
         old="if tokens % (config.num_frames * columns):",
         new="if tokens % config.num_frames:",
+        tests="tests/models/timesformer/test_model.py",
+    ),
+    Fault(
+        name="timesformer-frames-indices-taken-for-rows",
+        file="tfzoo/models/timesformer/model.py",
+        old="are_frames = rank == 2 and (is_index or labels.shape[-1] != width)",
+        new="are_frames = rank == 2 and labels.shape[-1] != width",
         tests="tests/models/timesformer/test_model.py",
     ),
 )
@@ -90,6 +97,13 @@ XCLIP = (
         file="tfzoo/models/xclip/zero_shot.py",
         old="order = (-rows).argsort(",
         new="order = rows.argsort(",
+        tests="tests/models/xclip/test_use.py",
+    ),
+    Fault(
+        name="xclip-tuple-with-integration",
+        file="tfzoo/models/xclip/model.py",
+        old="return self.to_tuple()[:-1]",
+        new="return self.to_tuple()",
         tests="tests/models/xclip/test_use.py",
     ),
 )
@@ -203,6 +217,13 @@ LXMERT = (
         new="if length is not None and length >= limit:",
         tests="tests/models/lxmert/test_wrong_inputs.py",
     ),
+    Fault(
+        name="lxmert-epsilon-without-a-warning",
+        file="tfzoo/models/lxmert/model.py",
+        old="if epsilon != PYTORCH_EPSILON and",
+        new="if epsilon < PYTORCH_EPSILON and",
+        tests="tests/models/lxmert/test_model.py",
+    ),
 )
 
 PERCEIVER = (
@@ -261,6 +282,13 @@ PERCEIVER = (
         old="int(target / whole * shorter)",
         new="round(target / whole * shorter)",
         tests="tests/models/perceiver/test_image_processor.py",
+    ),
+    Fault(
+        name="perceiver-tuple-with-all-weights-in-one",
+        file="tfzoo/models/perceiver/engine.py",
+        old="return (*others, (encoder,), *decoder)",
+        new="return (*others, (encoder, *decoder))",
+        tests="tests/models/perceiver/test_model.py",
     ),
 )
 
@@ -372,6 +400,13 @@ LAYERS = (
         old="(stride, 1) if sizes.downsample_in_bottleneck else (1, stride)",
         new="(1, stride)",
         tests="tests/layers/test_resnet.py tests/models/tvp/test_model.py",
+    ),
+    Fault(
+        name="layers-leaky-relu-by-keras",
+        file="tfzoo/layers/activations.py",
+        old="ops.leaky_relu(x, 0.01)",
+        new="ops.leaky_relu(x, 0.2)",
+        tests="tests/layers/test_layers.py",
     ),
 )
 

@@ -14,7 +14,16 @@ import pytest
 
 from tfzoo.core.fields import field
 from tfzoo.hub import HubError
-from tfzoo.preprocessing.processor import BaseImageProcessor, BatchFeature
+from tfzoo.preprocessing.processor import (
+    BaseImageProcessor,
+    BatchFeature,
+    filter_field,
+    find_settings,
+    number_field,
+    pair_field,
+    per_channel_field,
+    switch_field,
+)
 
 FILE = "preprocessor_config.json"
 
@@ -141,6 +150,104 @@ def test_the_class_that_a_file_names(tmp_path, key):
 def test_an_override_that_is_not_a_field(tmp_path):
     with pytest.raises(TypeError, match="has no field 'factr'; it has factor, sizes, offset"):
         Doubler.from_pretrained(write(tmp_path), factr=3)
+
+
+@pytest.mark.parametrize("name", ["preprocess", "to_dict", "_check", "__class__", "fields"])
+def test_a_key_with_the_name_of_a_method(tmp_path, name):
+    with pytest.raises(ValueError, match=f"{FILE}: Doubler cannot keep a value named '{name}'"):
+        Doubler.from_pretrained(write(tmp_path, **{name: 1}))
+    assert Doubler.from_pretrained(write(tmp_path, self=1)).to_dict()["self"] == 1
+
+
+def test_the_settings_of_a_whole_processor_are_not_kept(tmp_path):
+    """What asks a processor for its part `image_processor` or `tokenizer` would find them."""
+    for name in ("image_processor", "tokenizer"):
+        with pytest.raises(ValueError, match=f"{FILE}: Doubler has no {name}"):
+            Doubler.from_pretrained(write(tmp_path, **{name: 1}))
+    assert Doubler.from_pretrained(write(tmp_path, image_processor={"factor": 4})).factor == 4
+
+
+class Every(BaseImageProcessor):
+    """One field of each kind."""
+
+    do_resize: bool = switch_field(True, "Whether.")
+    size: dict | None = pair_field(8)
+    resample: int = filter_field(2, "Filter.")
+    rescale_factor: float = number_field(0.5, "Factor.")
+    image_mean: list | None = per_channel_field((0.5, 0.5, 0.5))
+
+    def preprocess(self, images, settings):
+        return BatchFeature({"settings": [settings]})
+
+
+WRONG = {
+    "do_resize": ["yes", 1, [True]],
+    "size": [0, -1, True, 10**9, 2**14 + 1, 2.5, "8", [1, 2, 3], {"height": 8}, {"edge": 3}, {}],
+    "resample": [6, -1, "bilinear", None, True, 2.0],
+    "rescale_factor": ["a", None, float("nan"), float("inf"), 10**400, [0.5], True],
+    "image_mean": ["0.5", ["a"], [], [[0.5]], [None], float("nan"), {"r": 1}, [1, [2]], 10**400],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in WRONG.items() for v in vs])
+def test_impossible_values(tmp_path, name, value):
+    with pytest.raises(ValueError, match=f"{FILE}: .*{name}"):
+        Every.from_pretrained(write(tmp_path, **{name: value}))
+    if value is not None:
+        with pytest.raises(ValueError, match=name):
+            Every()([1], **{name: value})
+
+
+def test_possible_values():
+    for name, value in {
+        "do_resize": None,
+        "size": {"height": 3, "width": 4, "shortest_edge": None},
+        "resample": np.int64(3),
+        "rescale_factor": np.float32(0.5),
+        "image_mean": np.array([1, 2, 3]),
+    }.items():
+        Every(**{name: value})
+
+
+def video_settings(**more):
+    return {"video_processor_type": "DoublerVideoProcessor", "factor": 7, **more}
+
+
+class Filmed(Doubler):
+    """Its settings may be those of a class for videos."""
+
+    accepted_types = ("DoublerVideoProcessor",)
+
+
+def test_the_files_of_transformers_5(tmp_path):
+    """A section of processor_config.json counts most, then the old file, then the new one."""
+    contents = {
+        "video_preprocessor_config.json": video_settings(),
+        FILE: {"image_processor_type": "FilmedFast", "factor": 5},
+        "processor_config.json": {"processor_class": "P", "video_processor": video_settings()},
+    }
+    for number, (name, values) in enumerate(contents.items()):
+        (tmp_path / name).write_text(json.dumps(values))
+        path, found = find_settings(tmp_path)
+        assert path.name == list(contents)[number]
+        assert found == values.get("video_processor", values)
+        assert Filmed.from_pretrained(tmp_path).factor == found["factor"]
+        assert Filmed.from_pretrained(tmp_path / name).factor == found["factor"]
+    (tmp_path / "processor_config.json").write_text('{"processor_class": "P"}')
+    assert find_settings(tmp_path)[0].name == FILE
+    Filmed(factor=9).save_pretrained(tmp_path)
+    video = json.loads((tmp_path / "video_preprocessor_config.json").read_text())
+    assert video == video_settings(factor=9, sizes=[1], offset=0)
+    combined = {"processor_class": "P", "image_processor": {"factor": 1}, "rest": 2}
+    (tmp_path / "processor_config.json").write_text(json.dumps(combined))
+    Filmed(factor=3).save_pretrained(tmp_path, processor_class="Q")
+    combined = json.loads((tmp_path / "processor_config.json").read_text())
+    assert (combined["processor_class"], combined["rest"]) == ("Q", 2)
+    assert combined["image_processor"]["factor"] == 3
+    with pytest.raises(ValueError, match="got one of class DoublerVideoProcessor"):
+        Doubler.from_dict(video_settings())
+    with pytest.raises(ValueError, match=r"expected the name of a class, got \[5\]"):
+        Doubler.from_dict({"image_processor_type": [5]})
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", ""])

@@ -178,7 +178,7 @@ def test_per_call_values_do_not_stay():
         ({"image_mean": [0.5, 0.5]}, "image_mean: expected one number or 3"),
         ({"image_std": [0.5, 0.5]}, "image_std: expected one number or 3"),
         ({"image_std": 0}, "image_std: expected values other than 0"),
-        ({"resample": 77}, "[Uu]nknown resampling filter"),
+        ({"resample": 77}, "resample must be the number of one of Pillow's filters, 0 to 5"),
         ({"num_frames": 2}, "num_frames chooses frames of video files"),
     ],
 )

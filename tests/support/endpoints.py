@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.export import Endpoint, ServingOptions
+from tfzoo.export.graph.answers import answered
 from tfzoo.registry import family_of
 
 __all__ = ["as_bytes", "names_of_signatures", "read", "traced"]
@@ -65,7 +66,7 @@ def _traced(endpoint: Endpoint) -> Any:
     """An endpoint as one graph."""
     specs = {n: tf.TensorSpec(s.shape, s.dtype, n) for n, s in endpoint.inputs.items()}
     return tf.function(
-        lambda inputs: endpoint.function(**inputs), input_signature=[specs], autograph=False
+        lambda inputs: answered(endpoint, inputs), input_signature=[specs], autograph=False
     ).get_concrete_function()
 
 

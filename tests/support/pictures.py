@@ -10,11 +10,20 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from tests.support.paths import FIXTURES
 
-__all__ = ["PHOTOS", "broken_files", "chunk", "encoded", "png", "sound_files", "turned"]
+__all__ = [
+    "PHOTOS",
+    "broken_files",
+    "chunk",
+    "encoded",
+    "png",
+    "sound_files",
+    "turned",
+    "with_xmp",
+]
 
 PHOTOS = sorted((FIXTURES / "photos").glob("*.*g"))
 _PHOTO = FIXTURES / "photos" / "coffee_77x129.png"
@@ -116,3 +125,17 @@ def broken_files() -> dict[str, tuple[bytes, str]]:
         "a huge PNG": (png((60_000, 60_000, 8, 2), bytes(1000)), "pixels.*60000 60000"),
         "a PNG beyond 31 bits": (png((2**31 + 5, 2**31 + 5, 8, 2)), "pixels"),
     }
+
+
+def with_xmp(pixels: Any, kind: str, orientation: int, **how: Any) -> bytes:
+    """A file whose XMP data say how a camera was held."""
+    text = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-'
+        'syntax-ns#"><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+        f'dc:creator="Zoë" tiff:Orientation="{orientation}"/></rdf:RDF></x:xmpmeta>'
+    )
+    if kind == "PNG":
+        texts = PngImagePlugin.PngInfo()
+        texts.add_itxt("XML:com.adobe.xmp", text)
+        return encoded(pixels, kind, pnginfo=texts, **how)
+    return encoded(pixels, kind, xmp=text.encode(), **how)

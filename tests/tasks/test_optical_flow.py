@@ -158,3 +158,15 @@ def test_damaged_weights_are_reported() -> None:
     model.weights[0].assign(model.weights[0] * np.nan)
     with pytest.raises(ValueError, match="outputs are not finite"):
         tfzoo.compute_flow(model, *FRAMES)
+
+
+def test_frames_of_too_many_pixels(flow_model: Any) -> None:
+    wide = np.broadcast_to(np.uint8(0), (16, 2**21 + 1, 3))
+    with pytest.raises(ValueError, match=r"\(16, 2097153\), expected up to 33554432 pixels"):
+        tfzoo.compute_flow(flow_model, wide, wide)
+
+
+def test_too_many_tiles(flow_model: Any) -> None:
+    pair = np.broadcast_to(np.uint8(0), (2, 145, 1158, 3))
+    with pytest.raises(ValueError, match="expected up to 16384 tiles, got 130 x 127"):
+        tfzoo.compute_flow(flow_model, *pair, min_overlap=15)

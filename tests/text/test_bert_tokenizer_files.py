@@ -281,7 +281,7 @@ BROKEN = {
     "no files": (lambda f: (f / "vocab.txt").unlink(), "expected tokenizer.json, or vocab.txt"),
     "empty": (lambda f: (f / "vocab.txt").write_text(""), "vocab.txt.*it is empty"),
     "twice": (lambda f: write_tokens(f, [*LITTLE, "a"]), "'a' is in line 6 and in line 12"),
-    "no text": (lambda f: (f / "vocab.txt").write_bytes(b"\xff\xfe"), "cannot be read"),
+    "no text": (lambda f: (f / "vocab.txt").write_bytes(b"\xff\xfe"), "not text in UTF-8"),
     "no [CLS]": (lambda f: write_tokens(f, without("[CLS]")), r"lacks the cls_token '\[CLS\]'"),
     "no [UNK]": (lambda f: write_tokens(f, without("[UNK]")), r"lacks the unk_token '\[UNK\]'"),
     "no [MASK]": (

@@ -80,14 +80,16 @@ def break_off(target, to):
 
 
 @pytest.mark.parametrize("to", FORMATS)
-def test_unfinished_targets_are_written_again(to, tiny, converted, tmp_path, capsys):
+def test_what_cannot_be_read_is_precious(to, tiny, converted, tmp_path, capsys):
     source, target = converted / FORMATS[to], tmp_path / FORMATS[to]
     (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
     break_off(target, to)
-    assert convert(tiny, target, to, "--json") == 0
-    captured = capsys.readouterr()
-    assert "is incomplete or damaged; it is written again" in captured.err
-    assert json.loads(captured.out)["written"] is True
+    before = snapshot(target)
+    assert convert(tiny, target, to) == 1
+    assert "choose another name, or replace it with --force" in capsys.readouterr().err
+    assert snapshot(target) == before
+    assert convert(tiny, target, to, "--force", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["written"] is True
     assert convert(tiny, target, to, "--json") == 0
     assert json.loads(capsys.readouterr().out)["written"] is False
     assert os.listdir(tmp_path) == [FORMATS[to]]
@@ -99,7 +101,7 @@ def test_a_finished_conversion_of_something_else_is_precious(to, tiny, converted
     target = converted / FORMATS[to]
     before = snapshot(target)
     assert convert(tiny, target, to, "--dtype", "bfloat16") == 1
-    assert "exists: choose another name, or replace it with --force" in capsys.readouterr().err
+    assert "choose another name, or replace it with --force" in capsys.readouterr().err
     assert snapshot(target) == before
 
 
@@ -120,7 +122,32 @@ def test_files_beside_the_weights_count(tiny, tmp_path, capsys):
     assert (target / "notes.txt").read_text() == "mine"
 
 
-def test_a_lost_index_is_broken_off(tiny, tmp_path):
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"vocab.txt": "my words", "tokenizer.json": "{}"},
+        {"config.json": "{}", "model-best.safetensors": "weeks of training"},
+        {"variables/mine": "weeks of training"},
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("to", ["pytorch", "savedmodel"])
+def test_a_folder_of_somebody_else_stays(to, files, tiny, tmp_path):
+    target = tmp_path / "dst"
+    for name, text in files.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text(text)
+    before = snapshot(target)
+    assert convert(tiny, target, to) == 1
+    assert snapshot(target) == before
+
+
+def test_an_empty_folder_is_not_in_the_way(tiny, tmp_path):
+    assert convert(tiny, tmp_path, "pytorch") == 0
+    assert (tmp_path / "config.json").is_file()
+
+
+def test_a_conversion_in_shards_is_finished(tiny, tmp_path):
     import tfzoo
 
     target = tmp_path / "out"
@@ -128,10 +155,11 @@ def test_a_lost_index_is_broken_off(tiny, tmp_path):
     model.save_pretrained(target, max_shard_size="10KB")
     shutil.copy(tiny / "preprocessor_config.json", target)
     before = snapshot(target)
-    assert convert(tiny, target, "pytorch") == 0  # in shards, and yet finished
+    assert convert(tiny, target, "pytorch") == 0
     assert snapshot(target) == before
     (target / "model.safetensors.index.json").unlink()
-    assert convert(tiny, target, "pytorch") == 0
+    assert convert(tiny, target, "pytorch") == 1
+    assert convert(tiny, target, "pytorch", "--force") == 0
     assert {path.name for path in target.iterdir()} == {
         "config.json",
         "model.safetensors",

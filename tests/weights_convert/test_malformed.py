@@ -105,9 +105,9 @@ def test_a_malformed_file_is_named_with_its_fault(tmp_path, case):
 def test_a_header_past_the_limit_is_refused_without_reading_it(tmp_path):
     path = tmp_path / "big.safetensors"
     with open(path, "wb") as file:  # sparse: it takes no room on the disk
-        file.write(raw_file(b"{", length=100_000_001))
-        file.truncate(200_000_000)
-    with pytest.raises(CheckpointError, match="at most 100000000 bytes"):
+        file.write(raw_file(b"{", length=2**24 + 1))
+        file.truncate(2**25)
+    with pytest.raises(CheckpointError, match="at most 16777216 bytes"):
         open_checkpoint(path)
 
 
@@ -161,8 +161,9 @@ def test_a_shard_elsewhere_is_refused(sharded, name):
 @pytest.mark.parametrize("name", ["none.safetensors", "x" * 5000])
 def test_a_missing_shard_is_named(sharded, name):
     rewrite_index(sharded, a=FIRST, b=name)
-    with pytest.raises(CheckpointError, match=f"the shard '{name}' is missing"):
+    with pytest.raises(CheckpointError, match=f"the shard '{name[:150]}.* is missing") as caught:
         open_checkpoint(sharded)
+    assert len(str(caught.value)) < 600
     assert shard_names(sharded / INDEX_NAME) == (FIRST, name)  # so that it can be fetched
 
 
@@ -189,12 +190,18 @@ def test_a_tensor_in_two_shards_is_refused(sharded):
         open_checkpoint(sharded)
 
 
+def test_an_index_may_begin_with_a_byte_order_mark(sharded):
+    (sharded / INDEX_NAME).write_bytes("\ufeff".encode() + (sharded / INDEX_NAME).read_bytes())
+    with open_checkpoint(sharded) as checkpoint:
+        assert sorted(checkpoint) == ["a", "b"]
+
+
 def test_an_index_must_agree_with_its_shards(sharded):
     rewrite_index(sharded, a=SECOND, b=FIRST)
-    with pytest.raises(CheckpointError, match=f"expected 'a' in {SECOND}, found it in {FIRST}"):
+    with pytest.raises(CheckpointError, match=f"expected 'a' in '{SECOND}', found it in {FIRST}"):
         open_checkpoint(sharded)
     rewrite_index(sharded, a=FIRST, b=SECOND, c=SECOND)
-    with pytest.raises(CheckpointError, match=f"expected 'c' in {SECOND}, found it in no shard"):
+    with pytest.raises(CheckpointError, match=f"expected 'c' in '{SECOND}', found it in no shard"):
         open_checkpoint(sharded)
     both = [source(name, np.zeros(1, np.float32)) for name in "bc"]
     write_checkpoint(sharded / "more.safetensors", both)

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from weights_convert.console import show
+
 __all__ = ["main"]
 
 _SAMPLING = ("uniform", "spread", "segment", "centre")
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         _run(args, reading, runner_args)
         return 0
-    print(f"tfzoo.beam: {reason}", file=sys.stderr)
+    show(f"tfzoo.beam: {reason}", file=sys.stderr)
     return 2
 
 

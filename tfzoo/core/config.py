@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tfzoo.core.fields import Field, Fields, boolean, count, one_of
+from tfzoo.core.fields import Constraint, Field, Fields, boolean, count, non_negative, one_of
 from tfzoo.core.files import read_json, write_json
 from tfzoo.hub import HubOptions, resolve
 
 __all__ = ["ConfigError", "PretrainedConfig", "TextVisionConfig"]
 
 CONFIG_NAME = "config.json"
+
+# What a file may ask for at most: of each label two dictionaries have an entry, each layer takes
+# milliseconds to make, and larger sizes fit into no array.
+MAX_LABELS, MAX_LAYERS, MAX_SIZE = 1_000_000, 1_000, 2**31 - 1
+_LAYERS = re.compile(r"layers$|depths$|blocks?$")
+
+# What describes the weights beside a config, and not the model.
+_OF_WEIGHTS = ("dtype", "torch_dtype", "quantization_config", "compression_config")
 
 
 class ConfigError(ValueError):
@@ -34,7 +43,17 @@ _COMMON: dict[str, Field] = {
         "Loss of a classification head; None infers it from `num_labels` and the labels' dtype.",
         one_of(None, "regression", "single_label_classification", "multi_label_classification"),
     ),
-    "architectures": Field(None, "Names of the PyTorch classes that the checkpoint is for."),
+    "architectures": Field(
+        None,
+        "Names of the PyTorch classes that the checkpoint is for.",
+        Constraint(
+            "a list of names, or None",
+            lambda v: (
+                v is None
+                or (isinstance(v, (list, tuple)) and all(isinstance(name, str) for name in v))
+            ),
+        ),
+    ),
 }
 
 
@@ -59,8 +78,9 @@ class PretrainedConfig(Fields):
             of its fields, an object, or None for the defaults.
 
     Raises:
-        ConfigError: A field's value breaks its constraint.
-        TypeError: A sub-configuration is not a dict, an object of its class or None.
+        ConfigError: A field's value breaks its constraint, is larger than any model needs, or is
+            not a dict, an object of its class or None where it is a sub-configuration; labels that
+            are not numbered from 0; a keyword with the name of a method or property.
 
     Example:
         >>> from tfzoo import TimesformerConfig
@@ -73,16 +93,18 @@ class PretrainedConfig(Fields):
     base_config_key: ClassVar[str] = ""
     sub_configs: ClassVar[dict[str, type[PretrainedConfig]]] = {}
     other_keywords = "Fields of `PretrainedConfig`; anything else is kept as an attribute."
+    _error = ConfigError
     if TYPE_CHECKING:  # what `_COMMON` and files set
         output_hidden_states: bool
         output_attentions: bool
         return_dict: bool
         problem_type: str | None
         architectures: list[str] | None
+        dtype: str
         torch_dtype: str
         _name_or_path: str
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         values = self._bind(args, kwargs)
         values.pop("model_type", None)
         labels = [values.pop(name, None) for name in ("num_labels", "id2label", "label2id")]
@@ -100,7 +122,7 @@ class PretrainedConfig(Fields):
             return cls.from_dict(value)
         if isinstance(value, cls):
             return value
-        raise TypeError(
+        raise ConfigError(
             f"{type(self).__name__}.{name} must be a dict, a {cls.__name__} or None, "
             f"got {type(value).__name__}."
         )
@@ -112,14 +134,30 @@ class PretrainedConfig(Fields):
         if id2label is None:
             self.num_labels = 2 if num_labels is None else num_labels
         else:
-            self.id2label = {int(index): str(name) for index, name in id2label.items()}
-            self.label2id = label2id or {name: index for index, name in self.id2label.items()}
+            self.id2label, self.label2id = self._label_names(id2label, label2id)
             if num_labels is not None and num_labels != len(self.id2label):
                 warnings.warn(
                     f"num_labels={num_labels} disagrees with the {len(self.id2label)} entries of "
                     "id2label; id2label wins. Pass only one of them.",
                     stacklevel=3,
                 )
+
+    def _label_names(self, id2label: Any, label2id: Any) -> tuple[dict[int, str], dict[str, int]]:
+        """Both dictionaries of the labels, in which numbers may be texts, as in JSON."""
+        try:
+            names = {int(index): str(name) for index, name in id2label.items()}
+            numbers = {str(name): int(index) for name, index in (label2id or {}).items()}
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise ConfigError(
+                f"{type(self).__name__}: id2label must map indices to names, and label2id names to "
+                f"indices, got {id2label!r:.100} and {label2id!r:.100}."
+            ) from error
+        if sorted(names) != list(range(len(id2label))) or len(names) > MAX_LABELS:
+            raise ConfigError(
+                f"{type(self).__name__}.id2label must map 0, 1, 2 and so on to names, at most "
+                f"{MAX_LABELS:,}, got {id2label!r:.100}."
+            )
+        return names, numbers or {name: index for index, name in names.items()}
 
     @property
     def num_labels(self) -> int:
@@ -130,6 +168,8 @@ class PretrainedConfig(Fields):
     def num_labels(self, number: int) -> None:
         if not count.holds(number):
             raise ConfigError(f"num_labels must be {count.description}, got {number!r}.")
+        if number > MAX_LABELS:
+            raise ConfigError(f"num_labels must be at most {MAX_LABELS:,}, got {number}.")
         if len(getattr(self, "id2label", ())) != number or not hasattr(self, "id2label"):
             self.id2label = {index: f"LABEL_{index}" for index in range(number)}
             self.label2id = {name: index for index, name in self.id2label.items()}
@@ -148,6 +188,10 @@ class PretrainedConfig(Fields):
         """
         for name, row in {**_COMMON, **self.fields}.items():
             value = getattr(self, name)
+            largest = MAX_LAYERS if _LAYERS.search(name) else MAX_SIZE
+            for size in value if isinstance(value, (list, tuple)) else [value]:
+                if isinstance(size, int) and abs(size) > largest:
+                    self.reject(name, f"at most {largest:,}")
             if row.constraint is not None and not row.constraint.holds(value):
                 self.reject(name, row.constraint.description)
             if isinstance(value, PretrainedConfig):
@@ -156,13 +200,28 @@ class PretrainedConfig(Fields):
     def reject(self, name: str, expected: str) -> None:
         """Raise the `ConfigError` that says what `name` must be and what it is."""
         raise ConfigError(
-            f"{type(self).__name__}.{name} must be {expected}, got {getattr(self, name)!r}."
+            f"{type(self).__name__}.{name} must be {expected}, got {getattr(self, name)!r:.200}."
         )
 
     @property
     def name_or_path(self) -> str:
         """Where the config was read from, empty if nowhere."""
         return getattr(self, "_name_or_path", "")
+
+    def describe_weights(self, dtype: str) -> None:
+        """Set what the config says of the weights beside it; what it said of others goes.
+
+        Args:
+            dtype: Their dtype, which goes under the old and under the new name: transformers reads
+                the new one first, releases before 4.56 only the old one.
+        """
+        for name in _OF_WEIGHTS:
+            vars(self).pop(name, None)
+        for part in vars(self).values():
+            if isinstance(part, PretrainedConfig):
+                for name in _OF_WEIGHTS:
+                    vars(part).pop(name, None)
+        self.dtype = self.torch_dtype = dtype
 
     # ---- dicts and files
     def to_dict(self) -> dict[str, Any]:
@@ -180,12 +239,18 @@ class PretrainedConfig(Fields):
         Raises:
             ConfigError: Invalid values, or the dict is another family's.
         """
-        if values.get("model_type") != cls.model_type and cls.base_config_key in values:
-            values = values[cls.base_config_key]  # the file is that of the whole model
+        part = cls.base_config_key
+        if part and part in values and values.get("model_type") != cls.model_type:
+            values = values[part]  # the file is that of the whole model
+            if not isinstance(values, Mapping):
+                raise ConfigError(
+                    f"{part} must be a dict of {cls.__name__}'s fields, got "
+                    f"{type(values).__name__}."
+                )
         found = values.get("model_type")
         if found and cls.model_type and found != cls.model_type:
             raise ConfigError(
-                f"{cls.__name__} needs model_type {cls.model_type!r}, got {found!r}. "
+                f"{cls.__name__} needs model_type {cls.model_type!r}, got {found!r:.100}. "
                 "Use AutoConfig, or the config class of that family."
             )
         config = cls(**{**values, **{k: v for k, v in overrides.items() if k != "num_labels"}})
@@ -198,7 +263,10 @@ class PretrainedConfig(Fields):
         return json.dumps(self.to_json_dict(), indent=2, sort_keys=True) + "\n"
 
     def to_json_dict(self) -> dict[str, Any]:
-        """`to_dict` in JSON's terms: string keys, no None, functions by their name."""
+        """`to_dict` in JSON's terms: string keys, functions by their name.
+
+        None is left out where it is the default as well, or the key is not a field.
+        """
         values = self.to_dict()
         for name, value in vars(self).items():
             if isinstance(value, PretrainedConfig):
@@ -209,7 +277,8 @@ class PretrainedConfig(Fields):
             del values["id2label"], values["label2id"]
         else:
             values["id2label"] = {str(i): label for i, label in values["id2label"].items()}
-        return {k: v for k, v in values.items() if v is not None}
+        defaults = {name: row.default for name, row in {**_COMMON, **self.fields}.items()}
+        return {k: v for k, v in values.items() if v is not None or defaults.get(k) is not None}
 
     def save_pretrained(self, save_directory: str | Path) -> None:
         """Write `config.json` into `save_directory`; PyTorch's classes read it as well.
@@ -266,6 +335,11 @@ class TextVisionConfig(PretrainedConfig):
         projection_dim: int
         logit_scale_init_value: float
         initializer_factor: float
+
+    def validate(self) -> None:
+        super().validate()
+        if not non_negative.holds(getattr(self, "initializer_factor", 1.0)):
+            self.reject("initializer_factor", non_negative.description)
 
     @classmethod
     def from_text_vision_configs(

@@ -23,12 +23,16 @@ __all__ = [
     "boolean",
     "count",
     "field",
+    "identifier",
     "name_or_function",
     "non_negative",
+    "number",
     "one_of",
     "positive",
     "probability",
 ]
+
+_LARGEST = 3.4e38  # about the largest number of float32
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Constraint:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_real and abs(value) <= _LARGEST  # NaN is not
 
 
 def _is_integer(value: Any) -> bool:
@@ -49,6 +54,8 @@ def _is_integer(value: Any) -> bool:
 
 positive = Constraint("a positive integer", lambda v: _is_integer(v) and v > 0)
 count = Constraint("an integer >= 0", lambda v: _is_integer(v) and v >= 0)
+identifier = Constraint("an integer, or None", lambda v: v is None or _is_integer(v))
+number = Constraint("a finite number", _is_number)
 non_negative = Constraint("a number >= 0", lambda v: _is_number(v) and v >= 0)
 probability = Constraint("a number in [0, 1)", lambda v: _is_number(v) and 0 <= v < 1)
 boolean = Constraint("True or False", lambda v: isinstance(v, bool))
@@ -121,6 +128,7 @@ class Fields:
 
     fields: ClassVar[dict[str, Field]] = {}
     other_keywords: ClassVar[str] = ""
+    _error: ClassVar[type[ValueError]] = ValueError  # what is raised for values that cannot be
     if TYPE_CHECKING:
         __signature__: ClassVar[inspect.Signature]
 
@@ -168,13 +176,23 @@ class Fields:
         return {**values, **kwargs}
 
     def _set_fields(self, table: Mapping[str, Field], values: Mapping[str, Any]) -> None:
-        """Set the fields of `table`, then keep all other values as attributes."""
+        """Set the fields of `table`, then keep all other values as attributes.
+
+        Raises:
+            ValueError: A value would take the place of a method or property.
+        """
         for name, row in table.items():
             given = values[name] if name in values else copy.deepcopy(row.default)
             setattr(self, name, row.kept(given))
         for name, value in values.items():
-            if name not in table:
-                setattr(self, name, value)
+            if name in table:
+                continue
+            if name.startswith("__") or hasattr(type(self), name):
+                raise self._error(
+                    f"{type(self).__name__} cannot keep a value named {name!r}, which means "
+                    "something else to its class; leave it out."
+                )
+            setattr(self, name, value)
 
 
 def _signature(fields: Mapping[str, Field]) -> inspect.Signature:

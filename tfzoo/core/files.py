@@ -1,33 +1,112 @@
-"""Files and folders that are replaced as a whole, and the JSON files beside a checkpoint."""
+"""The JSON and text files beside a checkpoint. Standard library only."""
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_json", "replacing", "write_json"]
+from tfzoo.core.replacing import replacing
+from tfzoo.core.untrusted import refuse_lfs_pointer
 
-_MARK = ".unfinished"
-_OLD = ".old"  # added to the name of what is being replaced
+__all__ = [
+    "TEXT_BYTES",
+    "load_json",
+    "parse_json",
+    "read_json",
+    "read_text",
+    "write_json",
+]
+
+#: The most bytes of a JSON or text file beside a checkpoint.
+TEXT_BYTES = 32 * 2**20
+_MAX_DEPTH = 100  # so that copying, comparing and printing the content cannot fail either
 
 
-def read_json(path: Path, error: type[Exception] = ValueError) -> dict[str, Any]:
-    """Read one JSON object.
+def read_text(path: Path, error: type[Exception] = ValueError, limit: int = TEXT_BYTES) -> str:
+    """Read a text file in UTF-8, with or without a byte order mark, with any ends of lines.
+
+    Args:
+        path: The file.
+        error: What is raised for a file that is not as it should be.
+        limit: The most bytes that it may have.
 
     Raises:
-        error: The file is not JSON, or does not hold an object.
+        error: The file is not UTF-8, too large, or stands for one that Git LFS has.
+        OSError: It cannot be read.
+    """
+    refuse_lfs_pointer(path, error)
+    with open(path, "rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise error(f"{path}: expected a file of at most {limit:,} bytes, got a larger one.")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as cause:
+        raise error(f"{path} is not text in UTF-8: {cause}.") from cause
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def load_json(path: Path, error: type[Exception] = ValueError, limit: int = TEXT_BYTES) -> Any:
+    """Read a JSON file, whatever it holds. Of a key that an object has twice, the last one counts.
+
+    Args:
+        path: The file.
+        error: What is raised for a file that is not as it should be.
+        limit: The most bytes that it may have; what they become takes up to thirty times as much.
+
+    Raises:
+        error: The file is not JSON in UTF-8, too large, or nested too deeply for what is done with
+            its content.
+        OSError: It cannot be read.
+    """
+    return parse_json(read_text(path, error, limit), path, error)
+
+
+def parse_json(text: str, source: Any, error: type[Exception] = ValueError) -> Any:
+    """Parse the text of a JSON file, see `load_json`.
+
+    Args:
+        text: The text.
+        source: Where it is from, for messages.
+        error: What is raised for a text that is not as it should be.
+
+    Raises:
+        error: It is not JSON, or nested too deeply.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as cause:
-        raise error(f"{path} is not valid JSON: {cause}.") from cause
+        value = json.loads(text)
+        if re.search(r"\\u[dD][89a-fA-F]", text):  # half a character cannot be written anywhere
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError as cause:
+        raise _too_deep(source, error) from cause
+    except ValueError as cause:  # also for numbers of thousands of digits
+        raise error(f"{source} is not valid JSON: {cause}.") from cause
+    level: list[Any] = [[value]]
+    for _ in range(_MAX_DEPTH + 1):
+        parts = [part.values() if isinstance(part, dict) else part for part in level]
+        level = [item for part in parts for item in part if isinstance(item, (dict, list))]
+        if not level:
+            return value
+    raise _too_deep(source, error)
+
+
+def _too_deep(source: Any, error: type[Exception]) -> Exception:
+    return error(f"{source}: expected JSON of at most {_MAX_DEPTH} levels, got a deeper one.")
+
+
+def read_json(
+    path: Path, error: type[Exception] = ValueError, limit: int = TEXT_BYTES
+) -> dict[str, Any]:
+    """Read one JSON object, see `load_json`.
+
+    Raises:
+        error: As for `load_json`, or the file does not hold an object.
+        OSError: It cannot be read.
+    """
+    values = load_json(path, error, limit)
     if not isinstance(values, dict):
         raise error(f"{path} must hold a JSON object, got {type(values).__name__}.")
     return values
@@ -42,87 +121,3 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     text = json.dumps(values, indent=2, sort_keys=True) + "\n"
     with replacing(path, force=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-@contextlib.contextmanager
-def replacing(target: Path, force: bool) -> Iterator[Path]:
-    """A path beside `target` to write to, which takes its place once the block has succeeded.
-
-    A file is replaced in one step. A folder takes two, and a process that is killed between them
-    leaves the old one to be put back by the next call. What a killed process left is removed then.
-
-    Args:
-        target: File or folder to write; folders above it are made.
-        force: Whether it may exist, and then be replaced.
-
-    Raises:
-        FileExistsError: It exists, and `force` is not given.
-        OSError: It cannot be written.
-    """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(target)
-        workshop, lock = _new_workshop(target)
-    except OSError as error:
-        # The kind stays: PermissionError, NotADirectoryError, ...
-        raise type(error)(f"{target.parent} cannot be written to: {error.strerror}.") from error
-    made = workshop / target.name
-    try:
-        yield made
-        if os.path.lexists(target):
-            if not force:
-                raise FileExistsError(f"{target} has come to exist meanwhile; it is not replaced.")
-            if made.is_dir() or target.is_dir():
-                os.rename(target, workshop / f"{target.name}{_OLD}")
-        os.replace(made, target)
-    finally:
-        _clear(workshop, target)
-        if lock is not None:
-            os.close(lock)
-
-
-def _new_workshop(target: Path) -> tuple[Path, int | None]:
-    """An empty folder beside `target`, and the lock on it."""
-    while True:
-        made = tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=_MARK)
-        lock = _lock(Path(made), wait=True)
-        if os.path.isdir(made):
-            return Path(made), lock
-        if lock is not None:  # before the lock, another process took it for abandoned
-            os.close(lock)
-
-
-def _remove_abandoned(target: Path) -> None:
-    """Remove the workshops of processes that have ended: nobody holds their locks."""
-    pattern = f".{glob.escape(target.name)}.*{_MARK}"
-    for workshop in target.parent.glob(pattern):
-        lock = _lock(workshop)
-        if lock is not None:
-            _clear(workshop, target)
-            os.close(lock)
-
-
-def _clear(workshop: Path, target: Path) -> None:
-    """Put the old target back if nothing took its place, and remove the workshop."""
-    old = workshop / f"{target.name}{_OLD}"
-    if os.path.lexists(old) and not os.path.lexists(target):
-        os.rename(old, target)
-    shutil.rmtree(workshop, ignore_errors=True)
-
-
-def _lock(folder: Path, wait: bool = False) -> int | None:
-    """Lock a folder until the descriptor is closed or the process ends; None if another has."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such locks: nothing counts as abandoned there
-        return None
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor

@@ -31,6 +31,7 @@ __all__ = [
     "gathered",
     "has_compiled_loss",
     "has_compiled_metrics",
+    "may_write",
     "own_variables",
     "register_pytree",
     "replace_tracked",
@@ -40,6 +41,7 @@ __all__ = [
     "summed",
     "tensorflow",
     "unscaled",
+    "whole_file",
 ]
 
 T = TypeVar("T")
@@ -66,6 +68,7 @@ _require_keras_3()
 
 import keras  # noqa: E402
 import optree  # noqa: E402
+from keras.src.backend.common import global_state  # noqa: E402
 
 
 def tensorflow() -> ModuleType | None:
@@ -74,6 +77,27 @@ def tensorflow() -> ModuleType | None:
     Keras has imported it by then; taking it from there keeps models independent of the backend.
     """
     return sys.modules["tensorflow"] if keras.backend.backend() == "tensorflow" else None
+
+
+# ---- files
+def whole_file(store: Any) -> Any:
+    """The open HDF5 file in which a model is the root, from what `load_own_variables` is given.
+
+    Args:
+        store: Where Keras reads from.
+
+    Returns:
+        The file; None inside of another model, and where the arrays lie in several files.
+    """
+    is_root = getattr(store, "_h5_entry_path", None) == ""
+    return store.h5_file if is_root and not hasattr(store, "sharding_config") else None
+
+
+def may_write(path: str | os.PathLike[str], overwrite: bool) -> bool:
+    """Whether a file may be written; one that exists and is not to be overwritten, Keras asks."""
+    from keras.src.utils.io_utils import ask_to_proceed_with_overwrite
+
+    return overwrite or not os.path.exists(path) or ask_to_proceed_with_overwrite(str(path))
 
 
 def as_written(cls: type[T]) -> type[T]:
@@ -135,7 +159,8 @@ def build_filled(make: Callable[[], T], values: Callable[[T], list[tuple[Any, Ca
 
     Inside a `StatelessScope` Keras creates variables without values and initialises them when the
     scope ends. Swapping the initialisers in between saves the random numbers that would be
-    overwritten, and their memory.
+    overwritten, and their memory. Where that fails, no variable gets a value: a config may name
+    sizes that fit into no memory, of which only the comparison with the checkpoint tells.
 
     Args:
         make: Constructs the model, with all variables.
@@ -143,9 +168,13 @@ def build_filled(make: Callable[[], T], values: Callable[[T], list[tuple[Any, Ca
             out keep their own initialiser.
     """
     with keras.StatelessScope():
-        model = make()
-        for variable, initializer in values(model):
-            variable._initializer = initializer
+        try:
+            model = make()
+            for variable, initializer in values(model):
+                variable._initializer = initializer
+        except BaseException:
+            global_state.set_global_attribute("uninitialized_variables", [])
+            raise
     return model
 
 

@@ -79,6 +79,10 @@ class ModelOutput(OrderedDict):
         """The fields that are there, as a tuple; nested outputs become tuples as well."""
         return tuple(v.to_tuple() if isinstance(v, ModelOutput) else v for v in self.values())
 
+    def plain_tuple(self) -> tuple[Any, ...]:
+        """What `return_dict=False` gives: `to_tuple`, unless the reference's tuple differs."""
+        return self.to_tuple()
+
 
 def _register(cls: type[ModelOutput]) -> None:
     def flatten(output: ModelOutput) -> tuple[list[Any], tuple[str, ...]]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfzoo.core.files import read_json, write_json
+from tfzoo.core.replacing import updating
 from tfzoo.hub import HubOptions
-from tfzoo.preprocessing.processor import BaseImageProcessor, BatchFeature
+from tfzoo.preprocessing.processor import SETTINGS_FILES, BaseImageProcessor, BatchFeature
 
 if TYPE_CHECKING:
     from tfzoo.text.tokenizer import BaseTokenizer
@@ -174,7 +175,7 @@ class BaseProcessor:
         )
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
-        """Write both parts' files; the PyTorch processor reads them as well.
+        """Write both parts' files, all together; the PyTorch processor reads them as well.
 
         Args:
             folder: Folder to write to; made if it does not exist.
@@ -186,10 +187,11 @@ class BaseProcessor:
             OSError: The folder cannot be written.
         """
         name = type(self).__name__
-        self.tokenizer.save_pretrained(folder)
-        config = Path(folder) / _TOKENIZER_CONFIG
-        write_json(config, {**read_json(config), "processor_class": name})
-        self.image_processor.save_pretrained(folder, processor_class=name)
+        with updating(Path(folder), gates=SETTINGS_FILES) as new:
+            self.tokenizer.save_pretrained(new)
+            config = new / _TOKENIZER_CONFIG
+            write_json(config, {**read_json(config), "processor_class": name})
+            self.image_processor.save_pretrained(new, processor_class=name)
         return Path(folder)
 
     def __repr__(self) -> str:

@@ -8,7 +8,6 @@ import json
 import os
 from collections import UserDict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial, wraps
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,25 +15,38 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tfzoo.core.fields import Field, Fields, field
+from tfzoo.core.fields import Constraint, Field, Fields, field, number
 from tfzoo.core.files import read_json, write_json
+from tfzoo.core.replacing import destination, updating
+from tfzoo.core.untrusted import escaped
 from tfzoo.hub import DEFAULTS, HubError, HubOptions, resolve
 from tfzoo.preprocessing.image import height_and_width
 
 __all__ = [
     "COMBINED_FILE",
     "PROCESSOR_FILE",
+    "SETTINGS_FILES",
+    "VIDEO_FILE",
     "BaseImageProcessor",
     "BatchFeature",
+    "filter_field",
     "find_settings",
+    "number_field",
     "pair_field",
     "per_channel_field",
+    "plain_type",
+    "switch_field",
+    "type_names",
 ]
 
 PROCESSOR_FILE = "preprocessor_config.json"
-COMBINED_FILE = "processor_config.json"  # transformers 5 writes this one instead
-_SECTION = "image_processor"  # its part that equals the other file
-_TYPE_KEYS = ("image_processor_type", "feature_extractor_type")
+# What transformers 5 writes instead: a video processor's own file, or that of a whole processor.
+VIDEO_FILE = "video_preprocessor_config.json"
+COMBINED_FILE = "processor_config.json"
+#: All of them, in the order in which they are looked for.
+SETTINGS_FILES = (COMBINED_FILE, PROCESSOR_FILE, VIDEO_FILE)
+_SECTIONS = ("image_processor", "video_processor")  # of the latter, each like a file of its own
+_TYPE_KEYS = ("image_processor_type", "feature_extractor_type", "video_processor_type")
 
 
 class BatchFeature(UserDict):
@@ -112,11 +124,12 @@ def find_settings(
         options: Where to look.
 
     Returns:
-        The path of `preprocessor_config.json` and its content; where it is absent, the path of
-        `processor_config.json` and the content of its section `image_processor`.
+        The path of `processor_config.json` and the content of its section `image_processor` or
+        `video_processor`; where there is no such section, the path and the content of
+        `preprocessor_config.json`, or else of `video_preprocessor_config.json`.
 
     Raises:
-        HubError: Neither is found.
+        HubError: None is found.
         ValueError: The file is not JSON.
 
     Example:
@@ -127,17 +140,49 @@ def find_settings(
     path = Path(name_or_path)
     if path.is_file():
         values = read_json(path)
-        return path, values.get(_SECTION, values)
-    try:
-        path = resolve(name_or_path, PROCESSOR_FILE, options) / PROCESSOR_FILE
-        return path, read_json(path)
-    except HubError as error:  # also if the hub is out of reach: the cache may have the other file
-        with suppress(HubError):
-            path = resolve(name_or_path, COMBINED_FILE, options) / COMBINED_FILE
-            section = read_json(path).get(_SECTION)
-            if isinstance(section, dict):
-                return path, section
-        raise error
+        return path, _section(values) or values
+    errors = {}
+    for name in SETTINGS_FILES:
+        try:
+            path = resolve(name_or_path, name, options) / name
+        except HubError as error:  # also if the hub is out of reach: the cache may have another
+            errors[name] = error
+            continue
+        whole = read_json(path)
+        found = _section(whole)
+        if found is not None or name != COMBINED_FILE:
+            return path, found or whole
+    raise errors[PROCESSOR_FILE]
+
+
+def _section(values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The settings of the image or video processor in those of a whole processor."""
+    return next((values[key] for key in _SECTIONS if isinstance(values.get(key), dict)), None)
+
+
+def plain_type(name: str) -> str:
+    """The name of a class without the ending that says how the reference computes."""
+    return name.removesuffix("Fast").removesuffix("Pil")
+
+
+def type_names(values: Mapping[str, Any], source: Any = "The settings") -> list[str]:
+    """The names of classes in the settings of an image processor.
+
+    Args:
+        values: The settings.
+        source: Where they are from, for messages.
+
+    Raises:
+        ValueError: A name is not text.
+
+    Example:
+        >>> type_names({"image_processor_type": "VideoMAEImageProcessor", "size": 224})
+        ['VideoMAEImageProcessor']
+    """
+    names = [values[key] for key in _TYPE_KEYS if values.get(key)]
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise ValueError(f"{source}: expected the name of a class, got {wrong[0]!r:.100}.")
+    return names
 
 
 class BaseImageProcessor(Fields):
@@ -166,8 +211,23 @@ class BaseImageProcessor(Fields):
             names = cls.call_fields or cls.field_names()
             cls.preprocess = _taking({name: cls.fields[name] for name in names}, method)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._set_fields(self.fields, copy.deepcopy(self._bind(args, kwargs)))
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
+        values = copy.deepcopy(self._bind(args, kwargs))
+        if parts := {"image_processor", "tokenizer"} & set(values):
+            raise ValueError(
+                f"{type(self).__name__} has no {parts.pop()}: these are settings of a whole "
+                "processor."
+            )
+        self._set_fields(self.fields, values)
+        for name, row in self.fields.items():
+            self._check(name, row, getattr(self, name))
+
+    def _check(self, name: str, row: Field, value: Any) -> None:
+        if row.constraint is not None and not row.constraint.holds(value):
+            raise ValueError(
+                f"{type(self).__name__}.{name} must be {row.constraint.description}, got "
+                f"{value!r:.200}."
+            )
 
     @classmethod
     def from_pretrained(
@@ -183,8 +243,8 @@ class BaseImageProcessor(Fields):
         """Make a processor from a checkpoint's `preprocessor_config.json`.
 
         Args:
-            name_or_path: A folder that holds the file (or a `processor_config.json` with a section
-                `image_processor`), the file itself, or a hub name.
+            name_or_path: A folder that holds the file (or one of those that transformers 5 writes,
+                see `find_settings`), the file itself, or a hub name.
             revision: Branch, tag or commit on the hub.
             cache_dir: Folder of the hub's cache.
             local_files_only: Never download.
@@ -197,7 +257,7 @@ class BaseImageProcessor(Fields):
 
         Raises:
             HubError: The file cannot be found.
-            ValueError: The file is not JSON or is meant for another class.
+            ValueError: The file is not JSON, is meant for another class or has impossible values.
             TypeError: An override that is neither a field nor a key of the file.
 
         Example:
@@ -219,12 +279,12 @@ class BaseImageProcessor(Fields):
             ValueError: `values` name another class than this one and `accepted_types`.
             TypeError: An override that is neither a field nor a key of `values`.
         """
-        names = [values[key] for key in _TYPE_KEYS if values.get(key)]
+        names = type_names(values)
         accepted = (cls.__name__, *cls.accepted_types)
-        if names and not set(names) & set(accepted):
+        if names and not {*names, *map(plain_type, names)} & set(accepted):
             raise ValueError(
                 f"expected a processor of class {' or '.join(accepted)}, got one of class "
-                f"{names[0]}. Load it with AutoImageProcessor or that class."
+                f"{escaped(names[0][:100])}. Load it with AutoImageProcessor or that class."
             )
         unknown = sorted(set(overrides) - set(cls.field_names()) - set(values))
         if unknown:
@@ -240,6 +300,7 @@ class BaseImageProcessor(Fields):
         for name, row in self.fields.items():
             given = overrides.get(name)
             value = row.kept(getattr(self, name) if given is None else given)
+            self._check(name, row, value)
             setattr(settings, name, value)
         return settings
 
@@ -251,10 +312,11 @@ class BaseImageProcessor(Fields):
     def save_pretrained(
         self, folder: str | os.PathLike[str], *, processor_class: str | None = None
     ) -> Path:
-        """Write `preprocessor_config.json`, whole or not at all.
+        """Write `preprocessor_config.json`.
 
-        If the folder has a `processor_config.json` with such settings, these are updated:
-        transformers 5 reads them first.
+        Where the folder has such settings in the files of transformers 5, a section of
+        `processor_config.json` or `video_preprocessor_config.json`, these are updated: it reads
+        them first. All are replaced together.
 
         Args:
             folder: Folder to write to; made if it does not exist.
@@ -266,16 +328,16 @@ class BaseImageProcessor(Fields):
 
         Raises:
             OSError: The folder cannot be written.
-            ValueError: Its `processor_config.json` is not JSON.
+            ValueError: One of those files is not JSON.
         """
         named = {} if processor_class is None else {"processor_class": processor_class}
         values = {**self.to_dict(), **named}
-        combined = Path(folder) / COMBINED_FILE
-        if combined.is_file() and _SECTION in (whole := read_json(combined)):
-            write_json(combined, {**whole, **named, _SECTION: values})
-        path = Path(folder) / PROCESSOR_FILE
-        write_json(path, values)
-        return path
+        folder = Path(folder)
+        with updating(folder, gates=SETTINGS_FILES) as new:
+            others = _other_files(destination(folder), values, named)
+            for name, content in {**others, PROCESSOR_FILE: values}.items():
+                write_json(new / name, content)
+        return folder / PROCESSOR_FILE
 
     def preprocess(self, *args: Any, **kwargs: Any) -> BatchFeature:
         """Turn images or videos into model inputs; every family writes its own."""
@@ -288,6 +350,28 @@ class BaseImageProcessor(Fields):
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.field_names())
         return f"{type(self).__name__}({fields})"
+
+
+def _other_files(
+    folder: Path, values: Mapping[str, Any], named: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """The files of transformers 5 in a folder that hold such settings, with new `values`."""
+    found: dict[str, dict[str, Any]] = {}
+    whole = read_json(folder / COMBINED_FILE) if (folder / COMBINED_FILE).is_file() else {}
+    sections = {k: _renewed(whole[k], values) for k in _SECTIONS if isinstance(whole.get(k), dict)}
+    if sections:
+        found[COMBINED_FILE] = {**whole, **named, **sections}
+    if (folder / VIDEO_FILE).is_file():
+        found[VIDEO_FILE] = _renewed(read_json(folder / VIDEO_FILE), values)
+    return found
+
+
+def _renewed(old: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` in place of `old` ones, which may be those of a class for videos."""
+    key = "video_processor_type"
+    if key not in old:
+        return dict(values)
+    return {key: old[key], **{k: v for k, v in values.items() if k not in _TYPE_KEYS}}
 
 
 def pair_field(side: int, name: str = "size", more: str = "") -> Any:
@@ -303,7 +387,42 @@ def pair_field(side: int, name: str = "size", more: str = "") -> Any:
 def per_channel_field(values: Sequence[float], more: str = "") -> Any:
     """A field that holds a number, or one for each channel."""
     text = "One number or one for each channel" + (f"; {more}." if more else ".")
-    return field(list(values), text, optional=True)
+    return field(list(values), text, _numbers, optional=True)
+
+
+def switch_field(default: bool, text: str) -> Any:
+    """A field that says whether something is done; None, as in some files, is False."""
+    return field(default, text, _switch)
+
+
+def number_field(default: float, text: str, **how: Any) -> Any:
+    """A field that holds a number."""
+    return field(default, text, _number, **how)
+
+
+def filter_field(default: int, text: str) -> Any:
+    """A field that holds Pillow's number of a filter."""
+    return field(default, text, _filter)
+
+
+def _are_finite(values: Any) -> bool:
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of different lengths
+        return False
+    if array.dtype.kind not in "iuf" or array.ndim > 1 or not array.size:
+        return False
+    return bool((np.abs(array.astype(float)) < _LARGEST).all())
+
+
+_LARGEST = 1e30
+_switch = Constraint("True or False", lambda v: v is None or isinstance(v, (bool, np.bool_)))
+_number = Constraint(number.description, lambda v: _are_finite(v) and np.ndim(v) == 0)
+_numbers = Constraint("a finite number, or a list of them", _are_finite)
+_filter = Constraint(
+    "the number of one of Pillow's filters, 0 to 5",
+    lambda v: isinstance(v, (int, np.integer)) and not isinstance(v, bool) and 0 <= v <= 5,
+)
 
 
 def _taking(fields: Mapping[str, Field], method: Callable[..., BatchFeature]) -> Any:

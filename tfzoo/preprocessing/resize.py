@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tfzoo.preprocessing.image import check_resize
+
 __all__ = ["antialiased_resize"]
 
 _BLOCK = 8  # rows of A at a time: more waste flops outside the band, fewer waste calls
@@ -35,7 +37,7 @@ def antialiased_resize(
         floats are the better choice.
 
     Raises:
-        ValueError: An image or a size without pixels, a negative `sigma`.
+        ValueError: An image or a size without pixels, or of too many, a negative `sigma`.
 
     Source: `skimage.transform.resize` with `mode="mirror"`, `anti_aliasing=True` and `order=1`,
     which OWLv2 was trained with.
@@ -47,6 +49,7 @@ def antialiased_resize(
     height, width = image.shape[:2]
     if min(*image.shape, *size) < 1:
         raise ValueError(f"Expected sizes above 0, got an image {image.shape} to make {size}.")
+    check_resize((height, width), size)
     if sigma is None:
         sigma = tuple(max(0.0, (n / m - 1) / 2) for n, m in zip((height, width), size, strict=True))
     if min(sigma) < 0:

@@ -14,8 +14,11 @@ from tfzoo.preprocessing.image import Size
 from tfzoo.preprocessing.processor import (
     BaseImageProcessor,
     BatchFeature,
+    filter_field,
+    number_field,
     pair_field,
     per_channel_field,
+    switch_field,
 )
 from tfzoo.preprocessing.video import make_batched_videos, resized_frames
 
@@ -47,9 +50,13 @@ class VideoMAEImageProcessor(BaseImageProcessor):
         (1, 8, 3, 64, 64)
     """
 
-    accepted_types = ("VideoMAEFeatureExtractor", "VideoMAEImageProcessorFast")
+    accepted_types = (
+        "VideoMAEFeatureExtractor",
+        "VideoMAEVideoProcessor",  # transformers 5 has one for each family
+        "TimesformerVideoProcessor",
+    )
 
-    do_resize: bool = field(True, "Whether to resize.")
+    do_resize: bool = switch_field(True, "Whether to resize.")
     size: Size | None = field(
         {"shortest_edge": 224},
         '{"shortest_edge": s} or one number keeps the aspect ratio, {"height": h, "width": w} does '
@@ -57,14 +64,16 @@ class VideoMAEImageProcessor(BaseImageProcessor):
         convert=_frame_size,
         optional=True,
     )
-    resample: int = field(2, "Pillow's number of the filter; 2 is bilinear.")
-    do_center_crop: bool = field(
+    resample: int = filter_field(2, "Pillow's number of the filter; 2 is bilinear.")
+    do_center_crop: bool = switch_field(
         True, "Whether to cut out the middle; smaller frames get a border of zeros."
     )
     crop_size: Size | None = pair_field(224, "crop_size")
-    do_rescale: bool = field(True, "Whether to multiply by `rescale_factor`.")
-    rescale_factor: float = field(1 / 255, "The factor, 1/255 for pixels of 0..255.")
-    do_normalize: bool = field(True, "Whether to subtract `image_mean` and divide by `image_std`.")
+    do_rescale: bool = switch_field(True, "Whether to multiply by `rescale_factor`.")
+    rescale_factor: float = number_field(1 / 255, "The factor, 1/255 for pixels of 0..255.")
+    do_normalize: bool = switch_field(
+        True, "Whether to subtract `image_mean` and divide by `image_std`."
+    )
     image_mean: float | Sequence[float] | None = per_channel_field(im.STANDARD_MEAN)
     image_std: float | Sequence[float] | None = per_channel_field(im.STANDARD_STD)
 

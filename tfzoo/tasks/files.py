@@ -6,25 +6,31 @@ from pathlib import Path
 
 import numpy as np
 
-from tfzoo.io import VideoClip, choose_indices, read_frames, read_image, read_video
+from tfzoo.io import (
+    ImageError,
+    VideoClip,
+    choose_indices,
+    read_frames,
+    read_image,
+    read_video,
+)
+from tfzoo.io.image_reader import opened
 from tfzoo.tasks.base import Progress
 
 __all__ = ["is_still", "read_clip"]
 
-# Pillow opens videos as well: in these formats, files of several images are animations.
+# In these formats files of several images are animations, in the others pages.
 _ANIMATED = {"GIF", "WEBP", "PNG", "AVIF"}
 
 
 def is_still(path: Path) -> bool:
     """Whether a file is an image that does not move."""
-    from PIL import Image, UnidentifiedImageError
-
     if path.is_dir():
         return False
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             return not (image.format in _ANIMATED and getattr(image, "is_animated", False))
-    except UnidentifiedImageError:
+    except ImageError:
         return False
 
 

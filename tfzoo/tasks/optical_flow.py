@@ -13,6 +13,7 @@ from tqdm import tqdm
 from tfzoo.auto import model_class_for
 from tfzoo.core.config import ConfigError, PretrainedConfig
 from tfzoo.io import read_image
+from tfzoo.io.limits import FLOW_PIXELS
 from tfzoo.models.perceiver.heads.vision import TFPerceiverForOpticalFlow
 from tfzoo.models.perceiver.image_processor import flow_patches
 from tfzoo.preprocessing.image import to_channels_last
@@ -21,6 +22,8 @@ from tfzoo.tasks.base import Progress, Result, Task
 from tfzoo.tasks.scores import finite
 
 __all__ = ["Motion", "OpticalFlow", "compute_flow"]
+
+_TILES = 2**14  # more would take hours
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,9 @@ def compute_flow(
     Raises:
         FileNotFoundError: No such image file.
         TypeError: A frame is not an image, or the model is another one.
-        ValueError: Frames of different sizes or smaller than the model's, pixels that are not
-            uint8, options out of range, or a model whose outputs are not finite.
+        ValueError: Frames of different sizes, smaller than the model's or of more than
+            `tfzoo.io.limits.FLOW_PIXELS`, pixels that are not uint8, options out of range, or a
+            model whose outputs are not finite.
 
     Source: the evaluation of Jaegle et al. 2022, arXiv:2107.14795, appendix H.
 
@@ -131,8 +135,8 @@ def compute_flow(
             f"Both frames must have one size (height, width), got {first.shape[:2]} and "
             f"{second.shape[:2]}."
         )
+    _check_options(first.shape[:2], tile, min_overlap, batch_size)
     frames = np.stack([first, second])
-    _check_options(frames.shape[1:3], tile, min_overlap, batch_size)
     corners = list(_corners(frames.shape[1:3], tile, min_overlap))
     weight = _weights(tile)
     total = np.zeros((*frames.shape[1:3], 2), "float32")
@@ -167,6 +171,11 @@ def _check_options(
             f"The frames have (height, width) = {size}, the model takes {tile} or more: enlarge "
             "them (and divide the flow by the factor), or turn frames that stand upright."
         )
+    if size[0] * size[1] > FLOW_PIXELS:
+        raise ValueError(
+            f"The frames have (height, width) = {size}, expected up to {FLOW_PIXELS} pixels: make "
+            "them smaller, and multiply the flow by the factor."
+        )
     if not 0 <= min_overlap < min(tile):
         raise ValueError(
             f"min_overlap: expected 0 to {min(tile) - 1} pixels, less than a tile, got "
@@ -174,6 +183,12 @@ def _check_options(
         )
     if batch_size < 1:
         raise ValueError(f"batch_size: expected 1 or more, got {batch_size!r}.")
+    rows, columns = (-(-(n - m) // (m - min_overlap)) + 1 for n, m in zip(size, tile, strict=True))
+    if rows * columns > _TILES:
+        raise ValueError(
+            f"min_overlap: expected up to {_TILES} tiles, got {rows} x {columns}: take a smaller "
+            "one, or smaller frames."
+        )
 
 
 def _corners(

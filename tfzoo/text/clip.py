@@ -18,6 +18,7 @@ from tokenizers import (
     processors,
 )
 
+from tfzoo.core.files import read_text
 from tfzoo.text.files import TokenizerError, check_vocabulary, read_backend, read_vocabulary
 from tfzoo.text.tokenizer import BaseTokenizer
 
@@ -145,7 +146,7 @@ def _build(vocab_file: Path, merges_file: Path, special: Mapping[str, AddedToken
     for name, token in special.items():
         if str(token) not in vocabulary:
             raise TokenizerError(
-                f"{vocab_file} lacks the {name} {str(token)!r}. Give the checkpoint's own "
+                f"{vocab_file} lacks the {name} {str(token)!r:.100}. Give the checkpoint's own "
                 f"vocabulary, or name the token with {name}=."
             )
     merges = _read_merges(merges_file, vocabulary, vocab_file)
@@ -182,8 +183,8 @@ def _build(vocab_file: Path, merges_file: Path, special: Mapping[str, AddedToken
 def _read_merges(path: Path, vocabulary: Mapping[str, int], vocab_file: Path) -> list[tuple]:
     """The merges of `merges.txt`, whose first line names the version of its form."""
     try:
-        lines = path.read_text(encoding="utf-8").strip().split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path, TokenizerError).strip().split("\n")
+    except OSError as error:
         raise TokenizerError(
             f"{path} cannot be read ({error}). Give the path of a merges.txt."
         ) from error
@@ -202,8 +203,8 @@ def _read_merges(path: Path, vocabulary: Mapping[str, int], vocab_file: Path) ->
         missing = [token for token in (*merge, "".join(merge)) if token not in vocabulary]
         if missing:
             raise TokenizerError(
-                f"{path}, line {number}: the token {missing[0]!r} is not in {vocab_file}. Give "
-                "the vocab.json and the merges.txt of one checkpoint."
+                f"{path}, line {number}: the token {missing[0]!r:.100} is not in {vocab_file}. "
+                "Give the vocab.json and the merges.txt of one checkpoint."
             )
     return merges
 

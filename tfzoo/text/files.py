@@ -9,15 +9,17 @@ added later.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
-from tfzoo.core.files import read_json, replacing, write_json
+from tfzoo.core.fields import Constraint, boolean, number, one_of
+from tfzoo.core.files import read_json, read_text, write_json
+from tfzoo.core.replacing import destination, replacing, updating
+from tfzoo.core.untrusted import escaped
 from tfzoo.hub import HubFileNotFoundError, HubOptions, resolve
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "TOKENIZER_FILE",
     "TokenizerError",
     "check_vocabulary",
+    "is_of_backend",
     "locate",
     "read_backend",
     "read_settings",
@@ -63,6 +66,32 @@ _PRIVATE = {
     "special_tokens_map_file",
     "init_inputs",
 }
+
+
+_TEXT = Constraint("text", lambda v: isinstance(v, str))
+_TEXTS = Constraint(
+    "a list of texts", lambda v: isinstance(v, list) and all(isinstance(item, str) for item in v)
+)
+_SIDE = one_of("right", "left")
+
+# What tokenizers take from tokenizer_config.json; null may stand for a default, except of some.
+_KINDS = {
+    "tokenizer_class": _TEXT,
+    "model_max_length": Constraint("a number of tokens", lambda v: number.holds(v) and v >= 1),
+    "padding_side": _SIDE,
+    "truncation_side": _SIDE,
+    "model_input_names": _TEXTS,
+    "clean_up_tokenization_spaces": boolean,
+    "split_special_tokens": boolean,
+    "do_lower_case": boolean,
+    "do_basic_tokenize": boolean,
+    "never_split": _TEXTS,
+    "tokenize_chinese_chars": boolean,
+    "strip_accents": boolean,
+    "clean_text": boolean,
+    "wordpieces_prefix": _TEXT,
+}
+_NEVER_NULL = {"do_lower_case", "do_basic_tokenize", "tokenize_chinese_chars"}
 
 
 class TokenizerError(ValueError):
@@ -111,14 +140,24 @@ def read_backend(path: Path) -> Tokenizer:
         TokenizerError: The file is missing, or the backend does not understand it.
     """
     try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        text = read_text(path, TokenizerError)
     except OSError as error:
         raise _unreadable(path, error) from error
-    except Exception as error:  # the backend raises bare exceptions
+    try:
+        return Tokenizer.from_str(text)
+    except BaseException as error:
+        if not is_of_backend(error):
+            raise
+        words = escaped(f"{error!s:.300}")  # they may quote the file
         raise TokenizerError(
-            f"{path} is not a tokenizer.json of the tokenizers library: {error}. Fetch the file "
+            f"{path} is not a tokenizer.json of the tokenizers library: {words}. Fetch the file "
             "anew, or remove it to use the vocabulary's own files."
         ) from error
+
+
+def is_of_backend(error: BaseException) -> bool:
+    """Whether the backend may have raised this: it raises bare exceptions, and panics."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:
@@ -147,7 +186,7 @@ def check_vocabulary(vocabulary: Mapping[str, Any], path: Path | str) -> None:
         expected = f"each of the ids 0 to {max(len(vocabulary) - 1, 0)} exactly once"
         gap = next((n for n, i in enumerate(ids) if n != i), None)
         found = "it is empty" if not vocabulary else f"no token (or several) at id {gap}"
-        found = f"{wrong[0]!r} has the id {vocabulary[wrong[0]]!r}" if wrong else found
+        found = f"{wrong[0]!r:.100} has the id {vocabulary[wrong[0]]!r:.100}" if wrong else found
         raise TokenizerError(
             f"{path}: a vocabulary of {len(vocabulary)} tokens must have {expected}, but {found}. "
             "Fetch the checkpoint's file anew."
@@ -178,21 +217,21 @@ def read_settings(folder: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     settings = {name: value for name, value in settings.items() if name not in _PRIVATE}
     if "max_len" in settings:
         settings.setdefault("model_max_length", settings.pop("max_len"))
-    newer = settings.pop("extra_special_tokens", None) or []  # a list, or a dict of named ones
-    newer = list(newer.values()) if isinstance(newer, dict) else newer
-    settings["additional_special_tokens"] = [
-        *(settings.get("additional_special_tokens") or []),
-        *newer,
-    ]
+    newer = settings.pop("extra_special_tokens", None)  # a list, or a dict of named ones
+    extra = _several(folder / CONFIG_FILE, settings.get("additional_special_tokens"))
+    extra += _several(
+        folder / CONFIG_FILE, list(newer.values()) if isinstance(newer, dict) else newer
+    )
+    settings["additional_special_tokens"] = extra
     if "added_tokens_decoder" in settings:
         declared = _declared(folder / CONFIG_FILE, settings.pop("added_tokens_decoder"))
     else:
         special = _read(folder / SPECIAL_FILE)
-        extra = settings["additional_special_tokens"]
-        extra += [t for t in special.pop("additional_special_tokens", []) if t not in extra]
-        settings.update(special)
+        more = _several(folder / SPECIAL_FILE, special.get("additional_special_tokens"))
+        extra += [token for token in more if token not in extra]
+        settings.update({name: special[name] for name in SPECIAL_TOKENS if name in special})
         declared = _declared_elsewhere(folder, {**settings, **overrides})
-    settings.update(overrides)
+    settings = {**_checked(folder / CONFIG_FILE, settings), **overrides}
     by_content = {str(token): token for token in declared.values()}
     for name, value in settings.items():
         if name == "additional_special_tokens":
@@ -207,12 +246,36 @@ def _read(path: Path) -> dict[str, Any]:
     return read_json(path, TokenizerError) if path.is_file() else {}
 
 
+def _several(path: Path, tokens: Any) -> list[Any]:
+    """A list of tokens; none where the file has null."""
+    if tokens is not None and not isinstance(tokens, list):
+        raise TokenizerError(f"{path}: expected a list of special tokens, got {tokens!r:.100}.")
+    return list(tokens or [])
+
+
+def _checked(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a file, those that tokenizers take in the form in which they take them."""
+    for name, kind in _KINDS.items():
+        value = settings.get(name)
+        if value is None and (name not in settings or name not in _NEVER_NULL):
+            continue
+        if not kind.holds(value):
+            raise TokenizerError(
+                f"{path}: {name} must be {kind.description}, got {value!r:.100}. Fetch the "
+                "checkpoint's file anew, or correct it."
+            )
+    length = settings.get("model_max_length")
+    return {**settings, "model_max_length": int(length)} if length else dict(settings)
+
+
 def _token(folder: Path, value: Any, declared: Mapping[str, AddedToken]) -> str | AddedToken | None:
     """A special token from its form in a file."""
     if isinstance(value, dict):
         value = _added(folder, {**value, "special": True})
     elif value is not None and not isinstance(value, (str, AddedToken)):
-        raise TokenizerError(f"{folder}: a special token must be a string, got {value!r}.")
+        raise TokenizerError(f"{folder}: a special token must be a string, got {value!r:.100}.")
+    if value is not None and not str(value):
+        raise TokenizerError(f"{folder}: a special token must be a string, got an empty one.")
     return value if value is None else declared.get(str(value), value)
 
 
@@ -222,7 +285,7 @@ def _added(path: Path, fields: Mapping[str, Any]) -> AddedToken:
     if not isinstance(content, str) or not all(isinstance(flag, bool) for flag in given.values()):
         raise TokenizerError(
             f"{path}: expected a token's content and flags ({', '.join(_FLAGS)}), got "
-            f"{dict(fields)}."
+            f"{dict(fields)!r:.200}."
         )
     return AddedToken(content, **given)
 
@@ -230,7 +293,8 @@ def _added(path: Path, fields: Mapping[str, Any]) -> AddedToken:
 def _declared(path: Path, tokens: Any) -> dict[int, AddedToken]:
     """The added tokens of a new tokenizer_config.json."""
     if not isinstance(tokens, dict) or not all(
-        str(index).isdecimal() and isinstance(fields, dict) for index, fields in tokens.items()
+        str(index).isdecimal() and len(str(index)) < 10 and isinstance(fields, dict)
+        for index, fields in tokens.items()
     ):
         raise TokenizerError(f"{path}: added_tokens_decoder must map ids to tokens with flags.")
     return {int(index): _added(path, fields) for index, fields in tokens.items()}
@@ -240,14 +304,25 @@ def _declared_elsewhere(folder: Path, settings: Mapping[str, Any]) -> dict[int, 
     """The added tokens of an old folder: those of added_tokens.json, then of tokenizer.json."""
     values = [settings.get(name) for name in SPECIAL_TOKENS]
     values += settings.get("additional_special_tokens") or []
-    special = {v.get("content") if isinstance(v, dict) else str(v) for v in values if v is not None}
+    special = {str(_token(folder, value, {})) for value in values if value is not None}
     tokens = {
-        index: AddedToken(content, normalized=content not in special, special=content in special)
+        _index(folder / ADDED_FILE, index): AddedToken(
+            content, normalized=content not in special, special=content in special
+        )
         for content, index in _read(folder / ADDED_FILE).items()
     }
-    for fields in _read(folder / TOKENIZER_FILE).get("added_tokens", []):
-        tokens[fields["id"]] = _added(folder / TOKENIZER_FILE, fields)
+    path = folder / TOKENIZER_FILE
+    for fields in _several(path, _read(path).get("added_tokens")):
+        if not isinstance(fields, dict):
+            raise TokenizerError(f"{path}: expected an added token's fields, got {fields!r:.100}.")
+        tokens[_index(path, fields.get("id"))] = _added(path, fields)
     return tokens
+
+
+def _index(path: Path, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TokenizerError(f"{path}: an added token's id must be a number, got {value!r:.100}.")
+    return value
 
 
 def write_text(path: Path, text: str) -> None:
@@ -261,17 +336,24 @@ def write_text(path: Path, text: str) -> None:
 
 
 def save_model(backend: Tokenizer, folder: Path, prefix: str | None = None) -> tuple[str, ...]:
-    """Write the files of the vocabulary, each whole or not at all, and return their paths.
+    """Write the files of the vocabulary, all together or none, and return their paths.
 
     Raises:
         OSError: The folder cannot be written.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        names = [Path(file).name for file in backend.model.save(scratch, prefix)]
-        for name in names:
-            with replacing(folder / name, force=True) as path:
-                shutil.copyfile(Path(scratch) / name, path)
-    return tuple(str(folder / name) for name in names)
+    with updating(folder) as new:
+        try:
+            written = backend.model.save(str(new), prefix)
+        except Exception as error:  # the backend raises bare exceptions
+            raise _unwritable(folder, error) from error
+    return tuple(str(folder / Path(path).name) for path in written)
+
+
+def _unwritable(folder: Path, error: Exception) -> OSError:
+    """The kind of error that the system gave, whose number stands in the backend's text."""
+    number = re.search(r"os error (\d+)", str(error))
+    message = f"{destination(folder)} cannot be written: {error}"
+    return OSError(int(number[1]), message) if number else OSError(message)
 
 
 def write_settings(

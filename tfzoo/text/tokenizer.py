@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 
 from tokenizers import AddedToken, Encoding, Tokenizer
 
+from tfzoo.core.replacing import updating
+from tfzoo.core.untrusted import escaped
 from tfzoo.hub import HubOptions
 from tfzoo.text import files
 from tfzoo.text.batch_encoding import BatchEncoding, as_columns, columns_of
@@ -274,8 +276,8 @@ class BaseTokenizer(Vocabulary):
                 return backend.encode_batch(
                     items, is_pretokenized=is_words, add_special_tokens=special
                 )
-            except BaseException as error:  # the backend raises bare exceptions, and panics
-                if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            except BaseException as error:
+                if not files.is_of_backend(error):
                     raise
                 raise ValueError(
                     f"These texts cannot be encoded so: {error}. Change max_length, stride or "
@@ -352,7 +354,17 @@ class BaseTokenizer(Vocabulary):
         settings = files.read_settings(folder, overrides)
         cls._check_class(folder / files.CONFIG_FILE, settings.pop("tokenizer_class", None))
         known = {*cls._argument_names(), *overrides}
-        tokenizer = cls(**sources, **{k: v for k, v in settings.items() if k in known})
+        try:
+            tokenizer = cls(**sources, **{k: v for k, v in settings.items() if k in known})
+        except (OSError, TypeError, ValueError):  # errors of our own, which say what is wrong
+            raise
+        except BaseException as error:
+            if not files.is_of_backend(error):
+                raise
+            words = escaped(f"{error!s:.300}")  # they may quote the files
+            raise TokenizerError(
+                f"The tokenizer's files in {folder} cannot be used: {words}. Fetch them anew."
+            ) from error
         tokenizer.init_kwargs = {k: v for k, v in settings.items() if k not in known}
         tokenizer.name_or_path = os.fspath(name_or_path)
         return tokenizer
@@ -376,12 +388,13 @@ class BaseTokenizer(Vocabulary):
         own = cls.__name__.removesuffix("Fast")
         if name is not None and name.removesuffix("Fast") != own:
             raise TokenizerError(
-                f"{path}: expected a tokenizer of class {own} or {own}Fast, got {name}. Load it "
+                f"{path}: expected a tokenizer of class {own} or {own}Fast, got "
+                f"{escaped(name[:100])}. Load it "
                 "with AutoTokenizer or that class."
             )
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> tuple[str, ...]:
-        """Write all files that this package and transformers load; each whole or not at all.
+        """Write all files that this package and transformers load, all together or none.
 
         Args:
             folder: Where to; made if it does not exist.
@@ -398,9 +411,12 @@ class BaseTokenizer(Vocabulary):
         settings["tokenizer_class"] = type(self).__name__.removesuffix("Fast")
         if self.model_input_names != list(self.default_input_names):
             settings["model_input_names"] = self.model_input_names
-        files.write_settings(folder, self.backend_tokenizer, settings, self.special_tokens_map)
-        first = [str(folder / name) for name in (files.CONFIG_FILE, files.SPECIAL_FILE)]
-        return (*first, *self.save_vocabulary(folder), *self._save_backend(folder))
+        gates = (files.TOKENIZER_FILE, *self.vocab_files_names.values(), files.CONFIG_FILE)
+        with updating(folder, gates=gates) as new:
+            files.write_settings(new, self.backend_tokenizer, settings, self.special_tokens_map)
+            written = [files.CONFIG_FILE, files.SPECIAL_FILE]
+            written += [*self.save_vocabulary(new), *self._save_backend(new)]
+        return tuple(str(folder / Path(name).name) for name in written)
 
     def _save_backend(self, folder: Path) -> tuple[str, ...]:
         with self._lock:
@@ -411,7 +427,7 @@ class BaseTokenizer(Vocabulary):
     def save_vocabulary(
         self, folder: str | os.PathLike[str], filename_prefix: str | None = None
     ) -> tuple[str, ...]:
-        """Write the vocabulary's own files, each whole or not at all.
+        """Write the vocabulary's own files, all together or none.
 
         Args:
             folder: Where to; made if it does not exist.

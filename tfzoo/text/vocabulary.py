@@ -379,10 +379,10 @@ class Vocabulary:
     def _check_known(self, name: str, token: str) -> None:
         if self.backend_tokenizer.token_to_id(token) is None:
             raise TokenizerError(
-                f"The {name} {token!r} is not in the vocabulary of "
+                f"The {name} {token!r:.100} is not in the vocabulary of "
                 f"{self.backend_tokenizer.get_vocab_size()} tokens. Name a token that is, give the "
                 "vocabulary that belongs to the checkpoint, or add a new token with "
-                f"add_special_tokens({{{name!r}: {token!r}}})."
+                f"add_special_tokens({{{name!r}: {token!r:.100}}})."
             )
 
     def _check_ids(self, declared: Mapping[int, AddedToken]) -> None:
@@ -390,8 +390,8 @@ class Vocabulary:
             found = self.backend_tokenizer.token_to_id(str(token))
             if found != index:
                 raise TokenizerError(
-                    f"The files say that the added token {str(token)!r} has the id {index}, but "
-                    f"after this vocabulary it has {found}. Give the vocabulary and the added "
+                    f"The files say that the added token {str(token)!r:.100} has the id {index}, "
+                    f"but after this vocabulary it has {found}. Give the vocabulary and the added "
                     "tokens of one checkpoint."
                 )
 

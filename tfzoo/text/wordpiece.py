@@ -10,6 +10,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.processors import BertProcessing
 
+from tfzoo.core.files import read_text
 from tfzoo.text.files import TokenizerError, check_vocabulary, read_backend
 
 __all__ = ["Spelling", "open_backend", "read_tokens"]
@@ -74,17 +75,18 @@ def read_tokens(path: Path) -> dict[str, int]:
         TokenizerError: It cannot be read, is empty, or has a token twice.
     """
     try:
-        with path.open(encoding="utf-8") as lines:  # a token may hold other ends of lines
-            tokens = [line.removesuffix("\n") for line in lines]
-    except (OSError, UnicodeDecodeError) as error:
+        tokens = read_text(path, TokenizerError).split("\n")  # a token may hold other line ends
+    except OSError as error:
         raise TokenizerError(
             f"{path} cannot be read ({error}). Give the path of a vocab.txt."
         ) from error
+    if not tokens[-1]:
+        tokens.pop()
     vocabulary: dict[str, int] = {}
     for index, token in enumerate(tokens):
         if vocabulary.setdefault(token, index) != index:
             raise TokenizerError(
-                f"{path}: the token {token!r} is in line {vocabulary[token] + 1} and in line "
+                f"{path}: the token {token!r:.100} is in line {vocabulary[token] + 1} and in line "
                 f"{index + 1}, so its id is unclear. Fetch the checkpoint's file anew."
             )
     check_vocabulary(vocabulary, path)
@@ -100,7 +102,7 @@ def _build(
             raise TokenizerError(f"A BERT tokenizer made of vocab.txt needs {name}.")
         if str(special[name]) not in vocabulary:
             raise TokenizerError(
-                f"{path} lacks the {name} {str(special[name])!r}. Give the checkpoint's own "
+                f"{path} lacks the {name} {str(special[name])!r:.100}. Give the checkpoint's own "
                 f"vocabulary, or name the token with {name}=."
             )
     prefix = PREFIX if spelling.wordpieces_prefix is None else spelling.wordpieces_prefix
