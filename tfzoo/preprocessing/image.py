@@ -55,6 +55,7 @@ CHANNELS_FIRST = "channels_first"
 CHANNELS_LAST = "channels_last"
 STANDARD_MEAN = (0.5, 0.5, 0.5)
 STANDARD_STD = (0.5, 0.5, 0.5)
+_LEAST_STD = 1e-30  # what float32 can still divide pixels by
 
 #: What is said, in Python and in served graphs, of sizes that would take all memory.
 RESIZE_LIMIT = (
@@ -441,8 +442,11 @@ def normalize(image: np.ndarray, mean: Any, std: Any) -> np.ndarray:
     channels = image.shape[-1]
     mean = _per_channel(mean, channels, image.dtype, "image_mean")
     std = _per_channel(std, channels, image.dtype, "image_std")
-    if not std.all():
-        raise ValueError(f"image_std: expected values other than 0, got {std.tolist()}.")
+    if (np.abs(std) < _LEAST_STD).any():
+        raise ValueError(
+            f"image_std: expected values other than 0 ({_LEAST_STD:g} at least), got "
+            f"{std.tolist()}."
+        )
     return (image - mean) / std
 
 

@@ -292,6 +292,7 @@ def test_per_call_values_do_not_stay():
         ({"input_data_format": "none"}, "input_data_format: expected 'channels_first'"),
         ({"image_mean": [0.5, 0.5]}, "image_mean: expected one number or 3"),
         ({"image_std": 0}, "image_std: expected values other than 0"),
+        ({"image_std": 1e-45}, "image_std: expected values other than 0"),
         ({"constant_values": float("-inf")}, "constant_values: expected a finite number"),
     ],
 )
