@@ -101,7 +101,9 @@ def test_demo_of_a_question(
 
 
 def test_demo_refuses(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "no family 'bert'; there are lxmert" in fails(capsys, "demo", "bert", code=2)
+    message = fails(capsys, "demo", "bert", code=2)
+    assert "expected one of the families lxmert" in message
+    assert "got 'bert'" in message
     assert "No checkpoint with a sample ships" in fails(capsys, "demo", code=2)
 
 

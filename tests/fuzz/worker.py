@@ -4,7 +4,8 @@
 
 reads the inputs FIRST to END, and prints a line of JSON for each: its number, `Verdict` and the
 seconds. An input that ends the process (killed, crashed, out of time) is the one after the last
-line; its files are in `FOLDER/work/READER-FIRST`, and Python's stack in the file `.log` beside it.
+line; its files are in the folder READER-FIRST of FOLDER's `work`, and Python's stack in the `.log`
+beside it.
 """
 
 from __future__ import annotations

@@ -206,7 +206,7 @@ def test_redirects_lead_to_servers_alone(
     stranger.answer = lambda asked, path: (
         (302, SOUND | {"Location": place}, []) if asked == method else (200, SOUND, [BODY])
     )
-    # What is no address at all is refused by the HTTP library.
+    # What cannot be an address is refused by the HTTP library.
     refused(tmp_path, "redirects to .*, which is refused: expected an address|cannot be reached")
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.planted_faults import models, rooms
+from tests.planted_faults import files, models, rooms
 
-FAULTS = (*models.FAULTS, *rooms.FAULTS)
+FAULTS = (*models.FAULTS, *rooms.FAULTS, *files.FAULTS)

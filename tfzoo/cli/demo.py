@@ -61,7 +61,7 @@ def _chosen(family: str | None) -> list[tuple[Path, dict[str, Any]]]:
 
     known = [one.name for one in families()]
     if family is not None and family not in known:
-        raise UsageError(f"There is no family {family!r}; there are {', '.join(known)}.")
+        raise UsageError(f"expected one of the families {', '.join(known)}, got {family!r}.")
     found: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
     for folder in shipped_checkpoints().values():
         if (folder / _FILE).is_file():

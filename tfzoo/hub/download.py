@@ -216,7 +216,7 @@ def is_known_absent(repository: Repository, filename: str, commit: str) -> bool:
 def _looked_up(
     repository: Repository, filename: str, revision: str, beat: Beat, attempts: int
 ) -> RemoteFile:
-    """Ask again after errors that may pass; keep in mind that there is no such file."""
+    """Ask again after errors that may pass; remember that the file does not exist."""
     from huggingface_hub.utils import EntryNotFoundError
 
     for attempt in range(1, attempts + 1):

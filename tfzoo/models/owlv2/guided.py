@@ -74,7 +74,7 @@ def choose_queries(embeds: Tensor, corners: Tensor, query_boxes: Tensor) -> Tens
     Of the boxes whose overlap with the query box is at least 0.8 of the best, the one whose
     embedding is least similar to the mean of all: most boxes are background. Where nothing
     overlaps, boxes without area that lie inside the query box count, by the generalised overlap.
-    Where there are none either, a graph, which cannot refuse, takes the nearest box.
+    Without any, a graph, which cannot refuse, takes the nearest box.
 
     Args:
         embeds: (B, N, D).
