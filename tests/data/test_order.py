@@ -199,7 +199,7 @@ dataset = tfzoo.data.video_dataset_from_directory(
     seed=0, sampling="random_clip", augment=tfzoo.data.ClipAugmentation(flip=0.5, brightness=0.5))
 config = tfzoo.TimesformerConfig(**{**TINY, "hidden_dropout_prob": 0.3, "drop_path_rate": 0.2})
 model = tfzoo.TFTimesformerForVideoClassification(config)
-model.compile(keras.optimizers.Adam(1e-2))
+model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
 class Kill(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if kill == "yes" and epoch == 2:

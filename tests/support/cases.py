@@ -28,6 +28,7 @@ class Case:
         labels: Makes the labels that the inputs' loss is computed with, where it needs labels.
         flags: Keywords of the call that ask for every output.
         loss_flags: Keywords that ask for a loss which needs no labels.
+        is_part: The class computes nothing that another case of the family does not.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Case:
     labels: Callable[[np.random.Generator], dict[str, np.ndarray]] | None = None
     flags: Mapping[str, Any] = field(default_factory=lambda: dict(FLAGS))
     loss_flags: Mapping[str, Any] = field(default_factory=dict)
+    is_part: bool = False
 
     @property
     def all_flags(self) -> dict[str, Any]:

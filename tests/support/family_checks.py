@@ -8,7 +8,8 @@ A family's test module subclasses them, which is all that it takes::
 
 A check of numbers, weights or gradients runs on every case. One that the options do not change is
 marked `@for_each_class` or `@for_one_case`: it runs on the first case of each class or of the
-family. Those that need a fresh process are in `tests/models/test_fresh_processes.py`.
+family; `@for_each_whole_class` leaves out the classes that are parts of others. Those that need a
+fresh process are in `tests/models/test_fresh_processes.py`.
 
 The expected numbers are the reference's, recorded by `tests/support/record.py`; the parity tests
 (`tests/support/parity_checks.py`) make them anew.
@@ -46,6 +47,11 @@ def first_of_each_class(cases: Sequence[Case]) -> list[Case]:
     return list({case.model: case for case in reversed(cases)}.values())[::-1]
 
 
+def first_of_each_whole_class(cases: Sequence[Case]) -> list[Case]:
+    """The first case of each model class that is no part of another."""
+    return [case for case in first_of_each_class(cases) if not case.is_part]
+
+
 def runs_on(choose: Callable[[Sequence[Case]], Sequence[Case]]) -> Callable:
     """The check runs on the cases that `choose` takes; see `tests/conftest.py`."""
 
@@ -57,6 +63,7 @@ def runs_on(choose: Callable[[Sequence[Case]], Sequence[Case]]) -> Callable:
 
 
 for_each_class = runs_on(first_of_each_class)
+for_each_whole_class = runs_on(first_of_each_whole_class)  # where tracing takes seconds
 for_one_case = runs_on(lambda cases: cases[:1])
 with_a_loss = runs_on(lambda cases: [case for case in cases if case.has_loss])
 with_labels = runs_on(lambda cases: first_of_each_class([c for c in cases if c.labels]))
@@ -99,7 +106,7 @@ class FamilyChecks:
         outputs = shared(**case.make_inputs(), **case.all_flags)
         assert_same(outputs, case.recorded("outputs"), what="eager")
 
-    @for_each_class
+    @for_each_whole_class
     def test_graph_equals_the_reference(self, case: Case, shared: Any) -> None:
         self.check_graph(case, shared)
 
@@ -108,7 +115,7 @@ class FamilyChecks:
         self.check_graph(case, shared, jit_compile=True)
 
     @pytest.mark.slow
-    @for_each_class
+    @for_each_whole_class
     def test_xla_equals_the_reference_in_every_class(self, case: Case, shared: Any) -> None:
         self.check_graph(case, shared, jit_compile=True)
 
@@ -119,7 +126,7 @@ class FamilyChecks:
         call = tf.function(lambda x: model(x, **case.all_flags), jit_compile=jit_compile)
         assert_same(call(inputs), case.recorded("outputs"), what="graph")
 
-    @for_each_class
+    @for_each_whole_class
     def test_functional_model_equals_the_reference(self, case: Case, shared: Any) -> None:
         inputs = case.make_inputs(with_labels=False)
         symbols = {
@@ -129,7 +136,7 @@ class FamilyChecks:
         expected = {"": case.recorded("outputs")[shared.main_output]}
         assert_same(np.asarray(wrapped(inputs)), expected)
 
-    @for_each_class
+    @for_each_whole_class
     def test_predict_equals_the_reference(self, case: Case, shared: Any) -> None:
         inputs = case.make_inputs(with_labels=False)
         if case.has_equal_batches:
@@ -250,7 +257,7 @@ class FamilyChecks:
         assert losses[0] == pytest.approx(losses[1], rel=1e-6)
         assert losses[0][0] != losses[0][1]
 
-    @for_each_class
+    @for_each_whole_class
     @pytest.mark.parametrize(
         "policy",
         ["mixed_float16", "bfloat16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)],

@@ -103,22 +103,31 @@ def all_labels(rng: np.random.Generator, count: int = 3, number: int = 6) -> dic
 
 
 CASES = (
-    Case(name="lxmert/model", model="TFLxmertModel", config=config(), inputs=pairs),
+    Case(
+        name="lxmert/model",
+        model="TFLxmertModel",
+        is_part=True,
+        config=config(),
+        inputs=pairs,
+    ),
     Case(
         name="lxmert/deep",
         model="TFLxmertModel",
+        is_part=True,
         config=config(l_layers=1, x_layers=3, r_layers=2, visual_pos_dim=5, hidden_act="relu"),
         inputs=lambda rng: pairs(rng, box=5, number=12),
     ),
     Case(
         name="lxmert/no_cross",
         model="TFLxmertModel",
+        is_part=True,
         config=config(x_layers=0, hidden_act="silu"),
         inputs=pairs,
     ),
     Case(
         name="lxmert/cross_alone",
         model="TFLxmertModel",
+        is_part=True,
         config=config(l_layers=0, x_layers=1, r_layers=0, hidden_act="gelu_new"),
         inputs=pairs,
     ),

@@ -76,12 +76,14 @@ CASES = (
     Case(
         name="owlv2/text",
         model="TFOwlv2TextModel",
+        is_part=True,
         config=TEXT,
         inputs=lambda rng: queries(rng, 4),
     ),
     Case(
         name="owlv2/vision",
         model="TFOwlv2VisionModel",
+        is_part=True,
         config=VISION,
         inputs=lambda rng: images(rng, 2, 3, 16, 16),
     ),
@@ -94,6 +96,7 @@ CASES = (
     Case(
         name="owlv2/owlvit_pairs",
         model="TFOwlViTModel",
+        is_part=True,
         config=config(projection_dim=10),
         inputs=lambda rng: {**queries(rng, 2), **images(rng, 2, 3, 16, 16)},
         loss_flags={"return_loss": True},
@@ -101,12 +104,14 @@ CASES = (
     Case(  # the towers' epsilons and activations of their own
         name="owlv2/owlvit_text",
         model="TFOwlViTTextModel",
+        is_part=True,
         config={**TEXT, "layer_norm_eps": 1e-2, "hidden_act": "gelu"},
         inputs=lambda rng: queries(rng, 3, padded=(1,)),
     ),
     Case(
         name="owlv2/owlvit_vision",
         model="TFOwlViTVisionModel",
+        is_part=True,
         config={**VISION, "layer_norm_eps": 1e-2, "patch_size": 8},
         inputs=lambda rng: images(rng, 2, 3, 16, 16),
     ),

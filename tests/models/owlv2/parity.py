@@ -30,10 +30,6 @@ def _named(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 class TestOwlv2(ParityChecks):
     cases = CASES
-    parts = (  # OWL-ViT's pairs are OWLv2's with other names
-        *(f"TF{kind}{tower}Model" for kind in ("Owlv2", "OwlViT") for tower in ("Text", "Vision")),
-        "TFOwlViTModel",
-    )
     full_size = (
         Case(
             name="owlv2/full",

@@ -139,6 +139,7 @@ CASES = (
     Case(  # no parts: tokens in, latents out
         name="perceiver/bare",
         model="TFPerceiverModel",
+        is_part=True,
         config={**TINY, "num_blocks": 1},
         inputs=lambda rng: {"inputs": rng.normal(size=(2, 7, 16)).astype("float32")},
     ),

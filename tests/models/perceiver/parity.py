@@ -24,7 +24,6 @@ KV = {"qk_channels": None, "v_channels": None}  # keys as wide as the inputs, as
 
 class TestPerceiver(ParityChecks):
     cases = CASES
-    parts = ("TFPerceiverModel",)
     test_full_size_agrees_everywhere = None  # six of them, in parity_published.py
 
 

@@ -27,13 +27,16 @@ def clips(rng: np.random.Generator, *shape: int) -> dict[str, np.ndarray]:
     return {"pixel_values": rng.normal(size=shape).astype("float32")}
 
 
-def _case(name: str, model: str = CLASSIFIER, labels: Any = None, **config: Any) -> Case:
+def _case(
+    name: str, model: str = CLASSIFIER, labels: Any = None, is_part: bool = False, **config: Any
+) -> Case:
     return Case(
         name=f"timesformer/{name}",
         model=model,
         config={**TINY, **config},
         inputs=lambda rng: clips(rng, 2, 4, config.get("num_channels", 3), 12, 12),
         labels=labels,
+        is_part=is_part,
     )
 
 
@@ -59,7 +62,7 @@ CASES = (
         hidden_act="gelu_new",
         layer_norm_eps=1e-12,
     ),
-    _case("bare", model="TFTimesformerModel"),
+    _case("bare", model="TFTimesformerModel", is_part=True),
 )
 
 #: What the features of Keras are tested on, see `tests/features`.

@@ -21,7 +21,6 @@ FLAGS = {"output_hidden_states": True, "output_attentions": True}
 
 class TestTimesformer(ParityChecks):
     cases = CASES
-    parts = ("TFTimesformerModel",)
     full_size = (
         Case(
             name="timesformer/full",

@@ -110,6 +110,7 @@ CASES = (
     Case(
         name="tvp/bare",
         model="TFTvpModel",
+        is_part=True,
         config=config(num_frames=1, hidden_act="relu"),
         inputs=lambda rng: {**queries(rng, 2), **videos(rng, 2, 4, 3, 32, 32)},
     ),

@@ -98,12 +98,14 @@ CASES = (
     Case(
         name="xclip/text",
         model="TFXCLIPTextModel",
+        is_part=True,
         config={**TEXT, "eos_token_id": 5},  # has no effect, as in the reference
         inputs=lambda rng: texts(rng, 4, length=12),
     ),
     Case(
         name="xclip/vision",
         model="TFXCLIPVisionModel",
+        is_part=True,
         config={**VISION, "num_frames": 4},
         inputs=lambda rng: clips(rng, 8, 3, 16, 16),
     ),

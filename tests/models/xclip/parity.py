@@ -23,7 +23,6 @@ class TestXCLIP(ParityChecks):
     cases = CASES
     is_deep = True
     is_served = True  # texts and videos, and the quickest of all to export
-    parts = ("TFXCLIPTextModel", "TFXCLIPVisionModel")
     full_size = (
         Case(
             name="xclip/full",
