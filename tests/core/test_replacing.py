@@ -309,6 +309,21 @@ def test_a_strangers_links_are_not_followed(tmp_path: Path) -> None:
     assert texts(secrets) == {"key": "key"}
 
 
+@pytest.mark.parametrize("name", ["..", "link"])
+def test_a_strangers_workshop_is_for_nothing_outside_its_folder(name: str, tmp_path: Path) -> None:
+    """Its name says what it is for."""
+    folder = fill(tmp_path / "folder")
+    (folder / "link").symlink_to(tmp_path)
+    workshop = fill(folder / f".{name}.12345678.tfzoo-unfinished")
+    fill(workshop / "folder", evil="evil")
+    plan = {"name": "folder", "new": [], "obsolete": [], "gates": [], "old": {}, "kept": {}}
+    (workshop / "plan.json").write_text(json.dumps(plan))
+    write_json(folder / "x.json", {})
+    recover(folder)
+    assert os.listdir(tmp_path) == ["folder"]
+    assert sorted(os.listdir(folder)) == ["link", "x.json"]
+
+
 @pytest.mark.parametrize("path", ["no/such/place", "\0", "x" * 5000, ""])
 def test_there_may_be_nothing_to_recover(path: str, tmp_path: Path) -> None:
     recover(tmp_path / path)

@@ -265,7 +265,7 @@ def _locked_folder(where: Path, prefix: str) -> tuple[Path, system.Lock]:
 def _target_of(workshop: Path) -> Path:
     """What a workshop is for, from its name: `.<name>.<random><mark>`, or without the name."""
     name = workshop.name[1:].removesuffix(_MARK).rpartition(".")[0]
-    return workshop.parent / name if name else workshop.parent
+    return workshop.parent if name in ("", "..") else workshop.parent / name
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -380,7 +380,9 @@ def _take_over_rights(folder: Path, new: Path) -> None:
 def _give_back(workshop: Path, folder: Path) -> None:
     """Give a folder what others put into its old version at the moment of its exchange."""
     plan = _read_plan(workshop)
-    if plan is None or not folder.is_dir() or not (workshop / plan["name"]).is_dir():
+    if plan is None or folder.is_symlink() or not folder.is_dir():
+        return
+    if not (workshop / plan["name"]).is_dir():
         return
     own = {*plan["new"], *plan["obsolete"]}
     for entry in list(os.scandir(workshop / plan["name"])):
