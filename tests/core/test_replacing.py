@@ -162,6 +162,15 @@ def test_files_of_a_folder_are_replaced_together(within: bool, tmp_path: Path, s
     assert os.listdir(tmp_path) == ["folder"]
 
 
+def test_a_folder_inside_is_replaced(tmp_path: Path, system: str) -> None:
+    folder = fill(tmp_path / "folder", a="old")
+    fill(folder / "assets", gone="old")
+    with updating(folder) as new:
+        fill(new, a="new")
+        fill(new / "assets", b="new")
+    assert texts(tmp_path) == {"folder/a": "new", "folder/assets/b": "new"}
+
+
 def test_what_functions_write_inside_is_part_of_it(tmp_path: Path, system: str) -> None:
     folder = fill(tmp_path / "folder", gone="old")
 
@@ -237,23 +246,36 @@ def test_the_folder_of_a_shell_is_not_exchanged(tmp_path: Path) -> None:
     assert texts(folder) == {"a": "new", "b": "new"}
 
 
+def killed_update(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> None:
+    """As it is after a kill once the new files lie in the folder, none of them in its place."""
+
+    def fail(*_: Any) -> None:
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(file_system, "exchange", lambda one, two: False)
+        patch.setattr(module, "_roll_forward", fail)
+        with pytest.raises(OSError, match="killed"), updating(folder, gates=[*files][:1]) as new:
+            fill(new, **files)
+
+
 def test_what_another_program_wrote_after_a_kill_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = fill(tmp_path / "folder", a="old", b="old")
-    monkeypatch.setattr(file_system, "exchange", lambda one, two: False)
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "_roll_forward", fail)
-        with pytest.raises(OSError, match="killed"), updating(folder, gates=("a",)) as new:
-            fill(new, a="new", b="new")
+    killed_update(folder, monkeypatch, a="new", b="new")
     assert len(os.listdir(folder)) == 3
     (folder / "a").write_text("theirs, newer")
     recover(folder)
     assert texts(tmp_path) == {"folder/a": "theirs, newer", "folder/b": "old"}
 
 
-def fail(*_: Any) -> None:
-    raise OSError("killed")
+def test_names_of_any_signs_are_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("a:b", "c\\d") if os.name == "posix" else ("a", "c")
+    folder = fill(tmp_path / names[0], **dict.fromkeys(names, "old"))
+    killed_update(folder, monkeypatch, **dict.fromkeys(names, "new"))
+    recover(folder)
+    assert texts(folder) == dict.fromkeys(names, "new")
 
 
 def test_a_file_does_not_take_the_place_of_a_folder(tmp_path: Path) -> None:
@@ -307,6 +329,48 @@ def test_a_strangers_links_are_not_followed(tmp_path: Path) -> None:
     with updating(folder) as new:
         fill(new, a="a", b="b")
     assert texts(secrets) == {"key": "key"}
+
+
+def test_a_strangers_plan_replaces_no_folder(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "folder")
+    fill(folder / "photos", mine="mine")
+    workshop = folder / ".12345678.tfzoo-unfinished"
+    fill(workshop / "folder" / "photos", evil="evil")
+    plan = {"name": "folder", "new": ["photos"], "obsolete": [], "gates": [], "old": {}, "kept": {}}
+    (workshop / "plan.json").write_text(json.dumps(plan))
+    recover(folder)
+    assert texts(folder) == {"photos/mine": "mine"}
+
+
+@pytest.mark.parametrize("name", ["", "plan.json"], ids=["for a workshop", "for a plan"])
+def test_a_strangers_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    pipe = tmp_path / ".12345678.tfzoo-unfinished" / name
+    pipe.parent.mkdir(exist_ok=True)
+    os.mkfifo(pipe)
+
+    def work() -> None:
+        recover(tmp_path)
+        write_json(tmp_path / "x.json", {})
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert (tmp_path / "x.json").exists()
+
+
+@pytest.mark.parametrize("name", ["..", "link"])
+def test_a_strangers_workshop_is_for_nothing_outside_its_folder(name: str, tmp_path: Path) -> None:
+    """Its name says what it is for."""
+    folder = fill(tmp_path / "folder")
+    (folder / "link").symlink_to(tmp_path)
+    workshop = fill(folder / f".{name}.12345678.tfzoo-unfinished")
+    fill(workshop / "folder", evil="evil")
+    plan = {"name": "folder", "new": [], "obsolete": [], "gates": [], "old": {}, "kept": {}}
+    (workshop / "plan.json").write_text(json.dumps(plan))
+    write_json(folder / "x.json", {})
+    recover(folder)
+    assert os.listdir(tmp_path) == ["folder"]
+    assert sorted(os.listdir(folder)) == ["link", "x.json"]
 
 
 @pytest.mark.parametrize("path", ["no/such/place", "\0", "x" * 5000, ""])

@@ -245,6 +245,14 @@ def test_what_cannot_be_read(make: Callable, features: Path) -> None:
     assert len(dataset.skipped) == 1
 
 
+def test_features_of_another_width_are_left_out(make: Callable, tmp_path: Path) -> None:
+    narrow = RegionFeatures("three", 200, 240, RECORDS["three"].boxes, np.ones((2, 8), "float32"))
+    path = tmp_path / "mixed.tsv"
+    write_region_features(path, [RECORDS["one"], RECORDS["two"], narrow])
+    with pytest.warns(BrokenFileWarning, match="'three' has features of width 8, others of 2048"):
+        assert len(whole(make(features=path, on_error="skip"))[1]) == 3
+
+
 def test_fit_takes_it_as_it_is(make: Callable, checkpoint: Path) -> None:
     model = tfzoo.TFLxmertForQuestionAnswering.from_pretrained(checkpoint)
     model.compile(keras.optimizers.SGD(1e-3), metrics=["accuracy"], run_eagerly=True)

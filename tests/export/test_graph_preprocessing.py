@@ -172,6 +172,7 @@ TURNED = b'\xff\n<a tiff:Orientation="6"/> tiff:Orientation="1"'
 STRANGE = {
     "exif without orientation, then xmp": (exif("<", 3, 6, entries=0), TURNED, True),
     "exif of an impossible orientation": (exif("<", 3, 9), TURNED, False),
+    "exif of an orientation that is unknown": (exif("<", 3, 0), TURNED, False),
     "broken exif": (b"no exif data", TURNED, False),
     "an element": (None, b"<tiff:Orientation>8</tiff:Orientation>", True),
     "another attribute": (None, b'tiff:Orientation = "6"', False),
@@ -365,6 +366,8 @@ def test_thin_images_are_refused_as_on_the_host(name: str) -> None:
         (tfzoo.VideoMAEImageProcessor(resample=0), "filters 1, 2, 3 .*resample=0"),
         (tfzoo.VideoMAEImageProcessor(do_center_crop=False), "depends on the image"),
         (tfzoo.VideoMAEImageProcessor(image_std=[1, 0, 1]), "other than 0"),
+        (tfzoo.VideoMAEImageProcessor(image_std=1e-40), "other than 0"),
+        (tfzoo.VideoMAEImageProcessor(image_mean=[0.5, 0.5]), "one number or 3"),
         (tfzoo.Owlv2ImageProcessor(do_resize=False), "depends on the image"),
         (tfzoo.Owlv2ImageProcessor(do_rescale=False), "must be rescaled"),
         (tfzoo.PerceiverImageProcessor(do_resize=False), "depends on the image"),

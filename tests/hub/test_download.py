@@ -355,6 +355,35 @@ def test_odd_pages_are_refused(case: str, stranger: Stranger, tmp_path: Path) ->
         converted_revision("org/name", ["pytorch_model.bin"], HubOptions(cache_dir=tmp_path))
 
 
+def test_the_pages_of_a_renamed_repository(stranger: Stranger, tmp_path: Path) -> None:
+    row = b'{"num": 1, "status": "open", "author": {"name": "SFconvertbot"}}'
+    page, old = b'{"count": 1, "discussions": [' + row + b"]}", "/api/models/org/name/"
+
+    def answer(method: str, path: str) -> Answer:
+        if path.startswith(old):
+            return 307, {"Location": path.replace("/name/", "/new/")}, []
+        return (200, {}, [page]) if "discussions" in path else (200, SOUND, [BODY])
+
+    stranger.answer = answer
+    options = HubOptions(cache_dir=tmp_path)
+    assert converted_revision("org/name", ["pytorch_model.bin"], options) == COMMIT
+
+
+def test_a_proposal_without_the_pickle_is_passed_over(stranger: Stranger, tmp_path: Path) -> None:
+    row = '{"num": %d, "status": "open", "author": {"name": "SFconvertbot"}}'
+    page = f'{{"count": 2, "discussions": [{row % 1}, {row % 2}]}}'.encode()
+
+    def answer(method: str, path: str) -> Answer:
+        if "refs%2Fpr%2F1/" in path:
+            return 404, {"X-Error-Code": "EntryNotFound"}, []
+        found = SOUND | ({"X-Repo-Commit": "b" * 40} if "refs%2Fpr%2F2/" in path else {})
+        return (200, {}, [page]) if "discussions" in path else (200, found, [BODY])
+
+    stranger.answer = answer
+    options = HubOptions(cache_dir=tmp_path)
+    assert converted_revision("org/name", ["pytorch_model.bin"], options) == "b" * 40
+
+
 def test_pages_without_end_are_left(stranger: Stranger, tmp_path: Path) -> None:
     row = b'{"num": 1, "status": "closed", "author": {"name": "SFconvertbot"}}'
     page = b'{"count": 1000000, "discussions": [' + row + b"]}"

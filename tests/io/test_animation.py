@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -33,6 +34,19 @@ def test_all_frames_and_their_times(animated):
     assert synthetic.places(chosen.frames) == [4, 1, 1]
     assert chosen.duration == 1.0
     np.testing.assert_array_equal(read_video(animated, num_frames=2).indices, [0, 5])
+
+
+def test_durations_that_are_no_whole_milliseconds(tmp_path):
+    if not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    frames = [Image.new("RGB", (32, 24), (level,) * 3) for level in range(30)]
+    path = tmp_path / "moving.avif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    data = path.read_bytes()
+    place = data.index(struct.pack(">I", 1000), data.index(b"mdhd"))  # ticks in a second
+    path.write_bytes(data[:place] + struct.pack(">I", 3000) + data[place + 4 :])
+    clip = read_video(path)
+    assert (clip.total_frames, clip.duration, clip.fps) == (30, 1.0, 30.0)
 
 
 def test_progress_is_reported(animated):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.support.paths import FIXTURES
 from tfzoo.io import ImageError, read_frames, read_image, to_rgb
+from tfzoo.io.image_reader import upright_rgb
 
 PHOTO = FIXTURES / "photos" / "chelsea_141x93.png"
 
@@ -67,6 +68,12 @@ def test_grey_of_16_bits_keeps_its_upper_8(tmp_path):
     Image.fromarray(grey).save(tmp_path / "deep.png")
     image = read_image(tmp_path / "deep.png")
     np.testing.assert_array_equal(image, np.repeat([[[0], [0], [1], [255]]], 3, axis=-1))
+
+
+def test_turned_grey_of_16_bits_as_older_pillows_open_it():
+    image = Image.fromarray(np.array([[0, 256]], np.int32))
+    image.format, image.getexif()[0x0112] = "PNG", 6
+    np.testing.assert_array_equal(np.asarray(upright_rgb(image)), [[[0] * 3], [[1] * 3]])
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])

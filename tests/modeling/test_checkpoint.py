@@ -295,7 +295,8 @@ def test_keras_weights_of_another_model_are_refused(
 
 def test_shards_lie_beside_their_index(deep: keras.Model, tmp_path: Path) -> None:
     index = tmp_path / "deep.weights.json"
-    for places in ({"/a/vars": "../x.weights.h5"}, {"/a/vars": ["a", 5]}, {"/a/vars": ""}, [1]):
+    names = ("../x.weights.h5", ["a", 5], "", ".")
+    for places in (*({"/a/vars": name} for name in names), [1]):
         index.write_text(json.dumps({"weight_map": places}))
         with pytest.raises(CheckpointError, match="expected the names of files beside it"):
             deep.load_weights(index)

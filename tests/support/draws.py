@@ -20,7 +20,7 @@ from tests.support import reference
 from tests.support.compare import difference, flatten
 from tfzoo.layers.activations import ACTIVATIONS
 
-__all__ = ["Dice", "Draw", "compare_draw"]
+__all__ = ["Dice", "Draw", "clip_text_config", "compare_draw"]
 
 _NAMES = sorted(set(ACTIVATIONS) - {"selu"})  # which the reference does not have
 
@@ -135,6 +135,25 @@ class Dice:
         """The kind of a classifier's loss."""
         kinds = ("regression", "single_label_classification", "multi_label_classification")
         return self.mostly(None, *kinds)
+
+
+def clip_text_config(dice: Dice, longest: int) -> dict[str, Any]:
+    """The config of a CLIP text tower for texts of up to `longest` tokens."""
+    heads, width = dice.heads()
+    return {
+        "vocab_size": dice.integer(3, 49),
+        "hidden_size": width,
+        "intermediate_size": dice.integer(1, 24),
+        "num_hidden_layers": dice.integer(0, 2),
+        "num_attention_heads": heads,
+        "max_position_embeddings": dice.integer(1, longest),
+        "hidden_act": dice.activation(),
+        "layer_norm_eps": dice.epsilon(),
+        "attention_dropout": dice.number(),
+        "initializer_range": dice.number(),
+        "initializer_factor": dice.number(),
+        **{f"{name}_token_id": dice.integer(0, 2) for name in ("pad", "bos", "eos")},
+    }
 
 
 def compare_draw(draw: Draw, seed: int, folder: Path) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What the system does with files: exchange and lock folders, bring content to the disk.
+"""What the operating system offers for files: exchange and lock folders, flush to disk.
 
 Standard library only.
 """
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def holds_working_directory(folder: Path) -> bool:
-    """Whether this process works in a folder, or in one inside it."""
+    """Whether the working directory of this process is a folder, or lies in it."""
     try:
         here = Path.cwd()
     except OSError:  # it has been removed
@@ -35,7 +35,7 @@ def holds_working_directory(folder: Path) -> bool:
 
 
 def is_working_directory(folder: Path) -> bool:
-    """Whether a process works in a folder, as far as the system tells."""
+    """Whether a folder is the working directory of a process, as far as the system tells."""
     if holds_working_directory(folder):
         return True
     processes = os.listdir("/proc") if os.path.isdir("/proc") else []
@@ -91,7 +91,7 @@ def exchange(one: Path, two: Path) -> bool:
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or a folder with all that is in it, to the disk."""
+    """Flush a file, or a folder with all that is in it, to disk."""
     inside = path.rglob("*") if path.is_dir() else ()
     for item in (*inside, path):
         if item.is_dir():
@@ -102,7 +102,7 @@ def sync(path: Path) -> None:
 
 
 def sync_names(folder: Path) -> None:
-    """Make the names in a folder last, where the system can open folders."""
+    """Flush the names in a folder to disk, where the system can open folders."""
     if hasattr(os, "O_DIRECTORY"):
         with contextlib.suppress(OSError):
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -113,15 +113,15 @@ def sync_names(folder: Path) -> None:
 
 
 class Lock:
-    """A lock on a folder, until it is closed, forgotten or the process ends.
+    """A lock on a folder, held until `close`, or until the object or the process is gone.
 
     Args:
         folder: The folder.
         wait: Whether to wait for another process that has the lock.
 
     Attributes:
-        is_held: Not where another has it, nor where the system has no such locks (Windows):
-            nothing counts as abandoned there.
+        is_held: Whether it was acquired; never on systems without such locks (Windows), where
+            nothing counts as abandoned.
     """
 
     def __init__(self, folder: Path, wait: bool = False) -> None:
@@ -130,7 +130,7 @@ class Lock:
         with contextlib.suppress(ImportError, OSError):
             import fcntl
 
-            self.descriptor = os.open(folder, os.O_RDONLY)
+            self.descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # a pipe would wait
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             self.is_held = True
 
@@ -142,7 +142,7 @@ class Lock:
             return False
 
     def close(self) -> None:
-        """Give it back."""
+        """Release it."""
         if self.descriptor is not None:
             os.close(self.descriptor)
         self.descriptor, self.is_held = None, False
@@ -152,7 +152,7 @@ class Lock:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """The lock on a folder, so that those who update it come one after the other."""
+    """Hold the lock on a folder, so that updates come one after the other."""
     lock = Lock(folder, wait=True)
     while lock.is_held and not lock.is_still_on(folder):
         lock.close()

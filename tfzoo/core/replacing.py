@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from tfzoo.core import file_system as system
+from tfzoo.core.untrusted import is_plain_name
 
 __all__ = ["destination", "recover", "replacing", "updating"]
 
@@ -52,7 +53,7 @@ class _Update:
         self.gates += [name for name in gates if name not in self.gates]
 
 
-# What blocks under way write to. All that lies in it is nobody else's, and takes its place later.
+# Where running blocks write to: nobody else sees it, and it takes its place when they end.
 _under_way: dict[Path, _Update | None] = {}
 
 
@@ -169,7 +170,7 @@ def destination(folder: Path) -> Path:
 
 
 def recover(path: Path) -> None:
-    """Bring to its end what a killed process left of a file or folder that is about to be read.
+    """Finish or undo what a killed process left of a file or folder that is about to be read.
 
     Nothing happens where nothing was left, or where this process may not write.
 
@@ -188,7 +189,7 @@ def recover(path: Path) -> None:
 
 # ---- workshops
 def _is_private(path: Path) -> bool:
-    """Whether a block under way writes to this path or to a folder above it."""
+    """Whether a running block writes to this path or to a folder above it."""
     return any(place in _under_way for place in (path, *path.parents))
 
 
@@ -265,7 +266,7 @@ def _locked_folder(where: Path, prefix: str) -> tuple[Path, system.Lock]:
 def _target_of(workshop: Path) -> Path:
     """What a workshop is for, from its name: `.<name>.<random><mark>`, or without the name."""
     name = workshop.name[1:].removesuffix(_MARK).rpartition(".")[0]
-    return workshop.parent / name if name else workshop.parent
+    return workshop.parent if name in ("", "..") else workshop.parent / name
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -380,7 +381,9 @@ def _take_over_rights(folder: Path, new: Path) -> None:
 def _give_back(workshop: Path, folder: Path) -> None:
     """Give a folder what others put into its old version at the moment of its exchange."""
     plan = _read_plan(workshop)
-    if plan is None or not folder.is_dir() or not (workshop / plan["name"]).is_dir():
+    if plan is None or folder.is_symlink() or not folder.is_dir():
+        return
+    if not (workshop / plan["name"]).is_dir():
         return
     own = {*plan["new"], *plan["obsolete"]}
     for entry in list(os.scandir(workshop / plan["name"])):
@@ -394,8 +397,7 @@ def _give_back(workshop: Path, folder: Path) -> None:
 def _commit_in_place(workshop: Path, folder: Path, plan: dict[str, Any]) -> None:
     """Let the files take their places one by one.
 
-    From the moment at which the workshop lies in the folder and has a plan, whoever comes next
-    brings the update to its end.
+    Once the workshop lies in the folder and has a plan, whoever comes next finishes the update.
     """
     _write_plan(workshop, plan)
     if workshop.parent != folder:
@@ -410,7 +412,7 @@ def _commit_in_place(workshop: Path, folder: Path, plan: dict[str, Any]) -> None
 
 
 def _finish(folder: Path) -> None:
-    """Bring the updates of a locked folder to their end whose processes were killed."""
+    """Finish the updates of a locked folder that killed processes left."""
     for workshop in _inside(folder):
         plan = _read_plan(workshop)
         if plan is not None and _is_superseded(workshop, folder, plan):
@@ -427,12 +429,13 @@ def _is_superseded(workshop: Path, folder: Path, plan: dict[str, Any]) -> bool:
 
 
 def _identity(path: Path) -> list[int] | None:
-    """What changes when a file does; None where there is none."""
+    """What changes when a file does, or when a folder is another one; None where there is none."""
     try:
         found = path.lstat()
     except OSError:
         return None
-    return None if stat.S_ISDIR(found.st_mode) else [found.st_size, found.st_mtime_ns]
+    is_folder = stat.S_ISDIR(found.st_mode)
+    return [found.st_ino] if is_folder else [found.st_size, found.st_mtime_ns]
 
 
 def _roll_forward(workshop: Path, folder: Path, plan: dict[str, Any]) -> None:
@@ -467,10 +470,10 @@ def _read_plan(workshop: Path) -> dict[str, Any] | None:
     """
     path = workshop / _PLAN
     try:
-        if not _is_own(workshop) or path.lstat().st_size > _MAX_PLAN:
+        found = path.lstat()
+        if not _is_own(workshop) or not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_PLAN:
             return None
         plan = json.loads(path.read_text(encoding="utf-8"))
-        places = (path, workshop / plan["name"])
         lists = [plan["new"], plan["obsolete"], plan["gates"]]
         maps = [plan["old"], plan["kept"]]
         names = [plan["name"], *(name for part in (*lists, *maps) for name in part)]
@@ -478,18 +481,9 @@ def _read_plan(workshop: Path) -> dict[str, Any] | None:
         return None
     has_form = all(isinstance(part, list) for part in lists)
     has_form = has_form and all(isinstance(part, dict) for part in maps)
-    if not has_form or not all(map(_is_plain, names)):
+    if not has_form or not all(map(is_plain_name, names)):
         return None
-    return None if any(place.is_symlink() for place in places) else plan
-
-
-def _is_plain(name: Any) -> bool:
-    """Whether this is the name of something in a folder."""
-    return (
-        isinstance(name, str)
-        and name not in ("", ".", "..")
-        and not any(sign in name for sign in "/\\:\0")
-    )
+    return None if (workshop / plan["name"]).is_symlink() else plan
 
 
 def _check_kind(made: Path, target: Path) -> None:

@@ -1,11 +1,12 @@
-"""What comes from strangers: text made safe to show, files that only stand for others."""
+"""What comes from strangers: text made safe to show, names, files that stand for others."""
 
 from __future__ import annotations
 
 import os
 import re
+from typing import Any
 
-__all__ = ["escaped", "refuse_lfs_pointer"]
+__all__ = ["escaped", "is_plain_name", "refuse_lfs_pointer"]
 
 # Control characters and line ends, which steer a terminal or fake a line of output; marks that
 # turn the direction of writing; halves of characters, which cannot be printed at all.
@@ -29,6 +30,21 @@ def escaped(text: str) -> str:
         layer.\x1b[2Jweight, größe
     """
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def is_plain_name(name: Any) -> bool:
+    """Whether something is the name of a file or folder in a folder, and leads out of none.
+
+    Args:
+        name: What a file says.
+
+    Example:
+        >>> [is_plain_name(name) for name in ("a.json", "../a.json", "..", 3)]
+        [True, False, False, False]
+    """
+    if not isinstance(name, str) or name in ("", ".", "..") or "\0" in name:
+        return False
+    return os.path.basename(name) == name
 
 
 def refuse_lfs_pointer(path: str | os.PathLike[str], error: type[Exception]) -> None:

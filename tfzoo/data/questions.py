@@ -144,7 +144,8 @@ class _Asker:
         has_labels: bool,
     ) -> None:
         self.questions, self.images, self.tokenizer = questions, images, tokenizer
-        self.length, self.has_labels, self.regions = length, has_labels, 0
+        self.length, self.has_labels = length, has_labels
+        self.regions = self.width = 0  # of all images: `signature` finds them
         self.known: frozenset[str] = frozenset()
 
     def check_images(self, on_error: str) -> None:
@@ -166,7 +167,7 @@ class _Asker:
         check_region_features(
             record.features, record.normalized_boxes(), feature_width=width, num_boxes=None
         )
-        self.regions = num_regions or count
+        self.regions, self.width = num_regions or count, width
         visual = {
             "visual_feats": tf.TensorSpec((self.regions, width), tf.float32),
             "visual_pos": tf.TensorSpec((self.regions, 4), tf.float32),
@@ -194,6 +195,11 @@ class _Asker:
         if count > self.regions:
             raise RegionFeatureError(
                 f"image {image_id!r:.200} has {count} regions, more than num_regions={self.regions}"
+            )
+        width = found["visual_feats"].shape[1]
+        if width != self.width:
+            raise RegionFeatureError(
+                f"image {image_id!r:.200} has features of width {width}, others of {self.width}"
             )
         if not np.isfinite(found["visual_feats"]).all():
             raise RegionFeatureError(f"image {image_id!r:.200} has features of NaN or infinity")

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from tfzoo.core.replacing import replacing
 from tfzoo.hub import DEFAULTS, HubError, HubOptions, Repository, file_names, is_path
-from tfzoo.hub.download import Beat, RemoteFile, look_up, patiently, read_page
+from tfzoo.hub.download import Beat, RemoteFile, is_absence, look_up, patiently, read_page
 from tfzoo.hub.repository import explain
 
 __all__ = ["converted_revision"]
@@ -79,7 +79,12 @@ def _proposed(repository: Repository, pickles: tuple[str, ...], beat: Beat) -> s
     try:
         wanted = [file.etag for file in etags(repository.options.revision)]
         for number in _numbers(repository, beat):
-            found = etags(f"refs/pr/{number}")
+            try:
+                found = etags(f"refs/pr/{number}")
+            except Exception as error:
+                if is_absence(error):  # it is older than some of the pickles
+                    continue
+                raise
             if [file.etag for file in found] == wanted:
                 return found[0].commit
     except HubError:

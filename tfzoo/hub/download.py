@@ -20,7 +20,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,7 +39,16 @@ from tfzoo.hub.repository import (
     not_cached,
 )
 
-__all__ = ["Beat", "RemoteFile", "fetch", "is_known_absent", "look_up", "patiently", "read_page"]
+__all__ = [
+    "Beat",
+    "RemoteFile",
+    "fetch",
+    "is_absence",
+    "is_known_absent",
+    "look_up",
+    "patiently",
+    "read_page",
+]
 
 #: Called with the number of bytes that have come, or with `ENOUGH` for an answer.
 Beat = Callable[[int], None]
@@ -153,7 +162,7 @@ def fetch(repository: Repository, filename: str, revision: str | None, beat: Bea
         try:
             file = _looked_up(repository, filename, revision, beat, 1 if kept else _ATTEMPTS)
         except Exception as error:
-            if kept is None or _is_absence(error):
+            if kept is None or is_absence(error):
                 raise
             return kept
         return _stored(repository, filename, revision, file, beat)
@@ -188,7 +197,7 @@ def read_page(repository: Repository, url: str, beat: Beat) -> Any:
         Exception: Those of the HTTP library; ConnectionError for another status than 200.
     """
     content = bytearray()
-    with _get(url, _headers(url, repository)) as (response, blocks):
+    with _followed(url, repository) as (response, blocks):
         if response.status_code != 200:
             raise _unexpected(response)
         for block in blocks:
@@ -219,7 +228,7 @@ def _looked_up(
     """Ask again after errors that may pass; remember that the file does not exist."""
     from huggingface_hub.utils import EntryNotFoundError
 
-    for attempt in range(1, attempts + 1):
+    while True:
         try:
             return look_up(repository, filename, revision, beat)
         except EntryNotFoundError as error:
@@ -231,13 +240,12 @@ def _looked_up(
                     absent.touch()
             raise
         except _connection_errors() as error:
+            attempts -= 1
             status = getattr(getattr(error, "response", None), "status_code", 500)
-            if isinstance(error, HubError) or attempt == attempts:
+            passes = status >= 500 or status == 429
+            if isinstance(error, HubError) or not attempts or not passes:
                 raise
-            if status < 500 and status != 429:
-                raise
-            time.sleep(attempt)
-    raise ValueError(f"expected attempts of at least 1, got {attempts}")
+            time.sleep(_ATTEMPTS - attempts)
 
 
 def _checked(response: Any, url: str, target: str | None, beat: Beat) -> RemoteFile:
@@ -311,6 +319,21 @@ def _get(url: str, headers: dict[str, str]) -> Iterator[tuple[Any, Iterator[byte
             yield response, response.iter_content(_BLOCK)
 
 
+@contextmanager
+def _followed(
+    url: str, repository: Repository, more: Mapping[str, str] | None = None
+) -> Iterator[tuple[Any, Iterator[bytes]]]:
+    """`_get`, with further headers, from where redirects lead."""
+    for _ in range(_REDIRECTS + 1):
+        with _get(url, _headers(url, repository) | dict(more or {})) as (response, blocks):
+            target = _target(response, url)
+            if target is None:
+                yield response, blocks
+                return
+        url = target
+    raise _circle(url)
+
+
 def _without_body(response: Any, **settings: Any) -> None:
     """A hook of requests, which reads the whole body of a redirect even where it follows none."""
     if response.is_redirect:
@@ -381,7 +404,7 @@ def _connection_errors() -> tuple[type[Exception], ...]:
     return (OSError, *HfHubHTTPError.__bases__)
 
 
-def _is_absence(error: Exception) -> bool:
+def is_absence(error: Exception) -> bool:
     """Whether the hub itself says that there is no such revision or file."""
     from huggingface_hub.utils import EntryNotFoundError, RevisionNotFoundError
 
@@ -484,26 +507,17 @@ def _receive(
 
 def _append(repository: Repository, file: RemoteFile, out: BinaryIO, beat: Beat) -> None:
     """Write what one request for the rest of a file brings."""
-    url = file.url
-    for _ in range(_REDIRECTS + 1):
-        headers = _headers(url, repository)
-        if out.tell():
-            headers["Range"] = f"bytes={out.tell()}-"
-        with _get(url, headers) as (response, blocks):
-            target = _target(response, url)
-            if target is None:
-                _begin(response, out)
-                for block in blocks:
-                    if out.tell() + len(block) > file.size:
-                        raise HubError(
-                            f"{url!r:.200} sends more than the {file.size:,} bytes that were "
-                            "announced; the download is refused."
-                        )
-                    out.write(block)
-                    beat(len(block))
-                return
-        url = target
-    raise _circle(url)
+    part = {"Range": f"bytes={out.tell()}-"} if out.tell() else {}
+    with _followed(file.url, repository, part) as (response, blocks):
+        _begin(response, out)
+        for block in blocks:
+            if out.tell() + len(block) > file.size:
+                raise HubError(
+                    f"{file.url!r:.200} sends more than the {file.size:,} bytes that were "
+                    "announced; the download is refused."
+                )
+            out.write(block)
+            beat(len(block))
 
 
 def _begin(response: Any, out: BinaryIO) -> None:

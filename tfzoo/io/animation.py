@@ -24,7 +24,7 @@ class Animation:
 
     Attributes:
         total: Number of frames; 1 for a still image.
-        seconds: Duration of the frames that `pixels` went through.
+        seconds: Up to the end of the last frame that `pixels` went through.
 
     Raises:
         ImageError: Pillow cannot read the file.
@@ -52,12 +52,13 @@ class Animation:
         Yields:
             The wanted frames in order: index, (height, width, 3) uint8.
         """
-        self.seconds = Fraction(0)
         with opened(self._path) as image:
             for index in range(self.total):
                 image.seek(index)
                 image.load()
-                self.seconds += Fraction(round(image.info.get("duration", 0)), 1000)
+                begin, lasts = (image.info.get(key, 0) for key in ("timestamp", "duration"))
+                # Not the sum of the durations: each is rounded to milliseconds.
+                self.seconds = Fraction(round(begin + lasts), 1000)
                 if index in wanted:
                     yield index, np.array(upright_rgb(image) if upright else to_rgb(image))
 

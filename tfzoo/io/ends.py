@@ -1,4 +1,4 @@
-"""Whether a file goes on beyond its end: what containers say of their own lengths."""
+"""Whether a video file is cut off, by the lengths that its container states."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PES = re.compile(b"\0\0\1([\xb9-\xff])")
 
 
 def says_more(path: str, name: str) -> bool:
-    """Whether a file is shorter than it says itself: the rest is missing.
+    """Whether a file is shorter than it states itself: its end is missing.
 
     Args:
         path: The file.

@@ -149,8 +149,10 @@ def _check_whole(container: Any, stream: Any, packets: list[_Packet]) -> None:
     if "mp4" in container.format.name:
         # The index, unlike the header's count, leaves out what an edit list cuts off.
         promised = len(getattr(stream, "index_entries", ()))
-    if len(packets) < promised or (packets and packets[-1].is_corrupt):
+    is_cut = bool(packets) and packets[-1].is_corrupt
+    if is_cut or len(packets) < promised:
         raise VideoError(
-            f"expected {stream.frames or 'more'} frames, as the header says, got "
-            f"{len(packets)} before the file ends: it is truncated. Download or copy it again."
+            f"expected {promised or stream.frames or 'more'} frames, as the header says, got "
+            f"{len(packets) - is_cut} before the file ends: it is truncated. Download or copy it "
+            "again."
         )

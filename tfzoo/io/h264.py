@@ -53,7 +53,7 @@ def field_pairs(codec: Any) -> FieldPairs | None:
 
 
 class FieldPairs:
-    """Tells of the packets of a stream, in their order, which are the second field of a frame.
+    """Tells which packets of a stream, given in order, hold the second field of a frame.
 
     Args:
         extradata: The stream's; with parameter sets in it, as of MP4 and Matroska, or without.

@@ -162,8 +162,8 @@ def read_frames(path: str | os.PathLike[str]) -> np.ndarray:
 def upright_rgb(image: Image.Image) -> Image.Image:
     """Turn a Pillow image upright, as its EXIF or XMP data say, and convert it by `to_rgb`."""
     image.load()  # pixels that cannot be decoded are an error
-    turn = _TURNS.get(_orientation(image))
-    return to_rgb(image if turn is None else image.transpose(turn))
+    turn, rgb = _TURNS.get(_orientation(image)), to_rgb(image)
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -12,5 +12,5 @@ CLIP_PIXELS = 2**31
 RESIZED_PIXELS = 2**24
 #: Of the square that an image of any shape is put on before it is resized: 16384 x 16384.
 CANVAS_PIXELS = 2**28
-#: Of a frame between which and the next the optical flow is computed: 8K.
+#: Of each of two frames between which the optical flow is computed: 8K.
 FLOW_PIXELS = 2**25

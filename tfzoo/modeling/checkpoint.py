@@ -22,7 +22,7 @@ from keras import ops
 
 from tfzoo.core.files import read_json
 from tfzoo.core.keras_compat import adopt, build_filled
-from tfzoo.core.untrusted import escaped, refuse_lfs_pointer
+from tfzoo.core.untrusted import escaped, is_plain_name, refuse_lfs_pointer
 from tfzoo.core.variables import slots
 from tfzoo.hub import DEFAULTS, HubError, HubFileNotFoundError, HubOptions, resolve
 from tfzoo.hub.conversion import converted_revision
@@ -40,7 +40,6 @@ from weights_convert.rules import family_map
 from weights_convert.tensors import DTYPES, FLOATS
 
 __all__ = [
-    "SAFETENSORS_NAME",
     "check_open_file",
     "check_weights_file",
     "checkpoint_sources",
@@ -49,7 +48,6 @@ __all__ = [
     "write_weights",
 ]
 
-SAFETENSORS_NAME = "model.safetensors"
 _THREADS = min(os.cpu_count() or 1, 4)  # more would wait for memory
 
 
@@ -261,7 +259,7 @@ def _shards(index: Path) -> list[Path]:
         name for part in lists for name in (part if isinstance(part, list) else [part])
     ]
     for name in names:
-        if not isinstance(name, str) or name in ("", "..") or os.path.basename(name) != name:
+        if not is_plain_name(name):
             shown = f"{name!r:.100}"
             raise CheckpointError(f"{index}: expected the names of files beside it, got {shown}.")
     return [index.with_name(name) for name in dict.fromkeys(names)]

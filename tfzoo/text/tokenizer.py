@@ -389,8 +389,7 @@ class BaseTokenizer(Vocabulary):
         if name is not None and name.removesuffix("Fast") != own:
             raise TokenizerError(
                 f"{path}: expected a tokenizer of class {own} or {own}Fast, got "
-                f"{escaped(name[:100])}. Load it "
-                "with AutoTokenizer or that class."
+                f"{escaped(name[:100])}. Load it with AutoTokenizer or that class."
             )
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> tuple[str, ...]:

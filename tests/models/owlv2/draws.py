@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.draws import Dice, Draw
+from tests.support.draws import Dice, Draw, clip_text_config
 
 
 def draw(dice: Dice) -> Draw:
     """The detectors with texts and with images as queries, pairs, and each tower alone."""
-    text, vision = _text_config(dice), _vision_config(dice)
+    text, vision = clip_text_config(dice, 9), _vision_config(dice)
     asked, flags = dice.outputs()
     kind = dice.one_of("Owlv2", "OwlViT")
     part = dice.mostly("ForObjectDetection", "Model", "TextModel", "VisionModel")
@@ -38,24 +38,6 @@ def draw(dice: Dice) -> Draw:
         inputs = {**pixels, "query_pixel_values": shown}
         return Draw(model, config, inputs, flags, method="image_guided_detection")
     return Draw(model, config, {**_queries(dice, text, count * queries), **pixels}, flags)
-
-
-def _text_config(dice: Dice) -> dict[str, Any]:
-    heads, width = dice.heads()
-    return {
-        "vocab_size": dice.integer(3, 49),
-        "hidden_size": width,
-        "intermediate_size": dice.integer(1, 24),
-        "num_hidden_layers": dice.integer(0, 2),
-        "num_attention_heads": heads,
-        "max_position_embeddings": dice.integer(1, 9),
-        "hidden_act": dice.activation(),
-        "layer_norm_eps": dice.epsilon(),
-        "attention_dropout": dice.number(),
-        "initializer_range": dice.number(),
-        "initializer_factor": dice.number(),
-        **{f"{name}_token_id": dice.integer(0, 2) for name in ("pad", "bos", "eos")},
-    }
 
 
 def _vision_config(dice: Dice) -> dict[str, Any]:

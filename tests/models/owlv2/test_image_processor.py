@@ -243,6 +243,11 @@ def test_the_checkpoint_decides_on_the_padding(tmp_path):
     values = {"image_processor_type": "Owlv2ImageProcessorFast", "pad_value": 0.0}
     (tmp_path / FILE).write_text(json.dumps(values))
     assert Owlv2ImageProcessor.from_pretrained(tmp_path).pad_value == 0.0
+    del values["pad_value"]  # as transformers 5 writes it, which pads with 0 all the same
+    (tmp_path / FILE).write_text(json.dumps(values))
+    assert Owlv2ImageProcessor.from_pretrained(tmp_path).pad_value == 0.5
+    Owlv2ImageProcessor.from_pretrained(tmp_path, pad_value=0.0).save_pretrained(tmp_path)
+    assert Owlv2ImageProcessor.from_pretrained(tmp_path).pad_value == 0.0
     assert Owlv2ImageProcessor.from_pretrained(tmp_path, pad_value=0.5).pad_value == 0.5
     with pytest.raises(ValueError, match="OwlViTImageProcessor.*got one of class Owlv2"):
         OwlViTImageProcessor.from_pretrained(tmp_path)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.draws import Dice, Draw
+from tests.support.draws import Dice, Draw, clip_text_config
 
 
 def draw(dice: Dice) -> Draw:
     """Videos with texts, and each tower alone."""
-    text, vision = _text_config(dice), _vision_config(dice)
+    text, vision = clip_text_config(dice, 12), _vision_config(dice)
     asked, flags = dice.outputs()
     model = dice.mostly("TFXCLIPModel", "TFXCLIPTextModel", "TFXCLIPVisionModel")
     videos, texts = dice.integer(1, 3), dice.integer(1, 4)
@@ -40,24 +40,6 @@ def draw(dice: Dice) -> Draw:
     pixels = dice.floats(videos, frames, channels, *size)
     inputs = {**_texts(dice, text, texts), "pixel_values": pixels}
     return Draw(model, config, inputs, {**flags, **more})
-
-
-def _text_config(dice: Dice) -> dict[str, Any]:
-    heads, width = dice.heads()
-    return {
-        "vocab_size": dice.integer(3, 49),
-        "hidden_size": width,
-        "intermediate_size": dice.integer(1, 24),
-        "num_hidden_layers": dice.integer(0, 2),
-        "num_attention_heads": heads,
-        "max_position_embeddings": dice.integer(1, 12),
-        "hidden_act": dice.activation(),
-        "layer_norm_eps": dice.epsilon(),
-        "attention_dropout": dice.number(),
-        "initializer_range": dice.number(),
-        "initializer_factor": dice.number(),
-        **{f"{name}_token_id": dice.integer(0, 2) for name in ("pad", "bos", "eos")},
-    }
 
 
 def _vision_config(dice: Dice) -> dict[str, Any]:

@@ -41,8 +41,8 @@ def orientation_of(encoded: tf.Tensor, is_jpeg: tf.Tensor) -> tf.Tensor:
         lambda: _metadata(encoded, 2, _segment),
         lambda: _late_metadata(encoded, *_metadata(encoded, 8, _chunk)),
     )
-    value = tf.cond(exif == "", lambda: tf.constant(0), lambda: _entry(exif))
-    value = tf.cond((value == 0) & (xmp != ""), lambda: _in_xmp(xmp), lambda: value)
+    value = tf.cond(exif == "", lambda: tf.constant(-1), lambda: _entry(exif))
+    value = tf.cond((value < 0) & (xmp != ""), lambda: _in_xmp(xmp), lambda: value)
     return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
@@ -147,7 +147,7 @@ def _in_xmp(text: tf.Tensor) -> tf.Tensor:
 def _entry(encoded: tf.Tensor) -> tf.Tensor:
     """The orientation in the first directory of EXIF data, which are laid out as a TIFF file.
 
-    0 where it has none; data that are not a TIFF file are broken and leave the image as it is.
+    -1 where it has none; data that are not a TIFF file are broken and leave the image as it is.
     """
     start = tf.where(_begins(bytes_at(encoded, 0, 6), b"Exif\0\0"), 6, 0)  # once more
     head = bytes_at(encoded, start, 8)
@@ -171,4 +171,4 @@ def _entry(encoded: tf.Tensor) -> tf.Tensor:
     kind, value = fields[:, 1], tf.where(fields[:, 1] == _LONG, long(fields[:, 4:]), fields[:, 4])
     is_it = (fields[:, 0] == _ORIENTATION) & ((kind == _SHORT) | (kind == _LONG))
     is_it &= (long(fields[:, 2:4]) == 1) & (tf.range(_ENTRIES) < count)
-    return tf.where(is_tiff, tf.reduce_max(tf.where(is_it, value, 0)), 1)
+    return tf.where(is_tiff, tf.reduce_max(tf.where(is_it, value, -1)), 1)

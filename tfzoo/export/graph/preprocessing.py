@@ -6,7 +6,6 @@ any server can run.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from tfzoo.preprocessing.image import (
     CANVAS_LIMIT,
     RESIZE_LIMIT,
     check_canvas,
+    normalize,
     resize_fits,
     size_dict,
 )
@@ -338,15 +338,12 @@ def _scaling(processor: Any) -> Step:
 def _normalizing(processor: Any) -> Step:
     if not processor.do_normalize:
         return lambda image: image
-    mean, std = (
-        np.broadcast_to(np.asarray(values, "float32"), (3,))
-        for values in (processor.image_mean, processor.image_std)
-    )
-    if not all(map(math.isfinite, [*mean, *std])) or not std.all():
-        raise ServingError(
-            f"{type(processor).__name__}: expected finite means, and stds other than 0, got "
-            f"image_mean={processor.image_mean}, image_std={processor.image_std}."
-        )
+    values = processor.image_mean, processor.image_std
+    try:
+        normalize(np.zeros((1, 1, 3), np.float32), *values)  # checks them as on the host
+    except ValueError as error:
+        raise ServingError(f"{type(processor).__name__}: {error}") from error
+    mean, std = map(np.float32, values)
     return lambda image: (image - mean) / std
 
 

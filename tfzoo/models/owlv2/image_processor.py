@@ -35,6 +35,9 @@ class OwlImageProcessor(OwlPostProcessing, ImageFeatures):
 class Owlv2ImageProcessor(OwlImageProcessor):
     """Images to `pixel_values`: rescale, pad to a square, resize, normalise.
 
+    transformers 5 pads with 0 and does not write that into its files: give `pad_value=0.0` for a
+    checkpoint that was saved or fine-tuned with it. `save_pretrained` here writes the field.
+
     Source: `Owlv2ImageProcessor` of transformers 4.57 (the slow one), equal to 1e-5.
 
     Example:
@@ -74,8 +77,8 @@ class Owlv2ImageProcessor(OwlImageProcessor):
     image_std: float | Sequence[float] | None = per_channel_field(_CLIP_STD, "CLIP's")
     pad_value: float = number_field(
         0.5,
-        "Value of the padding, on the scale after `rescale_factor`: 0.5 is the documented grey; "
-        "transformers 5 pads with 0.0, as the original model does.",
+        "Value of the padding, on the scale after `rescale_factor`: 0.5 is the documented grey, "
+        "0.0 the black of transformers 5 and of the original model.",
         keyword_only=True,
     )
 
