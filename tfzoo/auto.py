@@ -66,7 +66,7 @@ class AutoConfig(_Auto):
 
         Args:
             pretrained_model_name_or_path: Folder, file in it, or repository name.
-            **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`; others are fields
+            **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`, `subfolder`; others are fields
                 that win over the file's.
 
         Raises:
@@ -259,7 +259,7 @@ class _AutoPreprocessing(_Auto):
 
         Args:
             pretrained_model_name_or_path: Folder, file in it, or repository name.
-            **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`; others are settings
+            **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`, `subfolder`; others are settings
                 that win over the files'.
 
         Raises:

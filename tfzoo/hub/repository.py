@@ -82,6 +82,7 @@ class HubOptions:
         cache_dir: Folder of the download cache; the hub's own default if None.
         local_files_only: Use the cache only, as if offline.
         token: Access token; by default the one in `HF_TOKEN` or of the last login.
+        subfolder: Folder inside of the repository or local folder that holds the checkpoint.
 
     Example:
         >>> options, others = HubOptions.split({"revision": "v2", "num_labels": 10})
@@ -93,6 +94,7 @@ class HubOptions:
     cache_dir: str | os.PathLike[str] | None = None
     local_files_only: bool = False
     token: str | bool | None = field(default=None, repr=False)
+    subfolder: str | None = ""
 
     @classmethod
     def split(cls, keywords: Mapping[str, Any]) -> tuple[HubOptions, dict[str, Any]]:
@@ -100,6 +102,15 @@ class HubOptions:
         names = {option.name for option in fields(cls)}
         own = {name: value for name, value in keywords.items() if name in names}
         return cls(**own), {name: value for name, value in keywords.items() if name not in names}
+
+    def inside(self, filename: str) -> str:
+        """The path of a file of the checkpoint inside of the repository or local folder.
+
+        Example:
+            >>> HubOptions(subfolder="run-3/best").inside("config.json")
+            'run-3/best/config.json'
+        """
+        return f"{self.subfolder.rstrip('/')}/{filename}" if self.subfolder else filename
 
     def keywords(self) -> dict[str, Any]:
         """The options as keywords of a `from_pretrained`."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ from tfzoo.core.outputs import ModelOutput
 from tfzoo.core.replacing import recover, replacing, updating
 from tfzoo.core.types import Tensor
 from tfzoo.core.untrusted import escaped
+from tfzoo.core.variables import slots
 from tfzoo.hub import HubOptions
 from tfzoo.modeling.adapters import AdapterMixin
 from tfzoo.modeling.checkpoint import (
@@ -43,6 +45,7 @@ from weights_convert.errors import CheckpointError
 __all__ = ["TFPreTrainedModel", "parse_size"]
 
 _FLAGS = ("output_attentions", "output_hidden_states")
+_STATISTICS = ("moving_mean", "moving_variance", "num_batches_tracked")  # PyTorch's buffers
 _KERAS_FILES = (".keras", ".h5", ".hdf5")
 _SAVED_MODEL = {
     "saved_model.pb",
@@ -141,6 +144,21 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         """The class of tfzoo that this is, or that a user's class extends."""
         return next(c for c in cls.__mro__ if c.__module__.startswith("tfzoo.models."))
 
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """How many numbers the parameters hold, as PyTorch counts: without batch norms' statistics.
+
+        Args:
+            only_trainable: Count what trains alone; frozen layers do not.
+            exclude_embeddings: Leave embedding tables out, those of positions included.
+        """
+        return sum(
+            math.prod(slot.shape)
+            for path, slot in slots(self).items()
+            if path.rpartition(".")[2] not in _STATISTICS
+            and (slot.variable.trainable or not only_trainable)
+            and not (exclude_embeddings and slot.kind == "embedding")
+        )
+
     # ---- calls
     def __call__(self, *args: Any, **kwargs: Any) -> ModelOutput | tuple[Any, ...]:
         """Run the model; inputs as keywords, or one tensor, list, tuple or dict.
@@ -202,6 +220,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
         token: str | bool | None = None,
+        subfolder: str | None = "",
         **config_overrides: Any,
     ) -> TFPreTrainedModel:
         """Load a PyTorch checkpoint (Hugging Face layout).
@@ -219,6 +238,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
             cache_dir: Folder of the download cache.
             local_files_only: Never use the network.
             token: Access token of the hub.
+            subfolder: Folder of the checkpoint inside of the repository or folder.
             **config_overrides: Fields that win over the config's, e.g. `num_labels=10`.
 
         Raises:
@@ -236,7 +256,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         """
         more = {name: config_overrides.pop(name, None) for name in cls.constructor_arguments}
         cls._refuse_unknown(config_overrides)
-        options = HubOptions(revision, cache_dir, local_files_only, token)
+        options = HubOptions(revision, cache_dir, local_files_only, token, subfolder)
         if config is None:
             config = cls.config_class.from_pretrained(
                 pretrained_model_name_or_path, **options.keywords(), **config_overrides
@@ -408,8 +428,18 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> TFPreTrainedModel:
-        values = dict(config)
+    def from_config(
+        cls, config: PretrainedConfig | Mapping[str, Any], **kwargs: Any
+    ) -> TFPreTrainedModel:
+        """A model with fresh weights.
+
+        Args:
+            config: The configuration, or what `get_config` gave.
+            **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
+        """
+        if isinstance(config, PretrainedConfig):
+            return cls(config, **kwargs)
+        values = {**config, **kwargs}
         changes = values.pop("changes", {})
         model = cls(cls.config_class.from_dict(values.pop("config")), **values)
         model.repeat_changes(changes)

@@ -97,6 +97,64 @@ class BatchFeature(UserDict):
             self.data[name] = array if return_tensors == "np" else _as_tensor(array)
         return self
 
+    def to(self, *args: Any, device: Any = None, dtype: Any = None, **options: Any) -> BatchFeature:
+        """Move the values to a device or cast the floats among them, in place.
+
+        Only tensors of PyTorch are moved: arrays, and TensorFlow's and JAX's tensors, are copied to
+        where the model is when it is called.
+
+        Args:
+            *args: A device, a dtype or both.
+            device: Such as "cpu" or "cuda:0".
+            dtype: Of any library or by name, such as "float16". Integers stay as they are.
+            **options: Further arguments of PyTorch's `Tensor.to`, such as `non_blocking`.
+
+        Returns:
+            Itself.
+
+        Raises:
+            TypeError: More than a device and a dtype.
+
+        Example:
+            >>> features = BatchFeature({"pixel_values": [[1.0, 2.0]]}, "np")
+            >>> features.to("cuda", dtype="float16").pixel_values.dtype
+            dtype('float16')
+        """
+        from keras import backend, ops
+
+        for value in args:
+            if dtype is None and _is_dtype(value):
+                dtype = value
+            elif device is None:
+                device = value
+            else:
+                raise TypeError(f"to() takes a device and a dtype, got {args}.")
+        wanted = None if dtype is None else backend.standardize_dtype(dtype)
+        for name, value in self.data.items():
+            if device is not None and hasattr(value, "to"):
+                value = value.to(device, **options)
+            if (
+                wanted
+                and hasattr(value, "dtype")
+                and "float" in backend.standardize_dtype(value.dtype)
+            ):
+                value = (
+                    value.astype(wanted)
+                    if isinstance(value, np.ndarray)
+                    else ops.cast(value, wanted)
+                )
+            self.data[name] = value
+        return self
+
+
+def _is_dtype(value: Any) -> bool:
+    from keras import backend
+
+    try:
+        return value is not None and bool(backend.standardize_dtype(value))
+    except ValueError:
+        return False
+
 
 def _as_array(name: str, value: Any) -> np.ndarray:
     try:
@@ -237,7 +295,8 @@ class BaseImageProcessor(Fields):
         revision: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
-        token: str | None = None,
+        token: str | bool | None = None,
+        subfolder: str | None = "",
         **overrides: Any,
     ) -> BaseImageProcessor:
         """Make a processor from a checkpoint's `preprocessor_config.json`.
@@ -249,6 +308,7 @@ class BaseImageProcessor(Fields):
             cache_dir: Folder of the hub's cache.
             local_files_only: Never download.
             token: Access token of the hub.
+            subfolder: Folder of the checkpoint inside of the repository or folder.
             **overrides: Fields that win over the file's.
 
         Returns:
@@ -264,7 +324,7 @@ class BaseImageProcessor(Fields):
             >>> from tfzoo import VideoMAEImageProcessor
             >>> processor = VideoMAEImageProcessor.from_pretrained("checkpoint/", size=256)
         """
-        options = HubOptions(revision, cache_dir, local_files_only, token)
+        options = HubOptions(revision, cache_dir, local_files_only, token, subfolder)
         path, values = find_settings(name_or_path, options)
         try:
             return cls.from_dict(values, **overrides)
