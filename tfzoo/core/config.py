@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tfzoo.core.fields import Constraint, Field, Fields, boolean, count, non_negative, one_of
 from tfzoo.core.files import read_json, write_json
 from tfzoo.hub import HubOptions, resolve
+from tfzoo.hub.upload import PushMixin
 
 __all__ = ["ConfigError", "PretrainedConfig", "TextVisionConfig"]
 
@@ -59,7 +60,7 @@ _COMMON: dict[str, Field] = {
 }
 
 
-class PretrainedConfig(Fields):
+class PretrainedConfig(PushMixin, Fields):
     """Base class of all configurations.
 
     Args:
@@ -70,8 +71,8 @@ class PretrainedConfig(Fields):
         problem_type: `"regression"`, `"single_label_classification"`,
             `"multi_label_classification"` or None (inferred). Default None.
         num_labels: Number of labels of a classification head. Default 2.
-        id2label: Label name for each index, e.g. `dict(enumerate(dataset.class_names))`; its length sets
-            `num_labels`.
+        id2label: Label name for each index, e.g. `dict(enumerate(dataset.class_names))`; its length
+            sets `num_labels`.
         label2id: Index for each label name. Where one of the two is absent, it follows from the
             other.
         **kwargs: The family's fields by name; anything else is kept as an attribute.

@@ -31,6 +31,7 @@ from tfzoo.core.types import Tensor
 from tfzoo.core.untrusted import escaped
 from tfzoo.core.variables import slots
 from tfzoo.hub import HubOptions
+from tfzoo.hub.upload import PushMixin
 from tfzoo.modeling.adapters import AdapterMixin
 from tfzoo.modeling.checkpoint import (
     check_open_file,
@@ -39,6 +40,7 @@ from tfzoo.modeling.checkpoint import (
     locate,
     write_weights,
 )
+from tfzoo.modeling.processor_files import copy_processor, processor_folder
 from tfzoo.modeling.training import TrainingMixin
 from weights_convert.errors import CheckpointError
 
@@ -58,7 +60,7 @@ _SAVED_MODEL = {
 
 
 @as_written
-class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
+class TFPreTrainedModel(PushMixin, AdapterMixin, TrainingMixin, keras.Model):
     """Base class of all models.
 
     All weights exist when the constructor returns.
@@ -74,6 +76,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         base_model_prefix: The attribute of a head that holds the model without the head.
         constructor_arguments: Names beside `config` that `from_pretrained` passes on.
         torch_class: Name of the PyTorch class whose checkpoints this class reads and writes.
+        processor_source: Folder whose processor's files `save_pretrained` writes beside the model.
 
     Raises:
         TypeError: `config` is of another class.
@@ -85,6 +88,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
     input_aliases: ClassVar[Mapping[str, str]] = {}
     base_model_prefix: ClassVar[str] = ""
     constructor_arguments: ClassVar[tuple[str, ...]] = ()
+    processor_source: Path | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -214,7 +218,8 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         pretrained_model_name_or_path: str | Path,
         *,
         config: PretrainedConfig | None = None,
-        dtype: str | None = None,
+        dtype: Any = None,
+        torch_dtype: Any = None,
         ignore_mismatched_sizes: bool = False,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
@@ -231,8 +236,10 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         Args:
             pretrained_model_name_or_path: Folder, file in it, or repository name.
             config: Configuration to use instead of the checkpoint's.
-            dtype: Keras dtype policy of the model, e.g. `"mixed_bfloat16"`; the global policy
-                (float32 by default) where None, whatever the file's dtype.
+            dtype: Dtype of any library or Keras dtype policy of the model, e.g.
+                `"mixed_bfloat16"`; `"auto"` for the checkpoint's; the global policy (float32 by
+                default) where None.
+            torch_dtype: The same under its old name.
             ignore_mismatched_sizes: Leave tensors of another shape out, e.g. for a new head.
             revision: Branch, tag or commit of the repository.
             cache_dir: Folder of the download cache.
@@ -266,11 +273,14 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
             raise TypeError(
                 f"Pass either config= or fields to override, not both: {sorted(config_overrides)}."
             )
-        return load_model_from(
+        policy = _policy(torch_dtype if dtype is None else dtype, config)
+        model = load_model_from(
             locate(pretrained_model_name_or_path, options),
-            lambda: cls(config, dtype=dtype, **more),
+            lambda: cls(config, dtype=policy, **more),
             ignore_mismatched_sizes=ignore_mismatched_sizes,
         )
+        model.processor_source = processor_folder(pretrained_model_name_or_path, options)
+        return model
 
     @classmethod
     def warn_about(cls, config: Any, overrides: Mapping[str, Any]) -> None:
@@ -295,7 +305,10 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
     def save_pretrained(self, save_directory: str | Path, max_shard_size: str = "5GB") -> None:
         """Write a checkpoint that PyTorch's `from_pretrained` loads: config.json and safetensors.
 
-        They replace an older checkpoint's all together; other files of the folder stay.
+        They replace an older checkpoint's all together; other files of the folder stay. The
+        processor's and tokenizer's files that lie beside the checkpoint that the model was loaded
+        from are written as well, unless the folder has some already. Those of a repository are
+        known once its processor was loaded.
 
         Args:
             save_directory: Folder, made where needed.
@@ -308,6 +321,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         self.refuse_changes()
         with updating(Path(save_directory), gates=(CONFIG_NAME,)) as folder:
             write_weights(self, folder, parse_size(max_shard_size))
+            copy_processor(self.processor_source, folder)
             self.saved_config().save_pretrained(folder)
 
     def saved_config(self) -> PretrainedConfig:
@@ -515,6 +529,17 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         )
         with writing(folder), replacing(folder, force=True) as path:
             archive.write_out(str(path), verbose=verbose)
+
+
+def _policy(dtype: Any, config: PretrainedConfig) -> Any:
+    """Keras's name of a dtype of any library; of `"auto"`, that of the checkpoint's weights."""
+    if dtype == "auto":
+        dtype = getattr(config, "dtype", None) or getattr(config, "torch_dtype", None)
+    if isinstance(dtype, str):
+        return dtype.removeprefix("torch.")
+    if dtype is None or isinstance(dtype, keras.DTypePolicy):
+        return dtype
+    return keras.backend.standardize_dtype(dtype)
 
 
 def _flat(outputs: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

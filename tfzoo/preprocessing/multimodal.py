@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tfzoo.core.files import read_json, write_json
 from tfzoo.core.replacing import updating
 from tfzoo.hub import HubOptions
+from tfzoo.hub.upload import PushMixin
 from tfzoo.preprocessing.processor import SETTINGS_FILES, BaseImageProcessor, BatchFeature
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ __all__ = ["BaseProcessor"]
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
-class BaseProcessor:
+class BaseProcessor(PushMixin):
     """Base of the processors that prepare texts and images (or videos) in one call.
 
     A subclass names the classes of its parts and writes `__call__` with its documented arguments,

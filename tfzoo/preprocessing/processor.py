@@ -20,6 +20,7 @@ from tfzoo.core.files import read_json, write_json
 from tfzoo.core.replacing import destination, updating
 from tfzoo.core.untrusted import escaped
 from tfzoo.hub import DEFAULTS, HubError, HubOptions, resolve
+from tfzoo.hub.upload import PushMixin
 from tfzoo.preprocessing.image import height_and_width
 
 __all__ = [
@@ -243,7 +244,7 @@ def type_names(values: Mapping[str, Any], source: Any = "The settings") -> list[
     return names
 
 
-class BaseImageProcessor(Fields):
+class BaseImageProcessor(PushMixin, Fields):
     """Base of the image and video processors.
 
     A subclass declares its settings as fields, see `tfzoo.core.fields`, and writes

@@ -18,6 +18,7 @@ from tokenizers import AddedToken, Encoding, Tokenizer
 from tfzoo.core.replacing import updating
 from tfzoo.core.untrusted import escaped
 from tfzoo.hub import HubOptions
+from tfzoo.hub.upload import PushMixin
 from tfzoo.text import files
 from tfzoo.text.batch_encoding import BatchEncoding, as_columns, columns_of
 from tfzoo.text.files import SPECIAL_TOKENS, TokenizerError
@@ -35,7 +36,7 @@ _SETTINGS = (
 )
 
 
-class BaseTokenizer(Vocabulary):
+class BaseTokenizer(PushMixin, Vocabulary):
     """A tokenizer around one of the `tokenizers` library.
 
     Calls may come from several threads, each with its own padding and truncation.
