@@ -71,6 +71,8 @@ class PretrainedConfig(PushMixin, Fields):
         problem_type: `"regression"`, `"single_label_classification"`,
             `"multi_label_classification"` or None (inferred). Default None.
         num_labels: Number of labels of a classification head. Default 2.
+        pruned_heads: Attention heads that are gone by layer, see the models' `prune_heads`.
+            Default none.
         id2label: Label name for each index, e.g. `dict(enumerate(dataset.class_names))`; its length
             sets `num_labels`.
         label2id: Index for each label name. Where one of the two is absent, it follows from the
@@ -99,6 +101,7 @@ class PretrainedConfig(PushMixin, Fields):
     sub_configs: ClassVar[dict[str, type[PretrainedConfig]]] = {}
     other_keywords = "Fields of `PretrainedConfig`; anything else is kept as an attribute."
     _error = ConfigError
+    pruned_heads: dict[int, list[int]]
     if TYPE_CHECKING:  # what `_COMMON` and files set
         output_hidden_states: bool
         output_attentions: bool
@@ -113,10 +116,12 @@ class PretrainedConfig(PushMixin, Fields):
         values = self._bind(args, kwargs)
         values.pop("model_type", None)
         labels = [values.pop(name, None) for name in _LABELS]
+        pruned = values.pop("pruned_heads", None)
         self._set_fields({**_COMMON, **self.fields}, values)
         for name in self.sub_configs:
             setattr(self, name, self._sub_config(name, getattr(self, name)))
         self._set_labels(*labels)
+        self.pruned_heads = self._heads_by_layer(pruned)
         self.validate()
 
     def _sub_config(self, name: str, value: Any) -> PretrainedConfig:
@@ -131,6 +136,16 @@ class PretrainedConfig(PushMixin, Fields):
             f"{type(self).__name__}.{name} must be a dict, a {cls.__name__} or None, "
             f"got {type(value).__name__}."
         )
+
+    def _heads_by_layer(self, pruned: Any) -> dict[int, list[int]]:
+        """Pruned heads by layer, whose numbers may be texts, as in JSON."""
+        try:
+            return {int(n): sorted(map(int, heads)) for n, heads in dict(pruned or {}).items()}
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ConfigError(
+                f"{type(self).__name__}.pruned_heads must map numbers of layers to lists of heads, "
+                f"got {pruned!r:.200}."
+            ) from error
 
     # ---- labels
     def _set_labels(
@@ -184,7 +199,7 @@ class PretrainedConfig(PushMixin, Fields):
     @classmethod
     def field_names(cls) -> tuple[str, ...]:
         """Every documented keyword: the family's fields and those that all configs share."""
-        return (*cls.fields, *_COMMON, *_LABELS)
+        return (*cls.fields, *_COMMON, *_LABELS, "pruned_heads")
 
     # ---- validation
     def validate(self) -> None:
@@ -301,6 +316,8 @@ class PretrainedConfig(PushMixin, Fields):
                 values[name] = value.to_json_dict()
             elif callable(value):
                 values[name] = getattr(value, "__name__", str(value))
+        if pruned := values.pop("pruned_heads", None):
+            values["pruned_heads"] = {str(number): heads for number, heads in pruned.items()}
         if values["id2label"] == {0: "LABEL_0", 1: "LABEL_1"}:
             del values["id2label"], values["label2id"]
         else:
@@ -373,6 +390,20 @@ class TextVisionConfig(PretrainedConfig):
         projection_dim: int
         logit_scale_init_value: float
         initializer_factor: float
+
+    @property
+    def pruned_heads(self) -> dict[int, list[int]]:
+        """Those of the text tower's layers, then those of the vision tower's, numbered through."""
+        first = self.text_config.num_hidden_layers
+        images = {first + n: heads for n, heads in self.vision_config.pruned_heads.items()}
+        return {**self.text_config.pruned_heads, **images}
+
+    @pruned_heads.setter
+    def pruned_heads(self, heads: Mapping[int, list[int]]) -> None:
+        first = self.text_config.num_hidden_layers
+        for number, gone in heads.items():
+            part, place = (self.text_config, 0) if number < first else (self.vision_config, first)
+            part.pruned_heads = {**part.pruned_heads, number - place: gone}
 
     def validate(self) -> None:
         super().validate()

@@ -41,7 +41,9 @@ from tfzoo.modeling.checkpoint import (
     write_weights,
 )
 from tfzoo.modeling.processor_files import copy_processor, processor_folder
+from tfzoo.modeling.pruning import PruningMixin
 from tfzoo.modeling.training import TrainingMixin
+from tfzoo.modeling.vocabulary import VocabularyMixin
 from weights_convert.errors import CheckpointError
 
 __all__ = ["TFPreTrainedModel", "parse_size"]
@@ -60,7 +62,9 @@ _SAVED_MODEL = {
 
 
 @as_written
-class TFPreTrainedModel(PushMixin, AdapterMixin, TrainingMixin, keras.Model):
+class TFPreTrainedModel(
+    PushMixin, VocabularyMixin, PruningMixin, AdapterMixin, TrainingMixin, keras.Model
+):
     """Base class of all models.
 
     All weights exist when the constructor returns.
@@ -108,6 +112,7 @@ class TFPreTrainedModel(PushMixin, AdapterMixin, TrainingMixin, keras.Model):
         self._table = InputTable(self.inputs_table, order, owner, self.input_aliases)
         with default_policy(self.dtype_policy):
             self.setup(config)
+            self.prune_as_configured()
             self.build()
 
     def setup(self, config: Any) -> None:

@@ -16,6 +16,7 @@ from tfzoo.core.inputs import Input, InputTable, check_ids
 from tfzoo.core.outputs import TFBaseModelOutputWithPooling
 from tfzoo.core.types import Tensor
 from tfzoo.hub import HubError
+from tfzoo.layers.attention import MultiHeadAttention
 from tfzoo.layers.clip import (
     ClipBlock,
     ClipSizes,
@@ -173,6 +174,14 @@ class ClipPreTrainedModel(TFPreTrainedModel):
         except HubError as error:
             raise ValueError(f"{name} holds no tokenizer: {hint}") from error
 
+    def word_embeddings(self) -> tuple[keras.layers.Layer, str] | None:
+        text = getattr(self.base_model, "text_model", None)
+        return None if text is None else (text.embeddings, "token_embedding")
+
+    def attention_layers(self) -> list[MultiHeadAttention]:
+        towers = (getattr(self.base_model, f"{kind}_model", None) for kind in ("text", "vision"))
+        return [block.self_attn for tower in towers if tower for block in tower.encoder.layers]
+
     def vision_block(self, config: Any) -> Callable[..., keras.layers.Layer]:
         """What makes one block of the vision tower with this configuration."""
         return ClipBlock
@@ -182,13 +191,13 @@ class ClipPreTrainedModel(TFPreTrainedModel):
         return ClipTextTransformer(
             config.vocab_size,
             config.max_position_embeddings,
-            ClipSizes.of(config),
+            ClipSizes.of(config, self.config.initializer_factor),
             name="text_model",
         )
 
     def vision_tower(self, config: Any) -> ClipVisionTransformer:
         """A vision tower with this configuration."""
-        sizes = ClipSizes.of(config)
+        sizes = ClipSizes.of(config, self.config.initializer_factor)
         embeddings = ClipVisionEmbeddings(
             config.image_size,
             config.patch_size,
