@@ -107,7 +107,8 @@ class BatchFeature(UserDict):
         Args:
             *args: A device, a dtype or both.
             device: Such as "cpu" or "cuda:0".
-            dtype: Of any library or by name, such as "float16". Integers stay as they are.
+            dtype: Of any library or by name, such as "float16". Integers stay as they are. Of
+                "bfloat16", which NumPy lacks, arrays become tensors.
             **options: Further arguments of PyTorch's `Tensor.to`, such as `non_blocking`.
 
         Returns:
@@ -121,8 +122,6 @@ class BatchFeature(UserDict):
             >>> features.to("cuda", dtype="float16").pixel_values.dtype
             dtype('float16')
         """
-        from keras import backend, ops
-
         for value in args:
             if dtype is None and _is_dtype(value):
                 dtype = value
@@ -130,22 +129,21 @@ class BatchFeature(UserDict):
                 device = value
             else:
                 raise TypeError(f"to() takes a device and a dtype, got {args}.")
-        wanted = None if dtype is None else backend.standardize_dtype(dtype)
         for name, value in self.data.items():
             if device is not None and hasattr(value, "to"):
                 value = value.to(device, **options)
-            if (
-                wanted
-                and hasattr(value, "dtype")
-                and "float" in backend.standardize_dtype(value.dtype)
-            ):
-                value = (
-                    value.astype(wanted)
-                    if isinstance(value, np.ndarray)
-                    else ops.cast(value, wanted)
-                )
+            if dtype is not None and "float" in str(getattr(value, "dtype", "")):
+                value = _cast(value, dtype)
             self.data[name] = value
         return self
+
+
+def _cast(value: Any, dtype: Any) -> Any:
+    from keras import backend, ops
+
+    name = backend.standardize_dtype(dtype)
+    is_plain = isinstance(value, np.ndarray) and name != "bfloat16"  # which NumPy lacks
+    return value.astype(name) if is_plain else ops.cast(value, name)
 
 
 def _is_dtype(value: Any) -> bool:
