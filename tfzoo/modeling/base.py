@@ -40,7 +40,7 @@ from tfzoo.modeling.checkpoint import (
     locate,
     write_weights,
 )
-from tfzoo.modeling.processor_files import copy_processor, processor_folder
+from tfzoo.modeling.processor_files import Source
 from tfzoo.modeling.pruning import PruningMixin
 from tfzoo.modeling.training import TrainingMixin
 from tfzoo.modeling.vocabulary import VocabularyMixin
@@ -80,7 +80,7 @@ class TFPreTrainedModel(
         base_model_prefix: The attribute of a head that holds the model without the head.
         constructor_arguments: Names beside `config` that `from_pretrained` passes on.
         torch_class: Name of the PyTorch class whose checkpoints this class reads and writes.
-        processor_source: Folder whose processor's files `save_pretrained` writes beside the model.
+        source: The checkpoint that the model was loaded from.
 
     Raises:
         TypeError: `config` is of another class.
@@ -92,7 +92,7 @@ class TFPreTrainedModel(
     input_aliases: ClassVar[Mapping[str, str]] = {}
     base_model_prefix: ClassVar[str] = ""
     constructor_arguments: ClassVar[tuple[str, ...]] = ()
-    processor_source: Path | None = None
+    source: Source | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -284,7 +284,7 @@ class TFPreTrainedModel(
             lambda: cls(config, dtype=policy, **more),
             ignore_mismatched_sizes=ignore_mismatched_sizes,
         )
-        model.processor_source = processor_folder(pretrained_model_name_or_path, options)
+        model.source = Source.of(pretrained_model_name_or_path, options)
         return model
 
     @classmethod
@@ -326,7 +326,8 @@ class TFPreTrainedModel(
         self.refuse_changes()
         with updating(Path(save_directory), gates=(CONFIG_NAME,)) as folder:
             write_weights(self, folder, parse_size(max_shard_size))
-            copy_processor(self.processor_source, folder)
+            if self.source is not None:
+                self.source.copy_processor(folder)
             self.saved_config().save_pretrained(folder)
 
     def saved_config(self) -> PretrainedConfig:

@@ -7,6 +7,7 @@ Source: Radford et al. 2021, arXiv:2103.00020.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
@@ -163,14 +164,17 @@ class ClipPreTrainedModel(TFPreTrainedModel):
         from tfzoo.text.clip import CLIPTokenizerFast
 
         hint = "pass tokenizer=CLIPTokenizerFast.from_pretrained(...)."
-        name = self.config.name_or_path
+        name: str | Path = self.config.name_or_path
+        where: dict[str, Any] = {}
+        if self.source is not None:
+            name, where = self.source.name, self.source.options.keywords()
         if not name:
             raise ValueError(
                 f"The {type(self).__name__} was not loaded from a checkpoint, so its tokenizer is "
                 f"unknown: {hint}"
             )
         try:
-            return CLIPTokenizerFast.from_pretrained(name)
+            return CLIPTokenizerFast.from_pretrained(name, **where)
         except HubError as error:
             raise ValueError(f"{name} holds no tokenizer: {hint}") from error
 

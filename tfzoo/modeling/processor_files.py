@@ -1,16 +1,16 @@
-"""The processor's and tokenizer's files beside a model's checkpoint."""
+"""Where a model was loaded from, and the processor's and tokenizer's files that lie there."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfzoo.core.config import CONFIG_NAME
 from tfzoo.core.replacing import destination
 from tfzoo.hub import HubError, HubOptions, resolve
 
-__all__ = ["PROCESSOR_FILES", "copy_processor", "processor_folder"]
+__all__ = ["PROCESSOR_FILES", "Source"]
 
 _SETTINGS = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
 _TOKENIZER = (
@@ -26,34 +26,54 @@ _TOKENIZER = (
 PROCESSOR_FILES = (*_SETTINGS, *_TOKENIZER)
 
 
-def processor_folder(name_or_path: str | Path, options: HubOptions) -> Path | None:
-    """The local folder of a checkpoint that has just been loaded; None if it has no config.json.
+@dataclass(frozen=True)
+class Source:
+    """The checkpoint that a model was loaded from.
 
-    Args:
-        name_or_path: Folder, file in it, or repository name.
-        options: Where it was looked up.
+    Attributes:
+        name: Absolute path of the folder, or name of the repository.
+        options: Where it was looked up; of a repository with the commit that was found.
     """
-    try:
-        folder = resolve(name_or_path, CONFIG_NAME, replace(options, local_files_only=True))
-    except HubError:
-        return None
-    return folder.absolute()
 
+    name: str | Path
+    options: HubOptions
 
-def copy_processor(source: Path | None, folder: Path) -> None:
-    """Copy the files of a processor; what the folder has of its own stays as a whole.
+    @classmethod
+    def of(cls, name_or_path: str | Path, options: HubOptions) -> Source | None:
+        """The source of what has just been loaded; None where there is no config.json.
 
-    Args:
-        source: Folder that may have such files; None for none.
-        folder: Where `updating` writes to.
+        Args:
+            name_or_path: Folder, file in it, or repository name.
+            options: Where it was looked up.
+        """
+        try:
+            folder = resolve(name_or_path, CONFIG_NAME, replace(options, local_files_only=True))
+        except HubError:
+            return None
+        if Path(name_or_path).expanduser().exists():
+            return cls(folder.absolute(), HubOptions())
+        for _ in Path(options.subfolder or "").parts:
+            folder = folder.parent
+        return cls(name_or_path, replace(options, revision=folder.name))
 
-    Raises:
-        OSError: A file cannot be read or written.
-    """
-    for names in (_SETTINGS, _TOKENIZER):  # the parts of a processor, which fit together
-        there = (folder, destination(folder))
-        if source is None or any((place / name).exists() for place in there for name in names):
-            continue
-        for name in names:
-            if (source / name).is_file():
-                shutil.copyfile(source / name, folder / name)
+    def copy_processor(self, folder: Path) -> None:
+        """Copy the files of the processor; what the folder has of its own stays as a whole.
+
+        Args:
+            folder: Where `updating` writes to.
+
+        Raises:
+            OSError: A file cannot be read or written.
+        """
+        try:
+            local = replace(self.options, local_files_only=True)
+            source = resolve(self.name, CONFIG_NAME, local)
+        except HubError:  # it has been removed meanwhile
+            return
+        for names in (_SETTINGS, _TOKENIZER):  # the parts of a processor, which fit together
+            places = (folder, destination(folder))
+            if any((place / name).exists() for place in places for name in names):
+                continue
+            for name in names:
+                if (source / name).is_file():
+                    shutil.copyfile(source / name, folder / name)
