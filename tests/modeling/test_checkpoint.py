@@ -369,6 +369,7 @@ def test_a_config_object_makes_a_model(folder: Path) -> None:
     model = CASE.tf_class.from_config(config, dtype="mixed_bfloat16")
     assert model.config is config
     assert model.dtype_policy.name == "mixed_bfloat16"
+    assert CASE.tf_class.from_config(config.to_dict()).config == config
     again = CASE.tf_class.from_config(model.get_config())
     assert again.config == config
     assert again.dtype_policy.name == "mixed_bfloat16"

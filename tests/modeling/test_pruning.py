@@ -138,7 +138,7 @@ def test_models_that_cannot_be_pruned() -> None:
         TIMESFORMER[0].load().prune_heads({0: [0]})
     adapted = PAIRS.load()
     adapted.enable_lora(2)
-    with pytest.raises(ValueError, match="has adapters"):
+    with pytest.raises(ValueError, match="cannot be pruned while it has adapters or int8"):
         adapted.prune_heads({0: [0]})
     config = PAIRS.tf_class.config_class(**PAIRS.config, pruned_heads={"9": [0]})
     with pytest.raises(ConfigError, match="has 4 layers whose heads can be pruned"):

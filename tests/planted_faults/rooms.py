@@ -262,6 +262,27 @@ FAULTS = (
         new="        self.saved_config().save_pretrained(save_directory)",
         tests="tests/core/test_kills.py",
     ),
+    Fault(
+        name="modeling-processor-overwritten",
+        file="tfzoo/modeling/processor_files.py",
+        old="if any((place / name).exists() for place in places for name in names):",
+        new="if not places:",
+        tests="tests/modeling/test_processor_files.py",
+    ),
+    Fault(
+        name="modeling-pruned-heads-renumbered",
+        file="tfzoo/layers/attention.py",
+        old="for i, head in enumerate(self.heads) if head not in heads]",
+        new="for i, head in enumerate(self.heads) if i not in heads]",
+        tests="tests/modeling/test_pruning.py",
+    ),
+    Fault(
+        name="hub-subfolder-unchecked",
+        file="tfzoo/hub/__init__.py",
+        old="file_names([options.inside(name) for name in required])",
+        new="required",
+        tests="tests/hub/test_hub.py",
+    ),
     # ---- export
     Fault(
         name="export-ids-int32",

@@ -454,9 +454,11 @@ class TFPreTrainedModel(
         """A model with fresh weights.
 
         Args:
-            config: The configuration, or what `get_config` gave.
+            config: The configuration, its dict, or what `get_config` gave.
             **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
         """
+        if not isinstance(config, PretrainedConfig) and "config" not in config:
+            config = cls.config_class.from_dict(config)
         if isinstance(config, PretrainedConfig):
             return cls(config, **kwargs)
         values = {**config, **kwargs}
@@ -539,7 +541,7 @@ class TFPreTrainedModel(
 
 def _policy(dtype: Any, config: PretrainedConfig) -> Any:
     """Keras's name of a dtype of any library; of `"auto"`, that of the checkpoint's weights."""
-    if dtype == "auto":
+    if isinstance(dtype, str) and dtype == "auto":
         dtype = getattr(config, "dtype", None) or getattr(config, "torch_dtype", None)
     if isinstance(dtype, str):
         return dtype.removeprefix("torch.")

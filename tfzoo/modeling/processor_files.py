@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,7 +51,7 @@ class Source:
             folder = resolve(name_or_path, CONFIG_NAME, replace(options, local_files_only=True))
         except HubError:
             return None
-        if Path(name_or_path).expanduser().exists():
+        if os.path.exists(os.path.expanduser(name_or_path)):
             return cls(folder.absolute(), HubOptions())
         for _ in Path(options.subfolder or "").parts:
             folder = folder.parent

@@ -51,7 +51,11 @@ class PruningMixin(ModelMixin):
             >>> model.config.pruned_heads, model.attention_layers()[0].num_heads
             ({0: [1, 2]}, 6)
         """
-        self.refuse_changes()
+        if self.changes().keys() & {"lora", "quantize"}:
+            raise ValueError(
+                f"{type(self).__name__} cannot be pruned while it has adapters or int8 weights: "
+                "merge_lora() first, or prune before quantize()."
+            )
         self._prune(heads_to_prune, ValueError)
         self.forget_traces()
 

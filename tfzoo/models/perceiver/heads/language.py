@@ -126,10 +126,11 @@ class TFPerceiverForMaskedLM(_TextModel):
         self.embedding_decoder.build()
 
     def resize_scores(self, count: int) -> None:
-        old = ops.convert_to_numpy(self.embedding_decoder.bias)
+        head = self.embedding_decoder
+        old = ops.convert_to_numpy(head.bias)
         bias = np.zeros(count, old.dtype)
         bias[: len(old)] = old[:count]
-        replace_tracked(self.embedding_decoder, "bias", keras.Variable(bias, name="bias"))
+        replace_tracked(head, "bias", keras.Variable(bias, dtype=head.bias.dtype, name="bias"))
 
     def check_inputs(self, inputs: Mapping[str, Any]) -> None:
         super().check_inputs(inputs)
