@@ -270,13 +270,6 @@ FAULTS = (
         tests="tests/modeling/test_processor_files.py",
     ),
     Fault(
-        name="modeling-pruned-heads-renumbered",
-        file="tfzoo/layers/attention.py",
-        old="for i, head in enumerate(self.heads) if head not in heads]",
-        new="for i, head in enumerate(self.heads) if i not in heads]",
-        tests="tests/modeling/test_pruning.py",
-    ),
-    Fault(
         name="hub-subfolder-unchecked",
         file="tfzoo/hub/__init__.py",
         old="file_names([options.inside(name) for name in required])",
