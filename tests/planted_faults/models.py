@@ -6,13 +6,6 @@ from tests.planted_faults.fault import Fault
 
 TIMESFORMER = (
     Fault(
-        name="pruned-heads-renumbered",
-        file="tfzoo/layers/attention.py",
-        old="for i, head in enumerate(self.heads) if head not in heads]",
-        new="for i, head in enumerate(self.heads) if i not in heads]",
-        tests="tests/modeling/test_pruning.py",
-    ),
-    Fault(
         name="timesformer-class-token-of-one-frame",
         file="tfzoo/models/timesformer/layers.py",
         old="return ops.mean(attended[:, :, 0], axis=1, keepdims=True), changes, weights",
@@ -352,6 +345,13 @@ TVP = (
 )
 
 LAYERS = (
+    Fault(
+        name="pruned-heads-renumbered",
+        file="tfzoo/layers/attention.py",
+        old="for i, head in enumerate(self.heads) if head not in heads]",
+        new="for i, head in enumerate(self.heads) if i not in heads]",
+        tests="tests/modeling/test_pruning.py",
+    ),
     Fault(
         name="layers-norm-epsilon-outside-the-root",
         file="tfzoo/layers/norm.py",
