@@ -53,7 +53,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> type[Client]:
 
 def test_models_are_pushed(client: Any) -> None:
     model = CASES[0].load()
-    url = model.push_to_hub("tiny", private=True, token="hf_x", max_shard_size="100KB")
+    url = model.push_to_hub("tiny", private=True, token="hf_x", max_shard_size="10KB")
     assert url == "https://hub/commit/1"
     assert client.last.token == "hf_x"
     made, sent = (client.last.calls[name] for name in ("create_repo", "upload_folder"))

@@ -101,12 +101,12 @@ def test_pruned_models_train() -> None:
     model = PAIRS.load()
     model.compile("sgd", run_eagerly=True)
     batch = tf.data.Dataset.from_tensors(PAIRS.make_inputs())
-    model.fit(batch, verbose=0)
+    model.fit(batch, shuffle=False, verbose=0)
     model.prune_heads({0: [0]})
     assert not model.compiled
     model.compile("sgd", run_eagerly=True)
     before = model.attention_layers()[0].query.kernel.numpy()
-    assert np.isfinite(model.fit(batch, verbose=0).history["loss"][0])
+    assert np.isfinite(model.fit(batch, shuffle=False, verbose=0).history["loss"][0])
     assert not np.array_equal(model.attention_layers()[0].query.kernel, before)
 
 

@@ -27,6 +27,7 @@ from tfzoo.data.regions import (
     region_batch,
 )
 from tfzoo.data.regions.files import TsvFile
+from tfzoo.text.lengths import NO_LIMIT
 
 __all__ = ["question_dataset_from_tsv"]
 
@@ -132,8 +133,9 @@ def question_dataset_from_tsv(
 
 def _longest(tokenizer: Any, texts: list[str]) -> int:
     """Tokens of the longest text, and at most as many as the tokenizer's model takes."""
+    cut = tokenizer.model_max_length < NO_LIMIT
     parts = (texts[start : start + _AT_ONCE] for start in range(0, len(texts), _AT_ONCE))
-    return max(len(ids) for part in parts for ids in tokenizer(part, truncation=True)["input_ids"])
+    return max(len(ids) for part in parts for ids in tokenizer(part, truncation=cut)["input_ids"])
 
 
 def _places(answers: Mapping[str, int] | Sequence[str] | None) -> dict[str, int]:
