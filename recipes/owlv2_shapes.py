@@ -31,7 +31,7 @@ import keras
 import numpy as np
 
 from recipes.camera_motion import photos
-from recipes.running import arguments, compile_for, fit, report, save, start
+from recipes.running import arguments, compile_for, fit, report, save, start, weaken
 from recipes.samples import write_demo, write_photo
 from recipes.scenes import COLOURS, HELD_OUT, SHAPES, TRAINING, Scene, draw_scene
 from recipes.small_vocabularies import write_bpe
@@ -98,7 +98,9 @@ def new_model(vocabulary: int) -> TFOwlv2ForObjectDetection:
         "patch_size": PATCH,
     }
     config = Owlv2Config(text_config=text, vision_config=vision, projection_dim=TEXT_WIDTH)
-    return TFOwlv2ForObjectDetection(config)
+    model = TFOwlv2ForObjectDetection(config)
+    weaken(model, r"^\w+_head\.", WIDTH**-0.5)
+    return model
 
 
 def some_scene(

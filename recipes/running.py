@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-__all__ = ["LIMIT", "arguments", "compile_for", "dataset", "fit", "report", "save", "start"]
+from tfzoo.core.variables import named_layers
+
+__all__ = [
+    "LIMIT",
+    "arguments",
+    "compile_for",
+    "dataset",
+    "fit",
+    "report",
+    "save",
+    "start",
+    "weaken",
+]
 
 LIMIT = 1_500_000  # bytes of a checkpoint that ships with the package
 
@@ -29,6 +42,19 @@ def start(seed: int) -> float:
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     return time.monotonic()
+
+
+def weaken(model: Any, pattern: str, factor: float) -> None:
+    """Multiplies fresh kernels, which as in the reference may be too strong for small models.
+
+    Args:
+        model: Any model.
+        pattern: Regular expression, searched for in the paths of linear layers.
+        factor: What their kernels are multiplied by.
+    """
+    for path, layer in named_layers(model).items():
+        if isinstance(layer, keras.layers.Dense) and re.search(pattern, path):
+            layer.kernel.assign(factor * layer.kernel)
 
 
 def compile_for(

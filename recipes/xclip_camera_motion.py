@@ -33,7 +33,7 @@ import numpy as np
 
 from recipes.camera_motion import LABELS, REVERSED, balanced_clips, make_clip, photos
 from recipes.motion_sentences import sentences
-from recipes.running import arguments, compile_for, fit, report, save, start
+from recipes.running import arguments, compile_for, fit, report, save, start, weaken
 from recipes.samples import write_demo, write_film
 from recipes.small_vocabularies import write_bpe
 from recipes.timesformer_camera_motion import time_waves, to_inputs
@@ -104,6 +104,8 @@ def new_model(vocabulary: int, seed: int) -> TFXCLIPModel:
         prompt_num_attention_heads=4,
     )
     model = TFXCLIPModel(config)
+    weaken(model, r"message_fc$", WIDTH**-0.5)
+    weaken(model, r"^prompts_generator\.", 0.02)
     _prepare(model, np.random.default_rng(seed))
     return model
 

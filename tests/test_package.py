@@ -12,6 +12,7 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from types import FunctionType
+from typing import Any
 
 import keras
 import numpy as np
@@ -69,8 +70,29 @@ def test_public_names_resolve() -> None:
     for name in [*tfzoo._SHARED, *public_names()]:
         assert getattr(tfzoo, name) is not None
         assert name in dir(tfzoo)
-    with pytest.raises(AttributeError, match="no attribute 'TFNonsense'.*tfzoo list"):
-        tfzoo.TFNonsense  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense123'.*tfzoo list"):
+        tfzoo.Nonsense123  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    {
+        "AutoModel": "TFAutoModel",
+        "XCLIPModel": "TFXCLIPModel",
+        "AutoModelForVideoClassification": "TFAutoModelForVideoClassification",
+        "TFOwlV2Model": "TFOwlv2Model",
+        "read_vidoe": "read_video",
+    }.items(),
+)
+def test_names_that_are_nearly_right(name: str, meant: str) -> None:
+    with pytest.raises(AttributeError, match=f"no attribute '{name}': did you mean {meant}\\?"):
+        getattr(tfzoo, name)
+
+
+def test_every_public_name_can_be_had_at_once() -> None:
+    scope: dict[str, Any] = {}
+    exec("from tfzoo import *", scope)
+    assert {*tfzoo._SHARED, *tfzoo._PACKAGES, *public_names()} <= set(scope)
 
 
 def test_families_resolve_their_own_names() -> None:

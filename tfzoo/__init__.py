@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from typing import Any
 
@@ -51,6 +52,8 @@ _shared, _, _SHARED = attach(__name__, _MODULES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":  # asked for by `from tfzoo import *` alone, which loads every name
+        return _public()
     if name in _SHARED or name.startswith("__"):
         return _shared(name)
     if name in _PACKAGES:
@@ -58,11 +61,16 @@ def __getattr__(name: str) -> Any:
     registry = importlib.import_module("tfzoo.registry")  # `from` would ask this very function
     if name in registry.public_names():
         return registry.import_name(name)
-    raise AttributeError(
-        f"module 'tfzoo' has no attribute {name!r}. `tfzoo list` shows every class."
-    )
+    near = [f"TF{name}", *difflib.get_close_matches(name, _public(), 1)]
+    found = next((one for one in near if one in _public()), None)
+    hint = f"did you mean {found}?" if found else "`tfzoo list` shows every class."
+    raise AttributeError(f"module 'tfzoo' has no attribute {name!r}: {hint}")
+
+
+def _public() -> list[str]:
+    registry = importlib.import_module("tfzoo.registry")
+    return sorted({*_SHARED, *_PACKAGES, *registry.public_names()})
 
 
 def __dir__() -> list[str]:
-    registry = importlib.import_module("tfzoo.registry")
-    return sorted({*globals(), *_SHARED, *_PACKAGES, *registry.public_names()})
+    return sorted({*globals(), *_public()})

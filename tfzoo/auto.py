@@ -66,8 +66,8 @@ class AutoConfig(_Auto):
 
         Args:
             pretrained_model_name_or_path: Folder, file in it, or repository name.
-            **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`; others are fields
-                that win over the file's.
+            **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`, `subfolder`; others are
+                fields that win over the file's.
 
         Raises:
             HubError: config.json is missing.
@@ -259,8 +259,8 @@ class _AutoPreprocessing(_Auto):
 
         Args:
             pretrained_model_name_or_path: Folder, file in it, or repository name.
-            **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`; others are settings
-                that win over the files'.
+            **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`, `subfolder`; others are
+                settings that win over the files'.
 
         Raises:
             HubError: Files are missing.

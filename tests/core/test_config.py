@@ -96,6 +96,49 @@ def test_overrides_win_and_labels_stay_where_they_fit(tmp_path: Path) -> None:
     assert load(tmp_path, num_labels=3).id2label[0] == "a"
     assert load(tmp_path, num_labels=4).id2label[3] == "LABEL_3"
     assert load(tmp_path, id2label={0: "z"}).num_labels == 1
+    assert load(tmp_path, id2label={0: "z", 1: "y"}).label2id == {"z": 0, "y": 1}
+    assert load(tmp_path, label2id={"z": 0, "y": 1}).id2label == {0: "z", 1: "y"}
+    assert load(tmp_path, id2label=None, num_labels=None).num_labels == 3
+    with pytest.warns(UserWarning, match="num_labels=5 disagrees with the 1 entries"):
+        assert load(tmp_path, id2label={0: "z"}, num_labels=5).num_labels == 1
+
+
+def test_several_fields_change_together() -> None:
+    config = tfzoo.TimesformerConfig()
+    config.update({"num_frames": 4, "num_labels": 3, "extra": "kept"})
+    assert (config.num_frames, config.id2label[2], config.extra) == (4, "LABEL_2", "kept")
+    with pytest.raises(ConfigError, match="hidden_size must be a positive integer, got 0"):
+        config.update({"num_frames": 5, "hidden_size": 0})
+    assert config.num_frames == 4
+    nested = tfzoo.XCLIPConfig()
+    nested.update({"text_config": {"vocab_size": 7}})
+    assert nested.text_config.vocab_size == 7
+
+
+def test_configs_are_written_to_files_of_any_name(tmp_path: Path) -> None:
+    config = tfzoo.TimesformerConfig(num_frames=4)
+    config.to_json_file(tmp_path / "mine.json")
+    assert (tmp_path / "mine.json").read_text() == config.to_json_string()
+
+
+def test_pruned_heads_are_kept_by_layer(tmp_path: Path) -> None:
+    config = tfzoo.LxmertConfig(pruned_heads={"3": [1, 0]})
+    assert config.pruned_heads == {3: [0, 1]}
+    config.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["pruned_heads"] == {"3": [0, 1]}
+    assert tfzoo.LxmertConfig.from_pretrained(tmp_path) == config
+    assert "pruned_heads" not in tfzoo.LxmertConfig(pruned_heads={}).to_json_dict()
+
+
+def test_pruned_heads_of_two_towers_are_numbered_through() -> None:
+    text, vision = {"num_hidden_layers": 2, "pruned_heads": {1: [0]}}, {"num_hidden_layers": 2}
+    config = tfzoo.XCLIPConfig(text_config=text, vision_config=vision, pruned_heads={"2": [3]})
+    assert config.pruned_heads == {1: [0], 2: [3]}
+    assert config.vision_config.pruned_heads == {0: [3]}
+    values = config.to_json_dict()
+    assert "pruned_heads" not in values
+    assert tfzoo.XCLIPConfig.from_dict(values) == config
+    assert tfzoo.XCLIPTextConfig.from_dict(values).pruned_heads == {1: [0]}
 
 
 @pytest.mark.parametrize(
@@ -125,6 +168,9 @@ def test_overrides_win_and_labels_stay_where_they_fit(tmp_path: Path) -> None:
         ({"id2label": {"1": "a"}}, "id2label must map 0, 1, 2 and so on to names"),
         ({"id2label": {"0": "a", "00": "b"}}, "id2label must map 0, 1, 2 and so on to names"),
         ({"id2label": {"0": "a"}, "label2id": [1]}, "label2id names to indices, got"),
+        ({"pruned_heads": [1]}, r"pruned_heads must map numbers of layers to lists.* got \[1\]"),
+        ({"pruned_heads": {"a": [1]}}, "pruned_heads must map numbers of layers to lists of heads"),
+        ({"pruned_heads": {"1": 2}}, "pruned_heads must map numbers of layers to lists of heads"),
         ({"validate": 1}, "cannot keep a value named 'validate'"),
         ({"to_dict": 1}, "cannot keep a value named 'to_dict'"),
         ({"_bind": 1}, "cannot keep a value named '_bind'"),

@@ -88,15 +88,25 @@ def test_questions_regions_and_answers(make: Callable, tokenizer: Any) -> None:
     for name, value in expected.items():
         np.testing.assert_array_equal(inputs[name], value, err_msg=name)
     assert inputs["visual_attention_mask"].sum(1).tolist() == [4, 2, 4, 4]
+    asked = [entry["sent"] for entry in ASKED]
+    longest = max(map(len, tokenizer(asked)["input_ids"]))  # by default
     texts = tokenizer(
-        [entry["sent"] for entry in ASKED],
+        asked,
         padding="max_length",
         truncation=True,
-        max_length=20,
+        max_length=longest,
         return_tensors="np",
     )
     for name in ("input_ids", "attention_mask", "token_type_ids"):
         np.testing.assert_array_equal(inputs[name], texts[name], err_msg=name)
+    assert dataset.class_names == [ANSWERS[place] for place in sorted(ANSWERS)]
+
+
+def test_questions_are_no_longer_than_the_tokenizer_says(make: Callable, tokenizer: Any) -> None:
+    tokenizer.model_max_length = 4
+    dataset = make(answers=None)
+    assert dataset.element_spec["input_ids"].shape[-1] == 4
+    assert dataset.class_names is None
 
 
 def test_questions_from_a_file_without_labels(make: Callable, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_sound_features_pass_silently() -> None:
         check_region_features(feats, boxes)
         check_region_features(feats[0], boxes[0])
         check_region_features(feats[:, :9], boxes[:, :9], num_boxes=9)
-        check_region_features(feats[:, :9], boxes[:, :9], num_boxes=None)
+        check_region_features(feats[:, :9], boxes[:, :9])
         check_region_features(feats, boxes, np.ones((1, 36)))
         check_region_features(feats, 50 * np.tile(boxes, 2), box_width=8)
 
@@ -108,7 +108,7 @@ PIXELS = good()[1] * [640, 480, 640, 480]
         (change("visual_feats", 0), "visual_feats is zero everywhere"),
         (change("visual_pos", np.nan, (0, 1, 2)), "visual_pos has 1 NaN or infinite"),
         (change("visual_feats", np.inf, (0, 1)), "visual_feats has 2048 NaN or infinite"),
-        ({"visual_feats": good()[0][..., :1024], "visual_pos": good()[1]}, "width 2048, got 1024"),
+        ({**change("visual_pos", 0.5), "feature_width": 1024}, "width 1024, got 2048"),
         ({"visual_feats": good()[0], "visual_pos": good()[1][..., :2]}, "width 4, got 2"),
         ({"visual_feats": good()[0], "visual_pos": good()[1][:, :35]}, r"visual_pos has \(1, 35\)"),
         ({"visual_feats": good()[0][0], "visual_pos": good()[1]}, "or both without B"),
@@ -144,7 +144,7 @@ def sizes_instead_of_corners() -> dict:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        (dict(zip(("visual_feats", "visual_pos"), good(20), strict=True)), "20 regions an image"),
+        ({**change("visual_feats", 1.0, 0), "num_boxes": 20}, "36 regions an image"),
         (change("visual_pos", 0, (0, slice(30, None))), "6 of 36 boxes are zero"),
         (change("visual_feats", 0, (0, slice(30, None))), "6 of 36 regions have features of zeros"),
         (change("visual_feats", -1.0, (0, slice(18))), "50 % of visual_feats are negative"),
@@ -174,7 +174,7 @@ def test_batches_are_padded_and_masked() -> None:
     assert np.array_equal(batch["visual_feats"][0, :2], RECORDS[0].features)
     assert not batch["visual_feats"][0, 2:].any()
     assert batch["visual_pos"].max() <= 1
-    check_region_features(**batch, feature_width=WIDTH, num_boxes=None)
+    check_region_features(**batch, feature_width=WIDTH)
     with pytest.raises(RegionFeatureError, match=r"one feature width, got the widths \[6, 7\]"):
         region_batch([RECORDS[0], record("other", width=7)])
     with pytest.raises(RegionFeatureError, match=r"got the widths \[\]"):

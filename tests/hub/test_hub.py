@@ -71,6 +71,29 @@ def test_home_and_relative_paths(checkpoint: Path, monkeypatch: pytest.MonkeyPat
     assert resolve(".", "config.json").resolve() == checkpoint.resolve()
 
 
+def test_subfolders_hold_checkpoints(
+    checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = HubOptions(subfolder="sub")
+    assert resolve(checkpoint, "vocab.txt", inside) == checkpoint / "sub"
+    assert resolve(str(checkpoint), "vocab.txt", HubOptions(subfolder="sub/")) == checkpoint / "sub"
+    assert resolve(checkpoint, "config.json", HubOptions(subfolder=None)) == checkpoint
+    with pytest.raises(HubFileNotFoundError, match="sub' lacks config.json; it has: vocab.txt"):
+        resolve(checkpoint, "config.json", inside)
+    with pytest.raises(HubFileNotFoundError, match="There is no file or folder .*none'"):
+        resolve(checkpoint, "config.json", HubOptions(subfolder="none"))
+    with pytest.raises(HubError, match="config.json' is a file: subfolder= needs a folder"):
+        resolve(checkpoint / "config.json", "config.json", inside)
+    for wrong in ("..", "/", "a/../..", "a\\b"):
+        with pytest.raises(HubError, match="is not the name of a file inside a checkpoint"):
+            resolve(checkpoint, "config.json", HubOptions(subfolder=wrong))
+    snapshot = cache / "models--org--tiny-model" / "snapshots" / COMMIT
+    (snapshot / "sub").mkdir()
+    (snapshot / "sub" / "vocab.txt").write_bytes(b"x")
+    cached = HubOptions(cache_dir=cache, local_files_only=True, subfolder="sub")
+    assert resolve(REPOSITORY, "vocab.txt", cached, optional=["absent"]) == snapshot / "sub"
+
+
 def test_local_folder_wins_over_a_repository(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,9 @@ STEPS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("org/plain", {}),
     "again": ("org/plain", {}),
     "tag": ("org/plain", {"revision": "v2"}),
+    "subfolder": ("org/nested", {"subfolder": "runs/best"}),
+    "subfolder, converted": ("org/nested", {"subfolder": "old/"}),
+    "no subfolder": ("org/nested", {}),
     "no revision": ("org/plain", {"revision": "v9"}),
     "shards": ("org/shards", {}),
     "no token": ("org/private", {}),
@@ -132,7 +135,11 @@ def repos(
         index = {"pytorch_model.bin.index.json": json.dumps({"weight_map": places}).encode()}
         return {"config.json": config} | files | index
 
+    def inside(folder: str, files: dict[str, bytes]) -> dict[str, bytes]:
+        return {f"{folder}/{name}": content for name, content in files.items()}
+
     old = pickled(PICKLED)
+    nested = inside("runs/best", safe(TAG)) | inside("old", old)
     evil = {"config.json": config, "pytorch_model.bin": archive(pickle.dumps(Evil(), 2), {})}
     proposals = {
         "refs/pr/1": old | safe(STRANGER),  # by a stranger
@@ -144,6 +151,10 @@ def repos(
     return {
         "org/plain": Repo({"main": safe(MAIN), "v2": safe(TAG)}),
         "org/shards": Repo({"main": safe(MAIN, shard=20_000)}),
+        "org/nested": Repo(
+            {"main": nested, "refs/pr/2": nested | inside("old", safe(CONVERTED))},
+            proposals=[(2, BOT, "open")],
+        ),
         "org/private": Repo({"main": safe(MAIN)}, token="hf_right"),
         "org/failing": Repo({"main": safe(MAIN)}, status=500),
         "org/empty": Repo({"main": {"config.json": config}}),
@@ -195,6 +206,8 @@ def session(repos: dict[str, Repo], tmp_path_factory: pytest.TempPathFactory) ->
         "plain": MAIN,
         "again": MAIN,
         "tag": TAG,
+        "subfolder": TAG,
+        "subfolder, converted": CONVERTED,
         "shards": MAIN,
         "token": MAIN,
         "broken 2": 7.0,
@@ -223,6 +236,7 @@ def test_the_right_weights_are_loaded(step: str, expected: float, session: Sessi
     ("step", "kind", "message"),
     [
         ("no revision", "HubFileNotFoundError", "has no revision 'v9'"),
+        ("no subfolder", "HubFileNotFoundError", "has no file 'config.json'"),
         ("no token", "HubFileNotFoundError", "no repository 'org/private' that you may see"),
         ("wrong token", "HubFileNotFoundError", "HF_TOKEN"),
         ("unknown", "HubFileNotFoundError", "no repository 'org/unknown'"),

@@ -17,6 +17,7 @@ import tfzoo
 from tests.models.timesformer.cases import CASES
 from tests.support.cases import Case
 from tests.support.compare import assert_same
+from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.core.config import ConfigError
 from tfzoo.modeling.base import parse_size
 from weights_convert.checkpoint import open_checkpoint, write_checkpoint
@@ -262,7 +263,7 @@ def test_loading_computes_no_random_values(monkeypatch: pytest.MonkeyPatch) -> N
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("a random value was computed")
 
-    monkeypatch.setattr(keras.initializers.TruncatedNormal, "__call__", fail)
+    monkeypatch.setattr(keras.initializers.RandomNormal, "__call__", fail)
     with pytest.raises(AssertionError, match="a random value"):
         CASE.tf_class(tfzoo.AutoConfig.from_pretrained(CASE.folder))
     CASE.load()
@@ -362,6 +363,55 @@ def test_classes_of_users_keep_their_family(tmp_path: Path) -> None:
     assert config["architectures"] == ["TimesformerForVideoClassification"]
     expected = {"": CASE.recorded("outputs")["logits"]}
     assert_same(CASE.tf_class.from_pretrained(tmp_path)(CASE.make_inputs()).logits, expected)
+
+
+def test_a_config_object_makes_a_model(folder: Path) -> None:
+    config = tfzoo.AutoConfig.from_pretrained(folder)
+    model = CASE.tf_class.from_config(config, dtype="mixed_bfloat16")
+    assert model.config is config
+    assert model.dtype_policy.name == "mixed_bfloat16"
+    assert CASE.tf_class.from_config(config.to_dict()).config == config
+    again = CASE.tf_class.from_config(model.get_config())
+    assert again.config == config
+    assert again.dtype_policy.name == "mixed_bfloat16"
+    assert model.num_parameters() == model.count_params()
+    assert model.num_parameters(only_trainable=True, exclude_embeddings=True) > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "policy"),
+    [
+        ({"torch_dtype": "bfloat16"}, "bfloat16"),
+        ({"torch_dtype": "torch.float16"}, "float16"),
+        ({"torch_dtype": np.float16}, "float16"),
+        ({"torch_dtype": "auto"}, "float16"),
+        ({"dtype": "auto"}, "float16"),
+        ({"dtype": np.dtype("float32"), "torch_dtype": "float16"}, "float32"),
+        ({"dtype": keras.DTypePolicy("mixed_float16")}, "mixed_float16"),
+        ({"torch_dtype": None}, "float32"),
+    ],
+    ids=str,
+)
+def test_dtypes_have_many_names(given: dict[str, Any], policy: str, folder: Path) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**values, "dtype": "float16"}))
+    for load in (CASE.tf_class, tfzoo.TFAutoModelForVideoClassification):
+        assert load.from_pretrained(folder, **given).dtype_policy.name == policy
+
+
+def test_everything_loads_from_a_subfolder(tmp_path: Path) -> None:
+    write_xclip_checkpoint(tmp_path / "runs" / "best")
+    where = {"subfolder": "runs/best"}
+    model = tfzoo.TFAutoModel.from_pretrained(tmp_path, **where)
+    assert type(model) is tfzoo.TFXCLIPModel
+    for auto in (tfzoo.AutoConfig, tfzoo.AutoProcessor, tfzoo.AutoTokenizer, tfzoo.XCLIPProcessor):
+        assert auto.from_pretrained(str(tmp_path), **where) is not None
+    images = tfzoo.AutoImageProcessor.from_pretrained(tmp_path, **where)
+    assert type(images) is tfzoo.VideoMAEImageProcessor
+    assert len(tfzoo.CLIPTokenizer.from_pretrained(tmp_path, **where)) == 199
+    assert len(model.tokenizer_for()) == 199
+    with pytest.raises(tfzoo.HubError, match="lacks config.json"):
+        tfzoo.TFAutoModel.from_pretrained(tmp_path)
 
 
 # ---- auto classes

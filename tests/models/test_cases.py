@@ -19,7 +19,11 @@ from tfzoo.registry import families
 
 NAMES = [family.name for family in families()]
 FOLDER = Path(__file__).parent
-NO_EFFECT = {"text_config.initializer_range"}  # the reference reads the vision tower's alone
+# The reference reads the vision tower's range alone, and the whole model's factor.
+NO_EFFECT = {
+    "text_config.initializer_range",
+    *(f"{tower}_config.initializer_factor" for tower in ("text", "vision")),
+}
 SCALES = ("initializer_range", "initializer_factor", "logit_scale_init_value")
 
 
@@ -85,7 +89,7 @@ SCALED = [
     for family in NAMES
     for option in cases_of(family).ELSEWHERE
     if option.split(".")[-1] in SCALES
-]
+] + [(family, "initializer_factor") for family in ("owlv2", "xclip")]
 
 
 @cache
@@ -108,5 +112,7 @@ def test_fresh_weights_follow_the_config(family: str, option: str) -> None:
     once, twice = fresh_weights(family), fresh_weights(family, option)
     changed = [path for path in once if not np.array_equal(once[path], twice[path])]
     assert bool(changed) == (option not in NO_EFFECT)
+    if option == "initializer_factor":  # all that is drawn
+        assert changed == [path for path, value in once.items() if value.std() > 0]
     for path in changed:
         np.testing.assert_allclose(twice[path], 2 * once[path], rtol=1e-5, atol=1e-7, err_msg=path)

@@ -346,6 +346,13 @@ TVP = (
 
 LAYERS = (
     Fault(
+        name="pruned-heads-renumbered",
+        file="tfzoo/layers/attention.py",
+        old="for i, head in enumerate(self.heads) if head not in heads]",
+        new="for i, head in enumerate(self.heads) if i not in heads]",
+        tests="tests/modeling/test_pruning.py",
+    ),
+    Fault(
         name="layers-norm-epsilon-outside-the-root",
         file="tfzoo/layers/norm.py",
         old="scale = ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + self.epsilon)",

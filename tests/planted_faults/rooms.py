@@ -262,6 +262,20 @@ FAULTS = (
         new="        self.saved_config().save_pretrained(save_directory)",
         tests="tests/core/test_kills.py",
     ),
+    Fault(
+        name="modeling-processor-overwritten",
+        file="tfzoo/modeling/processor_files.py",
+        old="if any((place / name).exists() for place in places for name in names):",
+        new="if not places:",
+        tests="tests/modeling/test_processor_files.py",
+    ),
+    Fault(
+        name="hub-subfolder-unchecked",
+        file="tfzoo/hub/__init__.py",
+        old="file_names([options.inside(name) for name in required])",
+        new="required",
+        tests="tests/hub/test_hub.py",
+    ),
     # ---- export
     Fault(
         name="export-ids-int32",
@@ -331,7 +345,7 @@ FAULTS = (
     Fault(
         name="hub-offline-variables-ignored",
         file="tfzoo/hub/repository.py",
-        old='"local_files_only=True" if self.options.local_files_only else _offline_variable()',
+        old='"local_files_only=True" if self.options.local_files_only else offline_variable()',
         new='"local_files_only=True" if self.options.local_files_only else None',
         tests="tests/hub/test_hub.py",
     ),

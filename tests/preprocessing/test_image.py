@@ -65,6 +65,17 @@ def test_named_channels_stay_as_they_are(pixels):
     assert im.to_channels_last(pixels[..., 0], "channels_last").shape == (6, 8, 1)
 
 
+def test_images_without_channels_are_named(pixels):
+    grey = pixels[..., 0]
+    got = im.to_channels_last(grey, "none")
+    np.testing.assert_array_equal(got, im.to_channels_last(grey))
+    with pytest.raises(ValueError, match=r"'none' is for images \(height, width\), got .*3\)"):
+        im.to_channels_last(pixels, "none")
+    im.check_formats(input_data_format="none")
+    with pytest.raises(ValueError, match="data_format: expected .*'channels_last' or None"):
+        im.check_formats(data_format="none")
+
+
 def test_booleans_are_zeros_and_ones():
     mask = np.array([[True, False]])
     assert im.to_channels_last(mask)[..., 0].tolist() == [[1, 0]]

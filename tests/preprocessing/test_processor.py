@@ -295,6 +295,33 @@ def test_results_become_arrays_or_tensors():
     np.testing.assert_array_equal(ops.convert_to_numpy(tensors.a), arrays.a)
 
 
+@pytest.mark.parametrize("kind", ["np", "tf", None])
+def test_results_go_to_a_device_and_a_dtype(kind):
+    made = {"x": np.ones((1, 2), "float32"), "ids": np.ones((1, 2), "int64")}
+    for given in (("float16",), ("cuda:0", np.float16), (0, "float16"), ("float16", "cpu")):
+        features = BatchFeature(dict(made), kind)
+        ids = features["ids"].dtype
+        assert features.to(*given) is features
+        assert np.asarray(features.x).dtype == "float16"
+        assert features["ids"].dtype == ids
+    features = BatchFeature({**made, "text": ["a"]})
+    assert features.to("cpu").to(device="cuda").x.dtype == "float32"
+    assert features.to(dtype="bfloat16").text == ["a"]
+    with pytest.raises(TypeError, match="takes a device and a dtype"):
+        features.to("cpu", "cuda")
+
+
+def test_tensors_of_pytorch_are_moved():
+    class Moved:
+        dtype = "int64"
+
+        def to(self, device, **options):
+            return device, options
+
+    features = BatchFeature({"ids": Moved()})
+    assert features.to("cuda:1", non_blocking=True).ids == ("cuda:1", {"non_blocking": True})
+
+
 @pytest.mark.parametrize("choice", ["pt", "jax", True])
 def test_other_kinds_of_tensors(choice):
     with pytest.raises(ValueError, match="'np' .*'tf' .*or None .*got"):

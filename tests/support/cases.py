@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,11 @@ class Case:
     def recorded_config(self) -> dict[str, Any]:
         """The recorded config.json."""
         return json.loads((self.folder / "config.json").read_text())
+
+
+def case_of(cases: Sequence[Case], model: str) -> Case:
+    """The first case of a model class."""
+    return next(case for case in cases if case.model == model)
 
 
 @dataclass(frozen=True)

@@ -254,6 +254,16 @@ def test_other_special_tokens(vocabulary):
 # -- added tokens ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("extra", ["<obj>", None, {"a": "<obj>"}])
+def test_additional_special_tokens_are_a_list(vocabulary, extra):
+    tokenizer = BertTokenizerFast(vocabulary)
+    count = len(tokenizer)
+    with pytest.raises(ValueError, match="additional_special_tokens must be a list of tokens"):
+        tokenizer.add_special_tokens({"pad_token": "<pad>", "additional_special_tokens": extra})
+    assert len(tokenizer) == count
+    assert tokenizer.pad_token == "[PAD]"
+
+
 def test_added_tokens_of_the_slow_class(vocabulary):
     tokenizer = BertTokenizer(vocabulary)
     assert tokenizer.add_tokens(["NEW", "[E1]"]) == 2

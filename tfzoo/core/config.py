@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tfzoo.core.fields import Constraint, Field, Fields, boolean, count, non_negative, one_of
 from tfzoo.core.files import read_json, write_json
 from tfzoo.hub import HubOptions, resolve
+from tfzoo.hub.upload import PushMixin
 
 __all__ = ["ConfigError", "PretrainedConfig", "TextVisionConfig"]
 
@@ -25,6 +26,8 @@ CONFIG_NAME = "config.json"
 # milliseconds to make, and larger sizes fit into no array.
 MAX_LABELS, MAX_LAYERS, MAX_SIZE = 1_000_000, 1_000, 2**31 - 1
 _LAYERS = re.compile(r"layers$|depths$|blocks?$")
+
+_LABELS = ("num_labels", "id2label", "label2id")
 
 # What describes the weights beside a config, and not the model.
 _OF_WEIGHTS = ("dtype", "torch_dtype", "quantization_config", "compression_config")
@@ -57,7 +60,7 @@ _COMMON: dict[str, Field] = {
 }
 
 
-class PretrainedConfig(Fields):
+class PretrainedConfig(PushMixin, Fields):
     """Base class of all configurations.
 
     Args:
@@ -68,8 +71,12 @@ class PretrainedConfig(Fields):
         problem_type: `"regression"`, `"single_label_classification"`,
             `"multi_label_classification"` or None (inferred). Default None.
         num_labels: Number of labels of a classification head. Default 2.
-        id2label: Label name for each index; its length sets `num_labels`.
-        label2id: Index for each label name; derived from `id2label` where absent.
+        pruned_heads: Attention heads that are gone by layer, see the models' `prune_heads`.
+            Default none.
+        id2label: Label name for each index, e.g. `dict(enumerate(dataset.class_names))`; its length
+            sets `num_labels`.
+        label2id: Index for each label name. Where one of the two is absent, it follows from the
+            other.
         **kwargs: The family's fields by name; anything else is kept as an attribute.
 
     Attributes:
@@ -94,6 +101,7 @@ class PretrainedConfig(Fields):
     sub_configs: ClassVar[dict[str, type[PretrainedConfig]]] = {}
     other_keywords = "Fields of `PretrainedConfig`; anything else is kept as an attribute."
     _error = ConfigError
+    pruned_heads: dict[int, list[int]]
     if TYPE_CHECKING:  # what `_COMMON` and files set
         output_hidden_states: bool
         output_attentions: bool
@@ -107,11 +115,13 @@ class PretrainedConfig(Fields):
     def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         values = self._bind(args, kwargs)
         values.pop("model_type", None)
-        labels = [values.pop(name, None) for name in ("num_labels", "id2label", "label2id")]
+        labels = [values.pop(name, None) for name in _LABELS]
+        pruned = values.pop("pruned_heads", None)
         self._set_fields({**_COMMON, **self.fields}, values)
         for name in self.sub_configs:
             setattr(self, name, self._sub_config(name, getattr(self, name)))
         self._set_labels(*labels)
+        self.pruned_heads = self._heads_by_layer(pruned)
         self.validate()
 
     def _sub_config(self, name: str, value: Any) -> PretrainedConfig:
@@ -127,11 +137,21 @@ class PretrainedConfig(Fields):
             f"got {type(value).__name__}."
         )
 
+    def _heads_by_layer(self, pruned: Any) -> dict[int, list[int]]:
+        """Pruned heads by layer, whose numbers may be texts, as in JSON."""
+        try:
+            return {int(n): sorted(map(int, heads)) for n, heads in dict(pruned or {}).items()}
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ConfigError(
+                f"{type(self).__name__}.pruned_heads must map numbers of layers to lists of heads, "
+                f"got {pruned!r:.200}."
+            ) from error
+
     # ---- labels
     def _set_labels(
         self, num_labels: int | None, id2label: Mapping | None, label2id: Mapping | None
     ) -> None:
-        if id2label is None:
+        if id2label is None and not label2id:
             self.num_labels = 2 if num_labels is None else num_labels
         else:
             self.id2label, self.label2id = self._label_names(id2label, label2id)
@@ -145,6 +165,8 @@ class PretrainedConfig(Fields):
     def _label_names(self, id2label: Any, label2id: Any) -> tuple[dict[int, str], dict[str, int]]:
         """Both dictionaries of the labels, in which numbers may be texts, as in JSON."""
         try:
+            if id2label is None:
+                id2label = {index: name for name, index in label2id.items()}
             names = {int(index): str(name) for index, name in id2label.items()}
             numbers = {str(name): int(index) for name, index in (label2id or {}).items()}
         except (AttributeError, TypeError, ValueError, OverflowError) as error:
@@ -177,7 +199,7 @@ class PretrainedConfig(Fields):
     @classmethod
     def field_names(cls) -> tuple[str, ...]:
         """Every documented keyword: the family's fields and those that all configs share."""
-        return (*cls.fields, *_COMMON, "num_labels", "id2label", "label2id")
+        return (*cls.fields, *_COMMON, *_LABELS, "pruned_heads")
 
     # ---- validation
     def validate(self) -> None:
@@ -253,10 +275,31 @@ class PretrainedConfig(Fields):
                 f"{cls.__name__} needs model_type {cls.model_type!r}, got {found!r:.100}. "
                 "Use AutoConfig, or the config class of that family."
             )
-        config = cls(**{**values, **{k: v for k, v in overrides.items() if k != "num_labels"}})
-        if "num_labels" in overrides:  # names that the file holds stay if their number fits
+        if overrides.get("id2label") is not None or overrides.get("label2id") is not None:
+            return cls(**{k: v for k, v in values.items() if k not in _LABELS} | overrides)
+        config = cls(**{**values, **{k: v for k, v in overrides.items() if k not in _LABELS}})
+        if overrides.get("num_labels") is not None:  # the file's names stay if their number fits
             config.num_labels = overrides["num_labels"]
         return config
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Change several fields at once; where one is invalid, none is changed.
+
+        Args:
+            values: Fields by name, as the constructor takes them.
+
+        Raises:
+            ConfigError: A value that the constructor refuses.
+
+        Example:
+            >>> from tfzoo import TimesformerConfig
+            >>> config = TimesformerConfig()
+            >>> config.update({"num_frames": 16, "id2label": {0: "pan", 1: "zoom"}})
+            >>> config.num_frames, config.id2label[1]
+            (16, 'zoom')
+        """
+        changed = type(self).from_dict(self.to_dict(), **values)
+        vars(self).update(vars(changed))
 
     def to_json_string(self) -> str:
         """The config as the text of a `config.json`."""
@@ -273,6 +316,8 @@ class PretrainedConfig(Fields):
                 values[name] = value.to_json_dict()
             elif callable(value):
                 values[name] = getattr(value, "__name__", str(value))
+        if pruned := values.pop("pruned_heads", None):
+            values["pruned_heads"] = {str(number): heads for number, heads in pruned.items()}
         if values["id2label"] == {0: "LABEL_0", 1: "LABEL_1"}:
             del values["id2label"], values["label2id"]
         else:
@@ -280,13 +325,21 @@ class PretrainedConfig(Fields):
         defaults = {name: row.default for name, row in {**_COMMON, **self.fields}.items()}
         return {k: v for k, v in values.items() if v is not None or defaults.get(k) is not None}
 
+    def to_json_file(self, json_file_path: str | Path) -> None:
+        """Write the config to a file, in the form of `config.json`.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        write_json(Path(json_file_path), self.to_json_dict())
+
     def save_pretrained(self, save_directory: str | Path) -> None:
         """Write `config.json` into `save_directory`; PyTorch's classes read it as well.
 
         Raises:
             OSError: The folder cannot be written.
         """
-        write_json(Path(save_directory) / CONFIG_NAME, self.to_json_dict())
+        self.to_json_file(Path(save_directory) / CONFIG_NAME)
 
     @classmethod
     def from_pretrained(
@@ -297,6 +350,7 @@ class PretrainedConfig(Fields):
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
         token: str | bool | None = None,
+        subfolder: str | None = "",
         **overrides: Any,
     ) -> PretrainedConfig:
         """Read `config.json` from a folder or a hub repository.
@@ -307,13 +361,14 @@ class PretrainedConfig(Fields):
             cache_dir: Where downloads are kept.
             local_files_only: Never use the network.
             token: Access token of the hub.
+            subfolder: Folder of the checkpoint inside of the repository or folder.
             **overrides: Fields that win over the file's.
 
         Raises:
             HubError: Nothing to read there.
             ConfigError: Not JSON, another family's file, or invalid values.
         """
-        options = HubOptions(revision, cache_dir, local_files_only, token)
+        options = HubOptions(revision, cache_dir, local_files_only, token, subfolder)
         folder = resolve(pretrained_model_name_or_path, CONFIG_NAME, options)
         config = cls.from_dict(read_json(folder / CONFIG_NAME, ConfigError), **overrides)
         config._name_or_path = str(pretrained_model_name_or_path)
@@ -335,6 +390,20 @@ class TextVisionConfig(PretrainedConfig):
         projection_dim: int
         logit_scale_init_value: float
         initializer_factor: float
+
+    @property
+    def pruned_heads(self) -> dict[int, list[int]]:
+        """Those of the text tower's layers, then those of the vision tower's, numbered through."""
+        first = self.text_config.num_hidden_layers
+        images = {first + n: heads for n, heads in self.vision_config.pruned_heads.items()}
+        return {**self.text_config.pruned_heads, **images}
+
+    @pruned_heads.setter
+    def pruned_heads(self, heads: Mapping[int, list[int]]) -> None:
+        first = self.text_config.num_hidden_layers
+        for number, gone in heads.items():
+            part, place = (self.text_config, 0) if number < first else (self.vision_config, first)
+            part.pruned_heads = {**part.pruned_heads, number - place: gone}
 
     def validate(self) -> None:
         super().validate()

@@ -27,8 +27,11 @@ from tfzoo.data.regions import (
     region_batch,
 )
 from tfzoo.data.regions.files import TsvFile
+from tfzoo.text.lengths import NO_LIMIT
 
 __all__ = ["question_dataset_from_tsv"]
+
+_AT_ONCE = 10_000  # questions, whose ids are measured and dropped
 
 
 def question_dataset_from_tsv(
@@ -38,7 +41,7 @@ def question_dataset_from_tsv(
     *,
     answers: Mapping[str, int] | Sequence[str] | None = None,
     num_regions: int | None = None,
-    max_text_length: int = 20,
+    max_text_length: int | None = None,
     batch_size: int = 32,
     shuffle: bool = True,
     seed: int | None = None,
@@ -61,7 +64,8 @@ def question_dataset_from_tsv(
             for no labels.
         num_regions: R; images of fewer regions are padded and masked, of more refused. Default: as
             many as the first question's image has.
-        max_text_length: N; longer questions are cut, as the authors do.
+        max_text_length: N; longer questions are cut, LXMERT's authors do so at 20. Default: that of
+            the longest one, and at most what the tokenizer says that the model takes.
         batch_size: B; the last batch may be smaller.
         shuffle: Whether each epoch has an order of its own.
         seed: Of the order.
@@ -77,7 +81,8 @@ def question_dataset_from_tsv(
         A `tf.data.Dataset` of `({"input_ids", "attention_mask", "token_type_ids": (B, N),
         "visual_feats": (B, R, F), "visual_pos": (B, R, 4), "visual_attention_mask": (B, R)},
         labels)` with labels (B,), the index of the answer of the highest score above 0; or of the
-        first alone. The attribute `skipped` holds what was left out so far.
+        first alone. Attributes: `class_names`, the answers in the order of their indices (None
+        without any), and `skipped`, what was left out so far.
 
     Raises:
         DataError: Questions of another form, without their images, or without known answers. While
@@ -99,7 +104,7 @@ def question_dataset_from_tsv(
         ...     "kitchen.tsv", asked, tokenizer, answers=["yes", "no"])
         >>> inputs, labels = next(iter(dataset))
         >>> inputs["input_ids"].shape, inputs["visual_feats"].shape, labels.numpy()
-        (TensorShape([1, 20]), TensorShape([1, 2, 2048]), array([0], dtype=int32))
+        (TensorShape([1, 7]), TensorShape([1, 2, 2048]), array([0], dtype=int32))
     """
     reading = Reading(batch_size, shuffle, seed, on_error, workers)
     if not callable(tokenizer) or not hasattr(tokenizer, "pad_token_id"):
@@ -108,8 +113,9 @@ def question_dataset_from_tsv(
         if value is not None and (not isinstance(value, int) or value < 1):
             raise ValueError(f"{name} must be a whole number above 0, got {value!r}.")
     asked = _with_answers(_read_questions(questions), answers, on_error)
+    length = max_text_length or _longest(tokenizer, [question.text for question in asked])
     images = _open(Path(features).expanduser(), index, progress)
-    asker = _Asker(asked, images, tokenizer, max_text_length, answers is not None)
+    asker = _Asker(asked, images, tokenizer, length, answers is not None)
     weakref.finalize(asker, images.close)
     asker.check_images(on_error)
     signature = asker.signature(num_regions)
@@ -119,7 +125,24 @@ def question_dataset_from_tsv(
         return (inputs, values["labels"]) if "labels" in values else inputs
 
     names = [f"question {q.number}, {q.text!r}, on image {q.image_id!r}" for q in asked]
-    return stream(names, asker.load, signature, reading, finish)
+    dataset = stream(names, asker.load, signature, reading, finish)
+    places = _places(answers)
+    dataset.class_names = sorted(places, key=places.get) if places else None
+    return dataset
+
+
+def _longest(tokenizer: Any, texts: list[str]) -> int:
+    """Tokens of the longest text, and at most as many as the tokenizer's model takes."""
+    cut = tokenizer.model_max_length < NO_LIMIT
+    parts = (texts[start : start + _AT_ONCE] for start in range(0, len(texts), _AT_ONCE))
+    return max(len(ids) for part in parts for ids in tokenizer(part, truncation=cut)["input_ids"])
+
+
+def _places(answers: Mapping[str, int] | Sequence[str] | None) -> dict[str, int]:
+    """The index of each answer."""
+    if isinstance(answers, Mapping):
+        return dict(answers)
+    return {answer: place for place, answer in enumerate(answers or ())}
 
 
 class _Question(NamedTuple):
@@ -164,9 +187,7 @@ class _Asker:
         first = next(q for q in self.questions if q.image_id in self.known)
         record = self.images[first.image_id]
         count, width = record.features.shape
-        check_region_features(
-            record.features, record.normalized_boxes(), feature_width=width, num_boxes=None
-        )
+        check_region_features(record.features, record.normalized_boxes(), feature_width=width)
         self.regions, self.width = num_regions or count, width
         visual = {
             "visual_feats": tf.TensorSpec((self.regions, width), tf.float32),
@@ -295,7 +316,7 @@ def _with_answers(
         return questions
     if isinstance(answers, str) or not answers:
         raise ValueError(f"answers: expected config.label2id or a list, got {answers!r}.")
-    places = answers if isinstance(answers, Mapping) else {a: n for n, a in enumerate(answers)}
+    places = _places(answers)
     if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in places.values()):
         raise ValueError("answers: expected an index for each answer, as config.label2id has them.")
     labelled, lost = [], []

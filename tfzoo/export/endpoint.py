@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -203,6 +205,9 @@ def class_names(
     Raises:
         ServingError: There are more or fewer names than classes.
 
+    Warns:
+        UserWarning: The config has no names but LABEL_0, LABEL_1, ...
+
     Example:
         >>> class_names(ServingOptions(), 2, {1: "dog", 0: "cat"}, "TFModel")
         ('cat', 'dog')
@@ -210,6 +215,12 @@ def class_names(
     if options.labels is None:
         names = tuple(own[index] for index in sorted(own))
         if len(names) == count:
+            if names == tuple(f"LABEL_{index}" for index in range(count)):
+                warnings.warn(
+                    f"{owner} answers LABEL_0, LABEL_1, ..., since its config has no names of "
+                    "classes: pass labels=, or id2label= to from_pretrained.",
+                    stacklevel=_level_of_user(),
+                )
             return names
         raise ServingError(
             f"{owner} has {count} classes, and its config names {len(names)}: pass labels= with a "
@@ -220,6 +231,14 @@ def class_names(
             f"labels must name each of the {count} classes of {owner}, got {len(options.labels)}."
         )
     return tuple(options.labels)
+
+
+def _level_of_user() -> int:
+    """The `stacklevel` with which the caller's warning points out of this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("tfzoo."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 # ---- the model as it is

@@ -79,8 +79,13 @@ def resolve(
         raise ValueError(
             "filenames is empty: name at least one file that the checkpoint must have."
         )
+    file_names([options.inside(name) for name in required])  # checks the subfolder
     text = os.fspath(name_or_path)
     path = Path(os.path.expanduser(text))  # unlike that of Path, for unknown users as well
+    if options.subfolder and path.is_file():
+        raise HubError(f"{str(path)!r} is a file: subfolder= needs a folder or a repository.")
+    if options.subfolder and path.is_dir():
+        path /= options.subfolder
     recover(path)
     if os.path.exists(path):
         return _local_folder(path, required)
@@ -89,7 +94,9 @@ def resolve(
             f"There is no file or folder {str(path)!r} (looked from {os.getcwd()!r}). Check the "
             "path, or name a repository of the model hub as 'org/name'."
         )
-    return _download(Repository(text, options, kind), required, file_names(optional))
+    names = ([options.inside(name) for name in part] for part in (required, file_names(optional)))
+    root = _download(Repository(text, options, kind), *map(tuple, names))
+    return root / (options.subfolder or "")
 
 
 def file_names(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -48,10 +48,10 @@ def converted_revision(
         return None
     repository = Repository(text, options)
     folder = f"models--{text.replace('/', '--')}"
-    name = f"of-{quote(options.revision or 'main', safe='')}"
+    name = f"of-{quote(options.inside(options.revision or 'main'), safe='')}"
     kept = Path(repository.cache, folder, "refs", _KEPT, name)
     if repository.offline is None:
-        files = file_names(pickles)
+        files = file_names([options.inside(name) for name in pickles])
         try:
             found = patiently(lambda beat: _proposed(repository, files, beat))
         except ConnectionError:

@@ -20,6 +20,7 @@ __all__ = [
     "explain",
     "is_local",
     "not_cached",
+    "offline_variable",
 ]
 
 _OFFLINE_VARIABLES = ("TFZOO_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
@@ -82,6 +83,7 @@ class HubOptions:
         cache_dir: Folder of the download cache; the hub's own default if None.
         local_files_only: Use the cache only, as if offline.
         token: Access token; by default the one in `HF_TOKEN` or of the last login.
+        subfolder: Folder inside of the repository or local folder that holds the checkpoint.
 
     Example:
         >>> options, others = HubOptions.split({"revision": "v2", "num_labels": 10})
@@ -93,6 +95,7 @@ class HubOptions:
     cache_dir: str | os.PathLike[str] | None = None
     local_files_only: bool = False
     token: str | bool | None = field(default=None, repr=False)
+    subfolder: str | None = ""
 
     @classmethod
     def split(cls, keywords: Mapping[str, Any]) -> tuple[HubOptions, dict[str, Any]]:
@@ -100,6 +103,15 @@ class HubOptions:
         names = {option.name for option in fields(cls)}
         own = {name: value for name, value in keywords.items() if name in names}
         return cls(**own), {name: value for name, value in keywords.items() if name not in names}
+
+    def inside(self, filename: str) -> str:
+        """The path of a file of the checkpoint inside of the repository or local folder.
+
+        Example:
+            >>> HubOptions(subfolder="run-3/best").inside("config.json")
+            'run-3/best/config.json'
+        """
+        return f"{self.subfolder.rstrip('/')}/{filename}" if self.subfolder else filename
 
     def keywords(self) -> dict[str, Any]:
         """The options as keywords of a `from_pretrained`."""
@@ -147,7 +159,7 @@ class Repository:
     @property
     def offline(self) -> str | None:
         """What forbids the network, in words; None if it is allowed."""
-        return "local_files_only=True" if self.options.local_files_only else _offline_variable()
+        return "local_files_only=True" if self.options.local_files_only else offline_variable()
 
     @property
     def cache(self) -> str:
@@ -158,7 +170,7 @@ class Repository:
         return constants.HF_HUB_CACHE if given is None else os.fspath(Path(given).expanduser())
 
 
-def _offline_variable() -> str | None:
+def offline_variable() -> str | None:
     """The setting of the environment that forbids network access, in words."""
     for variable in _OFFLINE_VARIABLES:
         value = os.environ.get(variable, "")

@@ -8,7 +8,7 @@ is carried along with its running maximum and sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import keras
@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from tfzoo.core.config import ConfigError
-from tfzoo.core.keras_compat import after
+from tfzoo.core.keras_compat import after, replace_tracked
 from tfzoo.core.types import Shape, Tensor
 from tfzoo.layers.drop_path import dropout as make_dropout
 from tfzoo.layers.linear import Linear
@@ -279,6 +279,9 @@ class MultiHeadAttention(keras.layers.Layer):
         in_initializer: Of the projections to queries, keys and values.
         out_initializer: Of the output projection.
 
+    Attributes:
+        heads: The heads that are left, by the numbers that they had at first.
+
     Raises:
         ConfigError: `width` is not a multiple of `num_heads`.
     """
@@ -296,7 +299,8 @@ class MultiHeadAttention(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         _check_heads(width, num_heads)
-        self.width, self.num_heads = width, num_heads
+        self.width, self.num_heads, self.head_width = width, num_heads, width // num_heads
+        self.heads = tuple(range(num_heads))
 
         def projection(name: str) -> Linear:
             init = keras.initializers.get(in_initializer)  # a shared one would draw equal weights
@@ -308,15 +312,41 @@ class MultiHeadAttention(keras.layers.Layer):
         self.dropout = make_dropout(dropout)
 
     def build(self, input_shape: Shape) -> None:
-        for layer in (self.query, self.key, self.value, self.out):
+        for layer in (self.query, self.key, self.value):
             layer.build((None, None, self.width))
+        self.out.build((None, None, self.num_heads * self.head_width))
         self.built = True
 
+    def prune(self, heads: Collection[int]) -> None:
+        """Take heads away; at least one stays.
+
+        Args:
+            heads: By the numbers that they had at first; those that are gone do not count.
+        """
+        places = [i for i, head in enumerate(self.heads) if head not in heads]
+        self.heads = tuple(self.heads[i] for i in places)
+        self.num_heads = len(places)
+        columns = (np.array(places)[:, None] * self.head_width + np.arange(self.head_width)).ravel()
+        for name in ("query", "key", "value"):
+            layer = getattr(self, name)
+            if self.built:
+                replace_tracked(self, name, _part_of(layer, columns, 1))
+            else:
+                layer.units = len(columns)
+        if self.built:
+            replace_tracked(self, "out", _part_of(self.out, columns, 0))
+
     def _heads(self, x: Tensor) -> Tensor:
-        """(B, N, D) -> (B, H, N, K)."""
+        """(B, N, H K) -> (B, H, N, K)."""
         batch, tokens = ops.shape(x)[:2]
-        x = ops.reshape(x, (batch, tokens, self.num_heads, self.width // self.num_heads))
+        x = ops.reshape(x, (batch, tokens, self.num_heads, self.head_width))
         return ops.transpose(x, (0, 2, 1, 3))
+
+    def _joined(self, x: Tensor) -> Tensor:
+        """(B, H, N, K) -> (B, N, H K)."""
+        batch, _, tokens, _ = ops.shape(x)
+        x = ops.transpose(x, (0, 2, 1, 3))
+        return ops.reshape(x, (batch, tokens, self.num_heads * self.head_width))
 
     def call(
         self,
@@ -344,8 +374,21 @@ class MultiHeadAttention(keras.layers.Layer):
             context, weights = attend(query, key, value, masked, self.attention_dropout)
         else:
             offsets = None if masked is None else score_offsets(masked)
-            query = query * (self.width // self.num_heads) ** -0.5
+            query = query * self.head_width**-0.5
             context, weights = attention_context(query, key, value, offsets), ()
-        batch, _, tokens, _ = ops.shape(context)
-        context = ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (batch, tokens, self.width))
-        return self.dropout(self.out(context)), weights if output_attentions else ()
+        output = self.dropout(self.out(self._joined(context)))
+        return output, weights if output_attentions else ()
+
+
+def _part_of(layer: Linear, index: np.ndarray, axis: int) -> Linear:
+    """A layer with some of another one's inputs (axis 0) or outputs (axis 1)."""
+    kernel = ops.take(layer.kernel, index, axis)
+    part = type(layer)(
+        kernel.shape[1], use_bias=layer.use_bias, dtype=layer.dtype_policy, name=layer.name
+    )
+    part.build((None, kernel.shape[0]))
+    part.kernel.assign(kernel)
+    if layer.use_bias:
+        part.bias.assign(ops.take(layer.bias, index) if axis else layer.bias)
+    part.trainable = layer.trainable
+    return part

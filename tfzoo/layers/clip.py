@@ -103,8 +103,11 @@ class ClipSizes:
     factor: float = 1.0
 
     @classmethod
-    def of(cls, config: Any, prefix: str = "") -> ClipSizes:
-        """Sizes of the encoder whose fields in `config` start with `prefix`."""
+    def of(cls, config: Any, factor: float, prefix: str = "") -> ClipSizes:
+        """Sizes of the encoder whose fields in `config` start with `prefix`.
+
+        `factor` is that of the model that is made: of a whole model, its towers' own do not count.
+        """
         return cls(
             width=getattr(config, f"{prefix}hidden_size"),
             num_heads=getattr(config, f"{prefix}num_attention_heads"),
@@ -113,7 +116,7 @@ class ClipSizes:
             activation=config.hidden_act,
             epsilon=config.layer_norm_eps,
             attention_dropout=config.attention_dropout,
-            factor=config.initializer_factor,
+            factor=factor,
         )
 
     def norm(self, name: str) -> LayerNorm:

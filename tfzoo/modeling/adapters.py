@@ -400,6 +400,11 @@ class AdapterMixin(ModelMixin):
         """Let `fit`, `evaluate` and `predict` be traced anew."""
         self.train_function = self.test_function = self.predict_function = None
 
+    def forget_traces(self) -> None:
+        """Let Keras trace its functions anew, and be compiled again: weights have gone."""
+        self._forget_functions()
+        self.compiled = False  # the optimizer holds the old weights as well
+
 
 def _train_adapters_alone(layers: Iterable[Linear]) -> None:
     """Let layers' adapters train, and not their kernels and biases."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -28,7 +29,9 @@ from tfzoo.core.outputs import ModelOutput
 from tfzoo.core.replacing import recover, replacing, updating
 from tfzoo.core.types import Tensor
 from tfzoo.core.untrusted import escaped
+from tfzoo.core.variables import slots
 from tfzoo.hub import HubOptions
+from tfzoo.hub.upload import PushMixin
 from tfzoo.modeling.adapters import AdapterMixin
 from tfzoo.modeling.checkpoint import (
     check_open_file,
@@ -37,12 +40,16 @@ from tfzoo.modeling.checkpoint import (
     locate,
     write_weights,
 )
+from tfzoo.modeling.processor_files import Source
+from tfzoo.modeling.pruning import PruningMixin
 from tfzoo.modeling.training import TrainingMixin
+from tfzoo.modeling.vocabulary import VocabularyMixin
 from weights_convert.errors import CheckpointError
 
 __all__ = ["TFPreTrainedModel", "parse_size"]
 
 _FLAGS = ("output_attentions", "output_hidden_states")
+_STATISTICS = ("moving_mean", "moving_variance", "num_batches_tracked")  # PyTorch's buffers
 _KERAS_FILES = (".keras", ".h5", ".hdf5")
 _SAVED_MODEL = {
     "saved_model.pb",
@@ -55,7 +62,9 @@ _SAVED_MODEL = {
 
 
 @as_written
-class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
+class TFPreTrainedModel(
+    PushMixin, VocabularyMixin, PruningMixin, AdapterMixin, TrainingMixin, keras.Model
+):
     """Base class of all models.
 
     All weights exist when the constructor returns.
@@ -71,6 +80,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         base_model_prefix: The attribute of a head that holds the model without the head.
         constructor_arguments: Names beside `config` that `from_pretrained` passes on.
         torch_class: Name of the PyTorch class whose checkpoints this class reads and writes.
+        source: The checkpoint that the model was loaded from.
 
     Raises:
         TypeError: `config` is of another class.
@@ -82,6 +92,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
     input_aliases: ClassVar[Mapping[str, str]] = {}
     base_model_prefix: ClassVar[str] = ""
     constructor_arguments: ClassVar[tuple[str, ...]] = ()
+    source: Source | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -101,6 +112,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         self._table = InputTable(self.inputs_table, order, owner, self.input_aliases)
         with default_policy(self.dtype_policy):
             self.setup(config)
+            self.prune_as_configured()
             self.build()
 
     def setup(self, config: Any) -> None:
@@ -140,6 +152,21 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
     def _family_class(cls) -> type[TFPreTrainedModel]:
         """The class of tfzoo that this is, or that a user's class extends."""
         return next(c for c in cls.__mro__ if c.__module__.startswith("tfzoo.models."))
+
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """How many numbers the parameters hold, as PyTorch counts: without batch norms' statistics.
+
+        Args:
+            only_trainable: Count what trains alone; frozen layers do not.
+            exclude_embeddings: Leave embedding tables out, those of positions included.
+        """
+        return sum(
+            math.prod(slot.shape)
+            for path, slot in slots(self).items()
+            if path.rpartition(".")[2] not in _STATISTICS
+            and (slot.variable.trainable or not only_trainable)
+            and not (exclude_embeddings and slot.kind == "embedding")
+        )
 
     # ---- calls
     def __call__(self, *args: Any, **kwargs: Any) -> ModelOutput | tuple[Any, ...]:
@@ -196,12 +223,14 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         pretrained_model_name_or_path: str | Path,
         *,
         config: PretrainedConfig | None = None,
-        dtype: str | None = None,
+        dtype: Any = None,
+        torch_dtype: Any = None,
         ignore_mismatched_sizes: bool = False,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
         token: str | bool | None = None,
+        subfolder: str | None = "",
         **config_overrides: Any,
     ) -> TFPreTrainedModel:
         """Load a PyTorch checkpoint (Hugging Face layout).
@@ -212,13 +241,16 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         Args:
             pretrained_model_name_or_path: Folder, file in it, or repository name.
             config: Configuration to use instead of the checkpoint's.
-            dtype: Keras dtype policy of the model, e.g. `"mixed_bfloat16"`; the global policy
-                (float32 by default) where None, whatever the file's dtype.
+            dtype: Dtype of any library or Keras dtype policy of the model, e.g.
+                `"mixed_bfloat16"`; `"auto"` for the checkpoint's; the global policy (float32 by
+                default) where None.
+            torch_dtype: The same under its old name.
             ignore_mismatched_sizes: Leave tensors of another shape out, e.g. for a new head.
             revision: Branch, tag or commit of the repository.
             cache_dir: Folder of the download cache.
             local_files_only: Never use the network.
             token: Access token of the hub.
+            subfolder: Folder of the checkpoint inside of the repository or folder.
             **config_overrides: Fields that win over the config's, e.g. `num_labels=10`.
 
         Raises:
@@ -236,7 +268,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         """
         more = {name: config_overrides.pop(name, None) for name in cls.constructor_arguments}
         cls._refuse_unknown(config_overrides)
-        options = HubOptions(revision, cache_dir, local_files_only, token)
+        options = HubOptions(revision, cache_dir, local_files_only, token, subfolder)
         if config is None:
             config = cls.config_class.from_pretrained(
                 pretrained_model_name_or_path, **options.keywords(), **config_overrides
@@ -246,11 +278,14 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
             raise TypeError(
                 f"Pass either config= or fields to override, not both: {sorted(config_overrides)}."
             )
-        return load_model_from(
+        policy = _policy(torch_dtype if dtype is None else dtype, config)
+        model = load_model_from(
             locate(pretrained_model_name_or_path, options),
-            lambda: cls(config, dtype=dtype, **more),
+            lambda: cls(config, dtype=policy, **more),
             ignore_mismatched_sizes=ignore_mismatched_sizes,
         )
+        model.source = Source.of(pretrained_model_name_or_path, options)
+        return model
 
     @classmethod
     def warn_about(cls, config: Any, overrides: Mapping[str, Any]) -> None:
@@ -275,7 +310,10 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
     def save_pretrained(self, save_directory: str | Path, max_shard_size: str = "5GB") -> None:
         """Write a checkpoint that PyTorch's `from_pretrained` loads: config.json and safetensors.
 
-        They replace an older checkpoint's all together; other files of the folder stay.
+        They replace an older checkpoint's all together; other files of the folder stay. The
+        processor's and tokenizer's files that lie beside the checkpoint that the model was loaded
+        from are written as well, unless the folder has some already. Those of a repository are
+        known once its processor was loaded.
 
         Args:
             save_directory: Folder, made where needed.
@@ -288,6 +326,8 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         self.refuse_changes()
         with updating(Path(save_directory), gates=(CONFIG_NAME,)) as folder:
             write_weights(self, folder, parse_size(max_shard_size))
+            if self.source is not None:
+                self.source.copy_processor(folder)
             self.saved_config().save_pretrained(folder)
 
     def saved_config(self) -> PretrainedConfig:
@@ -408,8 +448,20 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> TFPreTrainedModel:
-        values = dict(config)
+    def from_config(
+        cls, config: PretrainedConfig | Mapping[str, Any], **kwargs: Any
+    ) -> TFPreTrainedModel:
+        """A model with fresh weights.
+
+        Args:
+            config: The configuration, its dict, or what `get_config` gave.
+            **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
+        """
+        if not isinstance(config, PretrainedConfig) and "config" not in config:
+            config = cls.config_class.from_dict(config)
+        if isinstance(config, PretrainedConfig):
+            return cls(config, **kwargs)
+        values = {**config, **kwargs}
         changes = values.pop("changes", {})
         model = cls(cls.config_class.from_dict(values.pop("config")), **values)
         model.repeat_changes(changes)
@@ -485,6 +537,17 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         )
         with writing(folder), replacing(folder, force=True) as path:
             archive.write_out(str(path), verbose=verbose)
+
+
+def _policy(dtype: Any, config: PretrainedConfig) -> Any:
+    """Keras's name of a dtype of any library; of `"auto"`, that of the checkpoint's weights."""
+    if isinstance(dtype, str) and dtype == "auto":
+        dtype = getattr(config, "dtype", None) or getattr(config, "torch_dtype", None)
+    if isinstance(dtype, str):
+        return dtype.removeprefix("torch.")
+    if dtype is None or isinstance(dtype, keras.DTypePolicy):
+        return dtype
+    return keras.backend.standardize_dtype(dtype)
 
 
 def _flat(outputs: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ Source: Radford et al. 2021, arXiv:2103.00020.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
@@ -16,6 +17,7 @@ from tfzoo.core.inputs import Input, InputTable, check_ids
 from tfzoo.core.outputs import TFBaseModelOutputWithPooling
 from tfzoo.core.types import Tensor
 from tfzoo.hub import HubError
+from tfzoo.layers.attention import MultiHeadAttention
 from tfzoo.layers.clip import (
     ClipBlock,
     ClipSizes,
@@ -162,16 +164,27 @@ class ClipPreTrainedModel(TFPreTrainedModel):
         from tfzoo.text.clip import CLIPTokenizerFast
 
         hint = "pass tokenizer=CLIPTokenizerFast.from_pretrained(...)."
-        name = self.config.name_or_path
+        name: str | Path = self.config.name_or_path
+        where: dict[str, Any] = {}
+        if self.source is not None:
+            name, where = self.source.name, self.source.options.keywords()
         if not name:
             raise ValueError(
                 f"The {type(self).__name__} was not loaded from a checkpoint, so its tokenizer is "
                 f"unknown: {hint}"
             )
         try:
-            return CLIPTokenizerFast.from_pretrained(name)
+            return CLIPTokenizerFast.from_pretrained(name, **where)
         except HubError as error:
             raise ValueError(f"{name} holds no tokenizer: {hint}") from error
+
+    def word_embeddings(self) -> tuple[keras.layers.Layer, str] | None:
+        text = getattr(self.base_model, "text_model", None)
+        return None if text is None else (text.embeddings, "token_embedding")
+
+    def attention_layers(self) -> list[MultiHeadAttention]:
+        towers = (getattr(self.base_model, f"{kind}_model", None) for kind in ("text", "vision"))
+        return [block.self_attn for tower in towers if tower for block in tower.encoder.layers]
 
     def vision_block(self, config: Any) -> Callable[..., keras.layers.Layer]:
         """What makes one block of the vision tower with this configuration."""
@@ -182,13 +195,13 @@ class ClipPreTrainedModel(TFPreTrainedModel):
         return ClipTextTransformer(
             config.vocab_size,
             config.max_position_embeddings,
-            ClipSizes.of(config),
+            ClipSizes.of(config, self.config.initializer_factor),
             name="text_model",
         )
 
     def vision_tower(self, config: Any) -> ClipVisionTransformer:
         """A vision tower with this configuration."""
-        sizes = ClipSizes.of(config)
+        sizes = ClipSizes.of(config, self.config.initializer_factor)
         embeddings = ClipVisionEmbeddings(
             config.image_size,
             config.patch_size,

@@ -23,6 +23,7 @@ __all__ = [
     "CHANNELS_LAST",
     "RESIZE_LIMIT",
     "MAX_EDGE",
+    "NO_CHANNELS",
     "STANDARD_MEAN",
     "STANDARD_STD",
     "Size",
@@ -53,6 +54,7 @@ Size = int | Sequence[int] | dict[str, int]
 
 CHANNELS_FIRST = "channels_first"
 CHANNELS_LAST = "channels_last"
+NO_CHANNELS = "none"  # of grey images (height, width)
 STANDARD_MEAN = (0.5, 0.5, 0.5)
 STANDARD_STD = (0.5, 0.5, 0.5)
 _LEAST_STD = 1e-30  # what float32 can still divide pixels by
@@ -128,12 +130,15 @@ def check_formats(**formats: str | None) -> None:
     """Refuse unknown layouts, given by the names of their arguments.
 
     Raises:
-        ValueError: One is neither "channels_first", "channels_last" nor None.
+        ValueError: One is neither "channels_first", "channels_last" nor None; nor "none", of an
+            input.
     """
     for name, value in formats.items():
-        if value not in (CHANNELS_FIRST, CHANNELS_LAST, None):
+        known = [CHANNELS_FIRST, CHANNELS_LAST]
+        known += [NO_CHANNELS] if name == "input_data_format" else []
+        if value is not None and value not in known:
             raise ValueError(
-                f"{name}: expected 'channels_first', 'channels_last' or None, got {value!r}."
+                f"{name}: expected {', '.join(map(repr, known))} or None, got {value!r}."
             )
 
 
@@ -158,8 +163,9 @@ def to_channels_last(image: Any, input_data_format: str | None = None) -> np.nda
     Args:
         image: Pillow image of any mode, or an array or tensor (height, width), (height, width, C)
             or (C, height, width).
-        input_data_format: "channels_first" or "channels_last". Default: inferred. Ignored for
-            Pillow images.
+        input_data_format: "channels_first" or "channels_last"; or "none" for (height, width),
+            which is repeated as where nothing is given. Default: inferred. Ignored for Pillow
+            images.
 
     Returns:
         (height, width, C), of the input's dtype; uint8 for a Pillow image.
@@ -175,6 +181,13 @@ def to_channels_last(image: Any, input_data_format: str | None = None) -> np.nda
     if isinstance(image, Image.Image):
         return np.asarray(to_rgb(image))
     array = as_array(image)
+    if input_data_format == NO_CHANNELS:
+        if array.ndim != 2:
+            raise ValueError(
+                f"input_data_format='none' is for images (height, width), got an array of shape "
+                f"{array.shape}."
+            )
+        input_data_format = None
     if array.ndim not in (2, 3) or not array.size:
         raise ValueError(
             f"Expected an image (height, width), (height, width, C) or (C, height, width), got an "

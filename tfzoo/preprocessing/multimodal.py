@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tfzoo.core.files import read_json, write_json
 from tfzoo.core.replacing import updating
 from tfzoo.hub import HubOptions
+from tfzoo.hub.upload import PushMixin
 from tfzoo.preprocessing.processor import SETTINGS_FILES, BaseImageProcessor, BatchFeature
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ __all__ = ["BaseProcessor"]
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
-class BaseProcessor:
+class BaseProcessor(PushMixin):
     """Base of the processors that prepare texts and images (or videos) in one call.
 
     A subclass names the classes of its parts and writes `__call__` with its documented arguments,
@@ -142,7 +143,8 @@ class BaseProcessor:
         revision: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
-        token: str | None = None,
+        token: str | bool | None = None,
+        subfolder: str | None = "",
         **overrides: Any,
     ) -> BaseProcessor:
         """Make both parts from a checkpoint's files.
@@ -153,6 +155,7 @@ class BaseProcessor:
             cache_dir: Folder of the hub's cache.
             local_files_only: Never download.
             token: Access token of the hub.
+            subfolder: Folder of the checkpoint inside of the repository or folder.
             **overrides: Settings that win over the files': fields of the image processor, and
                 settings of the tokenizer.
 
@@ -164,7 +167,7 @@ class BaseProcessor:
             ValueError: Files are not JSON, or meant for other classes.
             TypeError: An override that neither part knows.
         """
-        where = HubOptions(revision, cache_dir, local_files_only, token).keywords()
+        where = HubOptions(revision, cache_dir, local_files_only, token, subfolder).keywords()
         path = Path(name_or_path)
         name_or_path = path.parent if path.is_file() else name_or_path
         fields = cls.image_processor_class.fields

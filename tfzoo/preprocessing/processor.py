@@ -20,6 +20,7 @@ from tfzoo.core.files import read_json, write_json
 from tfzoo.core.replacing import destination, updating
 from tfzoo.core.untrusted import escaped
 from tfzoo.hub import DEFAULTS, HubError, HubOptions, resolve
+from tfzoo.hub.upload import PushMixin
 from tfzoo.preprocessing.image import height_and_width
 
 __all__ = [
@@ -96,6 +97,62 @@ class BatchFeature(UserDict):
             array = _as_array(name, value)
             self.data[name] = array if return_tensors == "np" else _as_tensor(array)
         return self
+
+    def to(self, *args: Any, device: Any = None, dtype: Any = None, **options: Any) -> BatchFeature:
+        """Move the values to a device or cast the floats among them, in place.
+
+        Only tensors of PyTorch are moved: arrays, and TensorFlow's and JAX's tensors, are copied to
+        where the model is when it is called.
+
+        Args:
+            *args: A device, a dtype or both.
+            device: Such as "cpu" or "cuda:0".
+            dtype: Of any library or by name, such as "float16". Integers stay as they are. Of
+                "bfloat16", which NumPy lacks, arrays become tensors.
+            **options: Further arguments of PyTorch's `Tensor.to`, such as `non_blocking`.
+
+        Returns:
+            Itself.
+
+        Raises:
+            TypeError: More than a device and a dtype.
+
+        Example:
+            >>> features = BatchFeature({"pixel_values": [[1.0, 2.0]]}, "np")
+            >>> features.to("cuda", dtype="float16").pixel_values.dtype
+            dtype('float16')
+        """
+        for value in args:
+            if dtype is None and _is_dtype(value):
+                dtype = value
+            elif device is None:
+                device = value
+            else:
+                raise TypeError(f"to() takes a device and a dtype, got {args}.")
+        for name, value in self.data.items():
+            if device is not None and hasattr(value, "to"):
+                value = value.to(device, **options)
+            if dtype is not None and "float" in str(getattr(value, "dtype", "")):
+                value = _cast(value, dtype)
+            self.data[name] = value
+        return self
+
+
+def _cast(value: Any, dtype: Any) -> Any:
+    from keras import backend, ops
+
+    name = backend.standardize_dtype(dtype)
+    is_plain = isinstance(value, np.ndarray) and name != "bfloat16"  # which NumPy lacks
+    return value.astype(name) if is_plain else ops.cast(value, name)
+
+
+def _is_dtype(value: Any) -> bool:
+    from keras import backend
+
+    try:
+        return value is not None and bool(backend.standardize_dtype(value))
+    except ValueError:
+        return False
 
 
 def _as_array(name: str, value: Any) -> np.ndarray:
@@ -185,7 +242,7 @@ def type_names(values: Mapping[str, Any], source: Any = "The settings") -> list[
     return names
 
 
-class BaseImageProcessor(Fields):
+class BaseImageProcessor(PushMixin, Fields):
     """Base of the image and video processors.
 
     A subclass declares its settings as fields, see `tfzoo.core.fields`, and writes
@@ -237,7 +294,8 @@ class BaseImageProcessor(Fields):
         revision: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
-        token: str | None = None,
+        token: str | bool | None = None,
+        subfolder: str | None = "",
         **overrides: Any,
     ) -> BaseImageProcessor:
         """Make a processor from a checkpoint's `preprocessor_config.json`.
@@ -249,6 +307,7 @@ class BaseImageProcessor(Fields):
             cache_dir: Folder of the hub's cache.
             local_files_only: Never download.
             token: Access token of the hub.
+            subfolder: Folder of the checkpoint inside of the repository or folder.
             **overrides: Fields that win over the file's.
 
         Returns:
@@ -264,7 +323,7 @@ class BaseImageProcessor(Fields):
             >>> from tfzoo import VideoMAEImageProcessor
             >>> processor = VideoMAEImageProcessor.from_pretrained("checkpoint/", size=256)
         """
-        options = HubOptions(revision, cache_dir, local_files_only, token)
+        options = HubOptions(revision, cache_dir, local_files_only, token, subfolder)
         path, values = find_settings(name_or_path, options)
         try:
             return cls.from_dict(values, **overrides)

@@ -121,7 +121,7 @@ def locate(
         return folder, {"tokenizer_file": folder / TOKENIZER_FILE}
     except HubFileNotFoundError:
         path = Path(name_or_path).expanduser()
-        folder = path if path.is_dir() else path.parent
+        folder = path / (options.subfolder or "") if path.is_dir() else path.parent
         missing = [name for name in vocabulary.values() if not (folder / name).is_file()]
         if path.exists() and missing:
             raise TokenizerError(

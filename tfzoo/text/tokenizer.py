@@ -18,6 +18,7 @@ from tokenizers import AddedToken, Encoding, Tokenizer
 from tfzoo.core.replacing import updating
 from tfzoo.core.untrusted import escaped
 from tfzoo.hub import HubOptions
+from tfzoo.hub.upload import PushMixin
 from tfzoo.text import files
 from tfzoo.text.batch_encoding import BatchEncoding, as_columns, columns_of
 from tfzoo.text.files import SPECIAL_TOKENS, TokenizerError
@@ -35,7 +36,7 @@ _SETTINGS = (
 )
 
 
-class BaseTokenizer(Vocabulary):
+class BaseTokenizer(PushMixin, Vocabulary):
     """A tokenizer around one of the `tokenizers` library.
 
     Calls may come from several threads, each with its own padding and truncation.
@@ -327,7 +328,8 @@ class BaseTokenizer(Vocabulary):
         revision: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
-        token: str | None = None,
+        token: str | bool | None = None,
+        subfolder: str | None = "",
         **overrides: Any,
     ) -> BaseTokenizer:
         """Make a tokenizer from a checkpoint's files, old or new.
@@ -339,6 +341,7 @@ class BaseTokenizer(Vocabulary):
             cache_dir: Folder of the hub's cache.
             local_files_only: Never download.
             token: Access token of the hub.
+            subfolder: Folder of the checkpoint inside of the repository or folder.
             **overrides: Arguments of the constructor that win over the files'.
 
         Returns:
@@ -349,7 +352,7 @@ class BaseTokenizer(Vocabulary):
             TokenizerError: They hold no tokenizer, one of another class, or are malformed.
             TypeError: An override that the constructor does not know, or a call of the base class.
         """
-        options = HubOptions(revision, cache_dir, local_files_only, token)
+        options = HubOptions(revision, cache_dir, local_files_only, token, subfolder)
         folder, sources = cls._locate(name_or_path, options)
         settings = files.read_settings(folder, overrides)
         cls._check_class(folder / files.CONFIG_FILE, settings.pop("tokenizer_class", None))

@@ -143,12 +143,17 @@ class Vocabulary:
             As `add_tokens`.
 
         Raises:
-            ValueError: An unknown role.
+            ValueError: An unknown role, or a single token for "additional_special_tokens".
         """
         roles = (*SPECIAL_TOKENS, "additional_special_tokens")
         unknown = sorted(set(special_tokens_dict) - set(roles))
         if unknown:
             raise ValueError(f"{unknown[0]!r} is not a special token: expected {', '.join(roles)}.")
+        extra = special_tokens_dict.get("additional_special_tokens", ())
+        if not isinstance(extra, (list, tuple)):  # of a string, each character would become one
+            raise ValueError(
+                f"additional_special_tokens must be a list of tokens, got {extra!r:.100}."
+            )
         added = 0
         for role, value in special_tokens_dict.items():
             several = role == "additional_special_tokens"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,19 @@ def best(model: Any, scores: np.ndarray, count: int) -> tuple[list[list[bytes]],
     order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
     names = [[model.config.id2label[i].encode() for i in row] for row in order.tolist()]
     return names, np.take_along_axis(scores, order, axis=1)
+
+
+def test_classes_without_names_are_warned_of() -> None:
+    model, processor = tiny()
+    with pytest.warns(UserWarning, match="since its config has no names of classes") as caught:
+        endpoints(model, processor, ServingOptions())
+    assert caught[0].filename == __file__
+    names = [f"class {index}" for index in range(model.config.num_labels)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        endpoints(model, processor, ServingOptions(labels=names))
+        model.config.update({"id2label": dict(enumerate(names))})
+        endpoints(model, processor, ServingOptions())
 
 
 def test_answers_equal_the_hosts(

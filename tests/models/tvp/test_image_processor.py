@@ -289,7 +289,7 @@ def test_per_call_values_do_not_stay():
         ({"constant_values": "black"}, "constant_values: expected a finite number.*got 'black'"),
         ({"constant_values": (1, 2, 3)}, r"constant_values: .* got \(1, 2, 3\)"),
         ({"data_format": "NCHW"}, "data_format: expected 'channels_first'"),
-        ({"input_data_format": "none"}, "input_data_format: expected 'channels_first'"),
+        ({"input_data_format": "NHWC"}, "input_data_format: expected 'channels_first'.*'none'"),
         ({"image_mean": [0.5, 0.5]}, "image_mean: expected one number or 3"),
         ({"image_std": 0}, "image_std: expected values other than 0"),
         ({"image_std": 1e-45}, "image_std: expected values other than 0"),

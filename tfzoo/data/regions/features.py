@@ -22,7 +22,6 @@ __all__ = [
 
 _SLACK = 1e-3  # how far beyond 0..1 a rounded corner may lie
 _UNIT = 1e-3  # how near to 1 the lengths of normalised features are
-_PUBLISHED = 36  # regions of each image in the training of the published weights
 _ENOUGH = 8  # regions from which on their places say something about their form
 
 
@@ -141,9 +140,9 @@ def check_region_features(
     visual_pos: np.ndarray,
     visual_attention_mask: np.ndarray | None = None,
     *,
-    feature_width: int = 2048,
+    feature_width: int | None = None,
     box_width: int = 4,
-    num_boxes: int | None = _PUBLISHED,
+    num_boxes: int | None = None,
 ) -> None:
     """Refuse, or warn of, what would silently make a model's answers worse.
 
@@ -151,9 +150,10 @@ def check_region_features(
         visual_feats: (B, N, F), or (N, F) of one image.
         visual_pos: (B, N, 4), or (N, 4), corners between 0 and 1.
         visual_attention_mask: (B, N), or (N,), 0 for regions that do not count; all count if None.
-        feature_width: F as in the config, `visual_feat_dim`.
+        feature_width: F of the model, its config's `visual_feat_dim`; any where None.
         box_width: As in the config, `visual_pos_dim`; other than 4, boxes may be anything finite.
-        num_boxes: Regions that the model was trained with; None for any number.
+        num_boxes: Regions that the model was trained with, 36 for the published weights; any number
+            where None.
 
     Raises:
         RegionFeatureError: Counts or widths that do not fit, NaN or infinity, nothing but zeros,
@@ -227,17 +227,20 @@ def region_batch(records: Iterable[RegionFeatures]) -> dict[str, np.ndarray]:
     return {"visual_feats": feats, "visual_pos": boxes, "visual_attention_mask": mask}
 
 
-def _check_shapes(feats: np.ndarray, boxes: np.ndarray, feature_width: int, box_width: int) -> None:
+def _check_shapes(
+    feats: np.ndarray, boxes: np.ndarray, feature_width: int | None, box_width: int
+) -> None:
     if feats.ndim not in (2, 3) or feats.ndim != boxes.ndim:
         raise RegionFeatureError(
-            f"expected visual_feats (B, N, {feature_width}) and visual_pos (B, N, {box_width}), "
+            f"expected visual_feats (B, N, {feature_width or 'F'}) and visual_pos (B, N, "
+            f"{box_width}), "
             f"or both without B, got {feats.shape} and {boxes.shape}"
         )
     for name, array, width in (
         ("visual_feats", feats, feature_width),
         ("visual_pos", boxes, box_width),
     ):
-        if array.shape[-1] != width:
+        if width is not None and array.shape[-1] != width:
             raise RegionFeatureError(
                 f"{name}: expected the width {width}, got {array.shape[-1]} (shape {array.shape})"
             )
@@ -311,7 +314,7 @@ def _warn_of_features(feats: np.ndarray) -> None:
 def _warn_of_count(found: int, expected: int | None) -> None:
     if expected is not None and found != expected:
         _warn(
-            f"{found} regions an image, where the published weights were trained with {expected}; "
+            f"{found} regions an image, where the model was trained with {expected}; "
             "pass num_boxes=None if that is intended"
         )
 

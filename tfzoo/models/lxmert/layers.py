@@ -125,8 +125,7 @@ class CrossAttention(PostNormAttention):
 
         seen, weights = context(of_words, of_objects, vision_masked)
         read, _ = context(of_objects, of_words, language_masked)
-        attended = ops.transpose(ops.concatenate([seen, read], axis=2), (0, 2, 1, 3))
-        attended = ops.reshape(attended, ops.shape(both))
+        attended = self._joined(ops.concatenate([seen, read], axis=2))
         both = self.norm(self.dropout(self.out(attended)) + both)
         return both[:, of_words], both[:, of_objects], weights if output_attentions else ()
 

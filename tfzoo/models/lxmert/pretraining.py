@@ -355,7 +355,7 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
         return outputs
 
     # ---- the vocabulary
-    def _resize_scores(self, count: int) -> None:
+    def resize_scores(self, count: int) -> None:
         head = self.get_lm_head()
         bias = ops.convert_to_numpy(head.bias)
         fresh = np.zeros(max(count - len(bias), 0), bias.dtype)

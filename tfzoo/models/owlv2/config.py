@@ -46,7 +46,9 @@ class OwlTextConfig(PretrainedConfig):
     initializer_range: float = field(
         0.02, "Kept for the file; CLIP's own rules initialise the weights.", non_negative
     )
-    initializer_factor: float = field(1.0, "Scale of the initial weights.", non_negative)
+    initializer_factor: float = field(
+        1.0, "Scale of a lone tower's initial weights; a whole model has its own.", non_negative
+    )
     pad_token_id: int = field(
         0, "Id of padding; a query that starts with it does not count.", identifier
     )
@@ -70,7 +72,9 @@ class OwlVisionConfig(PretrainedConfig):
     layer_norm_eps: float = field(1e-5, "Epsilon of the layer norms.", non_negative)
     attention_dropout: float = field(0.0, "Dropout of attention weights.", probability)
     initializer_range: float = field(0.02, "Std of the initial patch embeddings.", non_negative)
-    initializer_factor: float = field(1.0, "Scale of the initial weights.", non_negative)
+    initializer_factor: float = field(
+        1.0, "Scale of a lone tower's initial weights; a whole model has its own.", non_negative
+    )
 
     def validate(self) -> None:
         super().validate()

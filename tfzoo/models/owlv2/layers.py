@@ -59,15 +59,15 @@ class BoxHead(keras.layers.Layer):
     Args:
         width: D.
         units: Width of the output.
-        factor: Factor of the std of fresh weights.
+        std: Of fresh weights.
     """
 
-    def __init__(self, width: int, units: int, factor: float, **kwargs: Any) -> None:
+    def __init__(self, width: int, units: int, std: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width = width
 
         def linear(units: int, name: str, activation: Activation | None = None) -> Linear:
-            init = normal(factor * width**-0.5)
+            init = normal(std)
             return Linear(units, activation=activation, kernel_initializer=init, name=name)
 
         self.dense0 = linear(width, "dense0", gelu)
@@ -90,15 +90,15 @@ class ClassHead(keras.layers.Layer):
     Args:
         width: D of the vision tower.
         query_width: D of the text tower.
-        factor: Factor of the std of fresh weights.
+        std: Of fresh weights.
     """
 
-    def __init__(self, width: int, query_width: int, factor: float, **kwargs: Any) -> None:
+    def __init__(self, width: int, query_width: int, std: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width = width
 
         def linear(units: int, name: str) -> Linear:
-            return Linear(units, kernel_initializer=normal(factor * width**-0.5), name=name)
+            return Linear(units, kernel_initializer=normal(std), name=name)
 
         self.dense0 = linear(query_width, "dense0")
         self.logit_shift = linear(1, "logit_shift")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from tfzoo.core.config import PretrainedConfig
 from tfzoo.core.inputs import Input, InputTable
 from tfzoo.core.outputs import ModelOutput
 from tfzoo.core.types import Tensor
@@ -124,6 +125,11 @@ class TFPerceiverPreTrainedModel(TFPreTrainedModel):
     def get_input_embeddings(self) -> Tensor:
         """The latents (latents, D), which read every input."""
         return self.base_model.embeddings.latents
+
+    def word_embeddings(self) -> tuple[keras.layers.Layer, str] | None:
+        part = self.base_model.input_preprocessor
+        is_table = isinstance(getattr(part, "embeddings", None), keras.layers.Embedding)
+        return (part, "embeddings") if is_table else None
 
     def prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         for name, value in inputs.items():
@@ -339,10 +345,14 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
         return {**super().get_config(), **{n: serialize(getattr(self, n)) for n in PARTS}}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> TFPerceiverModel:
+    def from_config(
+        cls, config: PretrainedConfig | Mapping[str, Any], **kwargs: Any
+    ) -> TFPerceiverModel:
+        if isinstance(config, PretrainedConfig):
+            return super().from_config(config, **kwargs)
         deserialize = keras.saving.deserialize_keras_object
         parts = {n: deserialize(config[n]) for n in PARTS if config.get(n) is not None}
-        return super().from_config({**config, **parts})
+        return super().from_config({**config, **parts}, **kwargs)
 
 
 def _hidden_places(attention_mask: Tensor | None, tokens: int | None) -> Tensor | None:

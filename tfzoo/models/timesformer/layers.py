@@ -23,7 +23,7 @@ __all__ = ["TimesformerEmbeddings", "TimesformerEncoder", "TimesformerLayer", "i
 
 def initializer(config: TimesformerConfig) -> keras.initializers.Initializer:
     """The initialiser of all weight matrices."""
-    return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+    return keras.initializers.RandomNormal(stddev=config.initializer_range)
 
 
 def norm(config: TimesformerConfig, name: str) -> LayerNorm:

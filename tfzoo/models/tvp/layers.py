@@ -340,7 +340,7 @@ class Attention(PostNormAttention):
         Args:
             x: (B, N, D).
             masked: Mask, see `tfzoo.layers.masks`.
-            head_mask: (H,), factors of the heads; 1 where None.
+            head_mask: (H,), factors of the heads, pruned ones included; 1 where None.
 
         Returns:
             (B, N, D) and the attention weights (B, H, N, N), times the factors.
@@ -350,12 +350,12 @@ class Attention(PostNormAttention):
             weights = self.attention_dropout(weights)
             if head_mask is None:
                 return weights
-            return weights * ops.cast(head_mask, weights.dtype)[:, None, None]
+            factors = ops.take(head_mask, self.heads)
+            return weights * ops.cast(factors, weights.dtype)[:, None, None]
 
         parts = [self._heads(p) for p in (self.query(x), self.key(x), self.value(x))]
         context, weights = attend(*parts, masked, scaled)
-        context = ops.reshape(ops.transpose(context, (0, 2, 1, 3)), ops.shape(x))
-        return self.norm(self.dropout(self.out(context)) + x), weights
+        return self.norm(self.dropout(self.out(self._joined(context))) + x), weights
 
 
 class EncoderLayer(keras.layers.Layer):

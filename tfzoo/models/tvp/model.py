@@ -14,6 +14,7 @@ from keras import ops
 from tfzoo.core.inputs import Input, InputTable
 from tfzoo.core.outputs import ModelOutput, TFBaseModelOutputWithPooling
 from tfzoo.core.types import Tensor
+from tfzoo.layers.attention import MultiHeadAttention
 from tfzoo.layers.bert import BertEmbeddings
 from tfzoo.layers.drop_path import dropout
 from tfzoo.layers.masks import padding_mask
@@ -86,6 +87,12 @@ class TFTvpPreTrainedModel(TFPreTrainedModel):
     def get_input_embeddings(self) -> keras.layers.Embedding:
         """The layer that embeds the tokens."""
         return self.base_model.embeddings.word_embeddings
+
+    def word_embeddings(self) -> tuple[keras.layers.Layer, str]:
+        return self.base_model.embeddings, "word_embeddings"
+
+    def attention_layers(self) -> list[MultiHeadAttention]:
+        return [layer.attention for layer in self.base_model.encoder.layer]
 
 
 class TFTvpModel(TFTvpPreTrainedModel):

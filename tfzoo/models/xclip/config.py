@@ -53,7 +53,9 @@ class XCLIPTextConfig(PretrainedConfig):
     initializer_range: float = field(
         0.02, "Kept for the file; CLIP's own rules initialise the weights.", non_negative
     )
-    initializer_factor: float = field(1.0, "Scale of the initial weights.", non_negative)
+    initializer_factor: float = field(
+        1.0, "Scale of a lone tower's initial weights; a whole model has its own.", non_negative
+    )
     pad_token_id: int = field(1, "Placeholder, see above.", identifier)
     bos_token_id: int = field(0, "Placeholder, see above.", identifier)
     eos_token_id: int = field(2, "Placeholder, see above.", identifier)
@@ -96,7 +98,9 @@ class XCLIPVisionConfig(PretrainedConfig):
     layer_norm_eps: float = field(1e-5, "Epsilon of the layer norms.", non_negative)
     attention_dropout: float = field(0.0, "Dropout of attention weights.", probability)
     initializer_range: float = field(0.02, "Std of the initial patch embeddings.", non_negative)
-    initializer_factor: float = field(1.0, "Scale of the initial weights.", non_negative)
+    initializer_factor: float = field(
+        1.0, "Scale of a lone tower's initial weights; a whole model has its own.", non_negative
+    )
     drop_path_rate: float = field(
         0.0, "Stochastic depth rate of the message attention, the same in every layer.", probability
     )

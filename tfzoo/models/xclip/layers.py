@@ -45,7 +45,7 @@ class CrossFrameBlock(ClipBlock):
         self.num_frames, self.width = num_frames, sizes.width
         self.message_fc = Linear(
             sizes.width,
-            kernel_initializer=normal(sizes.factor * sizes.width**-0.5),
+            kernel_initializer=normal(sizes.factor),
             name="message_fc",
         )
         self.message_ln = sizes.norm("message_ln")
@@ -77,20 +77,21 @@ class MultiframeIntegrationTransformer(keras.layers.Layer):
 
     Args:
         config: Configuration of the vision tower; its fields `mit_...` count.
+        factor: Factor of the std of fresh weights.
 
     Source: section 3.2 of the paper, "multi-frame integration".
     """
 
-    def __init__(self, config: XCLIPVisionConfig, **kwargs: Any) -> None:
+    def __init__(self, config: XCLIPVisionConfig, factor: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.config = config
-        self.encoder = ClipEncoder(ClipSizes.of(config, "mit_"), name="encoder")
+        self.config, self.factor = config, factor
+        self.encoder = ClipEncoder(ClipSizes.of(config, factor, "mit_"), name="encoder")
 
     def build(self, input_shape: Shape = None) -> None:
         shape = (1, self.config.num_frames, self.config.mit_hidden_size)
         self.position_embedding = self.add_weight(
             shape=shape,
-            initializer=normal(self.config.initializer_factor),
+            initializer=normal(self.factor),
             name="position_embedding",
         )
         self.encoder.build(shape)
@@ -130,7 +131,7 @@ class PromptGeneratorLayer(keras.layers.Layer):
     def __init__(self, config: XCLIPConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         width, epsilon = config.projection_dim, config.text_config.layer_norm_eps
-        std = config.initializer_factor * 0.02
+        std = config.initializer_factor
         self.width = width
         self.norm1 = LayerNorm(epsilon=epsilon, name="norm1")
         self.cross_attn = MultiHeadAttention(

@@ -184,7 +184,7 @@ class TFXCLIPModel(TFXCLIPPreTrainedModel, ClipModel):
         self.prompts_visual_layernorm = LayerNorm(
             epsilon=vision.layer_norm_eps, name="prompts_visual_layernorm"
         )
-        self.mit = MultiframeIntegrationTransformer(vision, name="mit")
+        self.mit = MultiframeIntegrationTransformer(vision, config.initializer_factor, name="mit")
         self.prompts_generator = PromptGenerator(config, name="prompts_generator")
 
     def build_comparison(self) -> None:

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfzoo.core.inputs import Input
+from tfzoo.core.keras_compat import replace_tracked
 from tfzoo.core.types import Shape, Tensor
 from tfzoo.losses.classification import classification_loss
 from tfzoo.models.perceiver import model
@@ -122,6 +124,13 @@ class TFPerceiverForMaskedLM(_TextModel):
 
     def build_layers(self) -> None:
         self.embedding_decoder.build()
+
+    def resize_scores(self, count: int) -> None:
+        head = self.embedding_decoder
+        old = ops.convert_to_numpy(head.bias)
+        bias = np.zeros(count, old.dtype)
+        bias[: len(old)] = old[:count]
+        replace_tracked(head, "bias", keras.Variable(bias, dtype=head.bias.dtype, name="bias"))
 
     def check_inputs(self, inputs: Mapping[str, Any]) -> None:
         super().check_inputs(inputs)

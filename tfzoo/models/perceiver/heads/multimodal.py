@@ -101,9 +101,11 @@ class TFPerceiverMultimodalPreprocessor(Preprocessor):
         widths = {name: part.num_channels for name, part in modalities.items()}
         self.num_channels = max(widths.values()) + min_padding_size
         paddings = {name: self.num_channels - width for name, width in widths.items()}
-        self.padding = self.sublayer(ModalityVectors(paddings, 0.02, name="padding"))
+        configs = [getattr(part, "config", None) for part in modalities.values()]
+        stddev = (next(filter(None, configs), None) or PerceiverConfig()).initializer_range
+        self.padding = self.sublayer(ModalityVectors(paddings, stddev, name="padding"))
         masks = dict.fromkeys(mask_probs, self.num_channels)
-        self.mask = self.sublayer(ModalityVectors(masks, 0.02, name="mask"))
+        self.mask = self.sublayer(ModalityVectors(masks, stddev, name="mask"))
         is_random = any(0 < p < 1 for p in mask_probs.values())
         self.seed_generator = keras.random.SeedGenerator() if is_random else None
 
