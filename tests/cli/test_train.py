@@ -234,6 +234,13 @@ def test_wrong_usage(
     assert not (tmp_path / "out").exists()
 
 
+def test_only_videos_are_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, data = questions(tmp_path)
+    how = ("--model", model, "--out", tmp_path / "out", "--val-split", "0.5")
+    message = fails(capsys, "train", *data, *how, code=2)
+    assert "--val-split is for folders of videos" in message
+
+
 def test_what_cannot_be_trained(videos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = FIXTURES / "models" / "perceiver" / "masked_lm"
     message = fails(capsys, "val", videos, "--model", folder)

@@ -20,6 +20,7 @@ from tfzoo.auto import (
     TFAutoModelForVideoGrounding,
     TFAutoModelForZeroShotObjectDetection,
 )
+from tfzoo.cli.console import UsageError
 from tfzoo.core.config import ConfigError, PretrainedConfig
 from tfzoo.data import (
     DataError,
@@ -88,8 +89,12 @@ class Trainable(abc.ABC):
         """
 
     def split(self, paths: Sequence[Path], share: float) -> tuple[Any, Any]:
-        """A set to train on, and a share of the examples to validate with."""
-        raise DataError(
+        """A set to train on, and a share of the examples to validate with.
+
+        Raises:
+            UsageError: The examples are not split here.
+        """
+        raise UsageError(
             "--val-split is for folders of videos: give the examples to validate with as --val."
         )
 

@@ -167,7 +167,7 @@ def build_filled(make: Callable[[], T], values: Callable[[T], list[tuple[Any, Ca
         values: Model -> pairs of variable and initialiser (shape, dtype); variables that it leaves
             out keep their own initialiser. Those of layers that were built before are assigned.
     """
-    present = []
+    present: list[tuple[Any, Callable]] = []
     with keras.StatelessScope():
         try:
             model = make()
