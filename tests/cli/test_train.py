@@ -87,7 +87,9 @@ TASKS: dict[str, tuple[Callable[[Path], Given], set[str], list[str] | None]] = {
 
 @pytest.mark.filterwarnings("ignore:.*has no weights for")
 @pytest.mark.usefixtures("without_compiling")
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    "task", ["boxes", *(pytest.param(n, marks=pytest.mark.slow) for n in TASKS if n != "boxes")]
+)
 def test_every_task_is_trained_and_measured(
     task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +145,7 @@ def test_videos_bring_their_labels(
     assert "tuned exists: choose another name, or replace it with --force" in message
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_compiling")
 def test_known_labels_keep_the_head(
     tiny: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -170,6 +173,7 @@ def test_known_labels_keep_the_head(
     assert "no label for dark_rabbit" in fails(capsys, "val", videos, "--model", tiny)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_compiling")
 def test_texts_of_folders_are_told_apart(
     videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -192,6 +196,7 @@ def test_texts_of_folders_are_told_apart(
 
 
 @pytest.mark.filterwarnings("default:.*has no weights for answer_head")
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_compiling")
 def test_new_answers_are_a_fresh_head(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, (path, regions) = questions(tmp_path)

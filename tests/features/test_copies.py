@@ -18,36 +18,35 @@ COPIES: dict[str, Callable[[Any], Any]] = {
     "deepcopy": copy.deepcopy,
     "pickle": lambda model: pickle.loads(pickle.dumps(model)),
 }
+HOW = ("pickle", pytest.param("deepcopy", marks=pytest.mark.slow))
 
 
-@pytest.mark.parametrize("how", COPIES)
-def test_copies_compute_the_same_and_are_independent(tiny: Tiny, how: str) -> None:
+@pytest.mark.parametrize("how", HOW)
+def test_copies_are_equal_and_independent(tiny: Tiny, how: str) -> None:
     model = tiny.load()
-    expected = tiny.output(model)
+    values = weights(model)
     copied = COPIES[how](model)
     assert type(copied) is type(model)
-    assert copied.config.to_dict() == model.config.to_dict()
     assert copied.config is not model.config
-    np.testing.assert_array_equal(tiny.output(copied), expected)
-    for variable in copied.weights:
-        variable.assign(keras.ops.zeros_like(variable))
-    np.testing.assert_array_equal(tiny.output(model), expected)
+    assert copied.config.to_json_dict() == model.config.to_json_dict()
+    assert_close(weights(copied), values, 0)
+    np.testing.assert_array_equal(tiny.output(copied), tiny.output(model))
+    copied.set_weights([np.zeros_like(value) for value in values])
+    assert_close(weights(model), values, 0)
 
 
 def test_clones_have_fresh_weights(tiny: Tiny) -> None:
     model = tiny.load()
+    values = weights(model)
     clone = keras.models.clone_model(model)
     assert type(clone) is type(model)
     assert [v.shape for v in clone.weights] == [v.shape for v in model.weights]
-    different = (
-        not np.array_equal(*pair) for pair in zip(*map(weights, (clone, model)), strict=True)
-    )
-    assert any(different)
-    clone.set_weights(model.get_weights())
-    np.testing.assert_array_equal(tiny.output(clone), tiny.output(model))
+    assert not all(map(np.array_equal, weights(clone), values))
+    clone.set_weights(values)
+    assert_close(weights(clone), values, 0)
 
 
-@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("how", HOW)
 def test_copies_keep_what_was_changed(how: str) -> None:
     tiny = FAMILIES[0]
     model = tiny.load()
@@ -62,7 +61,7 @@ def test_copies_keep_what_was_changed(how: str) -> None:
     assert copied.dtype_policy.name == "mixed_bfloat16"
 
 
-@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("how", HOW)
 def test_copies_of_compiled_models_go_on_training(how: str) -> None:
     tiny = FAMILIES[0]
     model = tiny.compiled(keras.optimizers.SGD(0.01))
