@@ -120,7 +120,8 @@ def make_plan(
     """Match a model's variables with a checkpoint's tensors, all or nothing.
 
     Model and checkpoint may each carry the family's base prefix or not. A head that only the
-    checkpoint has is ignored; one that only the model has is left fresh.
+    checkpoint has is ignored; one that only the model has is left fresh. A head of one name whose
+    tensors have none in common is two heads, such as two of Perceiver's decoders.
 
     Args:
         slots: path -> slot of the model.
@@ -186,9 +187,9 @@ class Match:
         filled: variables whose tensor fits.
         mismatched: variables whose tensor has another shape.
         missing: variables without a tensor, under the name that it should have had.
-        fresh: the same, of heads that the checkpoint lacks as a whole.
-        unexpected: names of tensors that lead to no variable, except those of a head that the
-            model lacks as a whole and those that are not weights of their own.
+        fresh: the same, of heads of which the checkpoint has nothing.
+        unexpected: names of tensors that lead to no variable, except those of a head of which the
+            model has nothing and those that are not weights of their own.
 
     Example:
         >>> match_tensors({}, {"a": TensorInfo("F32", ())}, FamilyMap("")).unexpected
@@ -230,8 +231,8 @@ def match_tensors(
     if place and not any(name.startswith(place) for name in stored):
         # The file leaves the tower's own name out.
         stored = canonical_names(tensors, replace(family, base_prefix=place.removesuffix(".")))
-    given_heads = {family.head_of(name) for name in stored} | {None}
-    wanted_heads = {family.head_of(name) for name in wanted} | {None}
+    # A head of which they share no name is another head: the model's is fresh, the file's unused.
+    common = {family.head_of(name) for name in stored if name in wanted} | {None}
     has_base = family.has_base(tensors)
     filled: list[Entry] = []
     mismatched: list[Entry] = []
@@ -244,11 +245,11 @@ def match_tensors(
             fits = entry.checkpoint_shape == tuple(tensors[original].shape)
             (filled if fits else mismatched).append(entry)
         else:
-            (missing if family.head_of(name) in given_heads else fresh).append(entry)
+            (missing if family.head_of(name) in common else fresh).append(entry)
     unexpected = [
         original
         for name, original in stored.items()
-        if name not in wanted and family.head_of(name) in wanted_heads and name.startswith(place)
+        if name not in wanted and family.head_of(name) in common and name.startswith(place)
     ]
     return Match(tuple(filled), tuple(mismatched), tuple(missing), tuple(fresh), tuple(unexpected))
 

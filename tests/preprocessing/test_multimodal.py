@@ -55,9 +55,44 @@ def test_unknown_keywords_are_listed_with_the_known():
     with pytest.raises(TypeError) as caught:
         Both(Images(), Texts())("a", sizes=3, Padding=True)
     assert str(caught.value) == (
-        "Both got an unexpected keyword 'Padding', 'sizes'. Keywords for texts: padding, shared; "
-        "for images or videos: size, shared."
+        "Both got an unexpected keyword 'Padding', 'sizes'. Keywords for texts: padding, shared, "
+        "return_tensors; for images or videos: size, shared, return_tensors."
     )
+
+
+def test_keywords_come_in_dicts_for_a_part():
+    both = Both(Images(), Texts())
+    expected = {"pixel_values": [2, None, "np"], "input_ids": [True, 1, "np"]}
+    text = {"padding": True, "shared": 1}
+    common = {"return_tensors": "np"}
+    for images in ("images_kwargs", "videos_kwargs"):
+        call = {images: {"size": 2}, "text_kwargs": text, "common_kwargs": common}
+        assert both("a", "b", **call) == expected
+    assert both("a", "b", size=2, text_kwargs=text, return_tensors="np") == expected
+    common = {"shared": 1, "return_tensors": "np"}
+    expected = {"pixel_values": [3, 1, "np"], "input_ids": ["max_length", 1, "np"]}
+    assert both("a", "b", common_kwargs=common, text_kwargs=None, images_kwargs={}) == expected
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error", "message"),
+    [
+        ({"text_kwargs": {"size": 2}}, TypeError, "Both got an unexpected keyword 'size'"),
+        ({"images_kwargs": {"padding": 2}}, TypeError, "unexpected keyword 'padding'"),
+        ({"common_kwargs": {"a": 2}}, TypeError, "unexpected keyword 'a'"),
+        ({"text_kwargs": "padding"}, TypeError, "text_kwargs must be a dict, got 'padding'"),
+        ({"text_kwargs": {"padding": 1}, "padding": 1}, ValueError, "padding came twice"),
+        ({"text_kwargs": {"shared": 1}, "shared": 1}, ValueError, "shared came twice"),
+        (
+            {"images_kwargs": {"size": 1}, "videos_kwargs": {"size": 1}},
+            ValueError,
+            "size came twice; give it once",
+        ),
+    ],
+)
+def test_wrong_dicts_are_refused(keywords, error, message):
+    with pytest.raises(error, match=message):
+        Both(Images(), Texts())("a", **keywords)
 
 
 def test_the_cache_is_read_when_the_hub_is_out_of_reach(monkeypatch, tmp_path):

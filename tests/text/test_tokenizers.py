@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 
+from tfzoo.core.files import read_json
+from tfzoo.text.bert import BertTokenizer
 from tfzoo.text.tokenizer import BaseTokenizer, BatchEncoding, TokenizerError
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "a": 4, "red": 5, "cat": 6, ".": 7}
@@ -299,6 +301,111 @@ def test_added_tokens():
     assert (tokenizer.pad_token_id, len(tokenizer)) == (7, 13)
     with pytest.raises(ValueError, match="'padding_token' is not a special token: expected bos"):
         tokenizer.add_special_tokens({"padding_token": "x"})
+
+
+def test_additional_special_tokens_are_replaced_or_extended():
+    tokenizer = make()
+    add, role = tokenizer.add_special_tokens, "additional_special_tokens"
+    assert add({role: ["<x>", "<y>"]}) == 2
+    assert add({role: ["<z>", "<x>"]}, replace_additional_special_tokens=False) == 1
+    assert tokenizer.additional_special_tokens == ["<x>", "<y>", "<z>"]
+    assert add({role: []}) == 0
+    assert tokenizer.additional_special_tokens == ["<x>", "<y>", "<z>"]
+    assert add({role: ["<w>"]}) == 1
+    assert tokenizer.additional_special_tokens == ["<w>"]
+    assert tokenizer.convert_tokens_to_ids("<x>") == 8
+
+
+# Recorded from transformers 4.57.6, BertTokenizer; ids of [CLS], [SEP] and [PAD]: 2, 3, 0.
+READY = [
+    ({}, {"input_ids": [2, 5, 6, 7, 4, 3]}),
+    ({"pair_ids": [7]}, {"input_ids": [2, 5, 6, 7, 4, 3, 7, 3]}),
+    ({"add_special_tokens": False}, {"input_ids": [5, 6, 7, 4]}),
+    (
+        {"padding": "max_length", "max_length": 8, "return_length": True},
+        {"input_ids": [2, 5, 6, 7, 4, 3, 0, 0], "length": 8},
+    ),
+    (
+        {"truncation": True, "max_length": 4, "return_overflowing_tokens": True, "stride": 1},
+        {
+            "input_ids": [2, 5, 6, 3],
+            "overflowing_tokens": [6, 7, 4],
+            "num_truncated_tokens": 2,
+        },
+    ),
+    (
+        {"pair_ids": [7, 5, 6, 7], "truncation": True, "max_length": 6},
+        {"input_ids": [2, 5, 6, 3, 7, 3]},
+    ),
+    (
+        {"pair_ids": [7, 5], "truncation": "only_first", "max_length": 6},
+        {"input_ids": [2, 5, 3, 7, 5, 3]},
+    ),
+    (
+        {"padding": True, "padding_side": "left", "pad_to_multiple_of": 8},
+        {"input_ids": [0, 0, 2, 5, 6, 7, 4, 3], "attention_mask": [0, 0, 1, 1, 1, 1, 1, 1]},
+    ),
+    ({"return_special_tokens_mask": True}, {"special_tokens_mask": [1, 0, 0, 0, 0, 1]}),
+]
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory) -> BertTokenizer:
+    path = tmp_path_factory.mktemp("bert") / "vocab.txt"
+    words = [*WORDS, "[MASK]"]
+    path.write_text("\n".join(words))
+    return BertTokenizer(path, model_max_length=16)
+
+
+@pytest.mark.parametrize(("call", "expected"), READY)
+def test_ids_are_prepared(bert, call, expected):
+    found = bert.prepare_for_model([5, 6, 7, 4], **call)
+    assert {name: found[name] for name in expected} == expected
+    arrays = bert.prepare_for_model([5, 6], return_tensors="np", prepend_batch_axis=True)
+    assert arrays.input_ids.tolist() == [[2, 5, 6, 3]]
+    assert bert.prepare_for_model([5], return_tensors="np").input_ids.tolist() == [2, 5, 3]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ({"return_offsets_mapping": True}, "return_offsets_mapping is undefined"),
+        (
+            {"return_token_type_ids": True, "add_special_tokens": False},
+            "return_token_type_ids without add_special_tokens is undefined",
+        ),
+        (
+            {"pair_ids": [4], "return_overflowing_tokens": True, "truncation": True},
+            "return_overflowing_tokens of a pair with truncation='longest_first' is undefined",
+        ),
+        ({"pair_ids": [99]}, "vocabulary of 9 tokens has no id 99"),
+        ({"truncation": True, "max_length": 1}, "too short for 2 special tokens"),
+        ({"truncation": "only_second", "max_length": 3}, "Change one of these"),
+    ],
+)
+def test_ids_that_cannot_be_prepared_are_refused(bert, call, message):
+    with pytest.raises(ValueError, match=message):
+        bert.prepare_for_model([5, 6, 7], **call)
+
+
+def test_spaces_around_added_tokens(bert):
+    tokenizer = copy.deepcopy(bert)
+    tokenizer.add_tokens("<new>")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<x>"]})
+    ids = tokenizer("a <new><x>cat").input_ids
+    assert tokenizer.decode(ids) == "[CLS] a <new> <x> cat [SEP]"
+    without = {"spaces_between_special_tokens": False}
+    assert tokenizer.decode(ids, **without) == "[CLS] a<new><x>cat [SEP]"
+    assert tokenizer.batch_decode([ids], True, **without) == ["a<new>cat"]
+    assert make().decode([2, 4], **without) == "[CLS] a"  # no effect where is_fast
+
+
+def test_token_type_of_padding(tmp_path):
+    tokenizer = make(pad_token_type_id=3)
+    assert tokenizer.pad_token_type_id == 0
+    assert tokenizer(["a", "a a"], padding=True).token_type_ids == [[0] * 4] * 2
+    tokenizer.save_pretrained(tmp_path)
+    assert read_json(tmp_path / "tokenizer_config.json")["pad_token_type_id"] == 3
 
 
 def test_mask_of_special_tokens(tokenizer):

@@ -64,6 +64,16 @@ def test_half_a_head_is_an_error_on_either_side():
     assert caught.value.unexpected == ("classifier.bias",)
 
 
+def test_heads_of_one_place_that_share_no_name_are_two_heads():
+    tensors = toy_tensors(base=True) | {
+        "classifier.dense.weight": TensorInfo("F32", (3, 4)),
+        "classifier.dense.bias": TensorInfo("F32", (3,)),
+    }
+    plan = make_plan(toy_slots(base=True, head=True), tensors, FAMILY)
+    assert plan.fresh == ("classifier.kernel", "classifier.bias")
+    assert plan.ignored == ("classifier.dense.bias", "classifier.dense.weight")
+
+
 def test_a_head_inside_the_base_model_is_named_in_full_form():
     family = replace(FAMILY, heads=("net.layer", "classifier"))
     slots = {k: v for k, v in toy_slots(base=False).items() if not k.startswith("layer.")}

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import tfzoo
-from tfzoo.cli import convert, demo, export, listing, predict, verify
+from tfzoo.cli import convert, demo, export, listing, predict, train, val, verify
 from tfzoo.cli.console import UsageError, note
 
 __all__ = ["main"]
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tfzoo {tfzoo.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (predict, demo, convert, export, verify, listing):
+    for command in (predict, demo, train, val, convert, export, verify, listing):
         command.add_to(commands)
     return parser
 

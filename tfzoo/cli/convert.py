@@ -22,7 +22,7 @@ from tfzoo.cli.forms import as_dtype, is_keras_file
 from tfzoo.core.replacing import recover, replacing
 from weights_convert.console import SUFFIXES, add_convert_arguments
 
-__all__ = ["add_to", "run"]
+__all__ = ["add_to", "check_target", "is_empty", "run"]
 
 
 def add_to(subparsers: Any) -> None:
@@ -35,7 +35,7 @@ def add_to(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Convert the checkpoint; DST is written whole or not at all, and kept if it is finished."""
     target = args.target
-    _check_target(target, args.to, args.source)
+    check_target(target, args.to, args.source)
     start_keras()
     with Progress(load=f"reading {args.source}", write=f"writing {target}") as progress:
         model = _load(args)
@@ -43,12 +43,12 @@ def run(args: argparse.Namespace) -> None:
         progress.next()
         is_there = not args.force and _is_there(target, args.to, model, beside)
         if not is_there:
-            with replacing(target, force=args.force or _is_empty(target)) as path:
+            with replacing(target, force=args.force or is_empty(target)) as path:
                 _write(model, path, args.to, beside)
     _report(args, model, is_there)
 
 
-def _check_target(target: Path, to: str, source: str) -> None:
+def check_target(target: Path, to: str, source: str) -> None:
     """Refuse what cannot end well before anything is loaded."""
     suffix = SUFFIXES[to]
     if suffix is not None and not target.name.endswith(suffix):
@@ -64,14 +64,14 @@ def _check_target(target: Path, to: str, source: str) -> None:
         raise FileExistsError(f"{target} holds SRC or the working directory; it is not replaced.")
 
 
-def _is_empty(target: Path) -> bool:
+def is_empty(target: Path) -> bool:
     """Whether there is nothing but a folder with nothing in it."""
     return target.is_dir() and not any(target.iterdir())
 
 
 def _is_there(target: Path, to: str, model: Any, beside: Path | None) -> bool:
     """Whether the target is finished; if it is anything else, it is an error."""
-    if not os.path.lexists(target) or _is_empty(target):
+    if not os.path.lexists(target) or is_empty(target):
         return False
     if not is_finished(target, to, model, beside):
         raise FileExistsError(f"{target} exists: choose another name, or replace it with --force.")

@@ -165,16 +165,22 @@ def build_filled(make: Callable[[], T], values: Callable[[T], list[tuple[Any, Ca
     Args:
         make: Constructs the model, with all variables.
         values: Model -> pairs of variable and initialiser (shape, dtype); variables that it leaves
-            out keep their own initialiser.
+            out keep their own initialiser. Those of layers that were built before are assigned.
     """
+    present: list[tuple[Any, Callable]] = []
     with keras.StatelessScope():
         try:
             model = make()
             for variable, initializer in values(model):
-                variable._initializer = initializer
+                if variable._value is None:
+                    variable._initializer = initializer
+                else:
+                    present.append((variable, initializer))
         except BaseException:
             global_state.set_global_attribute("uninitialized_variables", [])
             raise
+    for variable, initializer in present:
+        variable.assign(initializer(variable.shape, variable.dtype))
     return model
 
 
@@ -186,6 +192,8 @@ def own_variables(layer: keras.layers.Layer) -> list[Any]:
 
 def attributes(layer: keras.layers.Layer) -> dict[str, Any]:
     """The public attributes of `layer` itself. On PyTorch sublayers hide in `_modules`."""
+    if isinstance(layer, keras.Sequential):
+        return {"layers": layer.layers}
     own = {**vars(layer).get("_modules", {}), **vars(layer)}
     return {name: value for name, value in own.items() if not name.startswith("_")}
 

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["BaseProcessor"]
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
+_OF_IMAGES, _OF_TEXT, _OF_BOTH = (
+    ("images_kwargs", "videos_kwargs"),
+    ("text_kwargs",),
+    "common_kwargs",
+)
 
 
 class BaseProcessor(PushMixin):
@@ -95,37 +100,56 @@ class BaseProcessor(PushMixin):
         """Run each part that has something to do.
 
         Raises:
-            ValueError: Nothing to do.
-            TypeError: A keyword that neither part knows.
+            ValueError: Nothing to do, or a keyword that came twice.
+            TypeError: A keyword that the part does not know.
         """
-        for_images, for_text = self._route(keywords)
+        for_images, for_text = self._route(keywords, return_tensors)
         if text is None and images is None:
             raise ValueError(f"{type(self).__name__} was given neither text nor images or videos.")
         features: dict[str, Any] = {}
         if images is not None:
-            features.update(
-                self.image_processor(images, return_tensors=return_tensors, **for_images)
-            )
+            features.update(self.image_processor(images, **for_images))
         if text is not None:
-            for_text = {**self.text_defaults, **for_text}
-            features.update(self.tokenizer(text, return_tensors=return_tensors, **for_text))
+            features.update(self.tokenizer(text, **for_text))
         return BatchFeature(features)
 
-    def _route(self, keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The keywords of the image processor and those of the tokenizer."""
+    def _route(
+        self, keywords: Mapping[str, Any], return_tensors: str | None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The keywords of the image processor and those of the tokenizer.
+
+        A keyword by itself, or in `common_kwargs`, goes to each part that knows it; those in
+        `text_kwargs`, `images_kwargs` and `videos_kwargs` go to one part.
+
+        Raises:
+            TypeError: A keyword that the part does not know, or something else than a dict.
+            ValueError: A keyword that came twice.
+        """
+        owner, dicts = type(self).__name__, {}
+        for name in (*_OF_IMAGES, *_OF_TEXT, _OF_BOTH):
+            dicts[name] = {} if keywords.get(name) is None else keywords[name]
+            if not isinstance(dicts[name], Mapping):
+                raise TypeError(f"{owner}: {name} must be a dict, got {dicts[name]!r:.100}.")
         of_images = _keywords(self.image_processor.preprocess)
         of_text = _keywords(self.tokenizer.__call__)
-        unknown = sorted(set(keywords) - {*of_images, *of_text})
+        alone = {name: value for name, value in keywords.items() if name not in dicts}
+        both, routed = (alone, dicts[_OF_BOTH]), []
+        unknown = {*alone, *dicts[_OF_BOTH]} - {*of_images, *of_text}
+        for known, sections in ((of_images, _OF_IMAGES), (of_text, _OF_TEXT)):
+            own = [dicts[name] for name in sections]
+            unknown |= {name for given in own for name in given} - {*known}
+            names = [name for given in (*own, *both) for name in given if name in known]
+            if twice := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"{owner}: {', '.join(sorted(twice))} came twice; give it once.")
+            values = {k: v for given in (*own, *both) for k, v in given.items() if k in known}
+            routed.append({"return_tensors": return_tensors, **values})
         if unknown:
             raise TypeError(
-                f"{type(self).__name__} got an unexpected keyword "
-                f"{', '.join(map(repr, unknown))}. Keywords for texts: {', '.join(of_text)}; "
-                f"for images or videos: {', '.join(of_images)}."
+                f"{owner} got an unexpected keyword {', '.join(map(repr, sorted(unknown)))}. "
+                f"Keywords for texts: {', '.join(of_text)}; for images or videos: "
+                f"{', '.join(of_images)}."
             )
-        return (
-            {name: value for name, value in keywords.items() if name in of_images},
-            {name: value for name, value in keywords.items() if name in of_text},
-        )
+        return routed[0], {**self.text_defaults, **routed[1]}
 
     def decode(self, *args: Any, **kwargs: Any) -> str:
         """The same as `tokenizer.decode`: one row of ids back to text."""
@@ -205,10 +229,10 @@ class BaseProcessor(PushMixin):
 
 
 def _keywords(function: Callable[..., Any]) -> list[str]:
-    """A part's keywords: all but its first argument, the input, and what every part has."""
+    """A part's keywords: all but its first argument, the input."""
     parameters = list(inspect.signature(function).parameters.values())[1:]
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return [p.name for p in parameters if p.kind in kinds and p.name != "return_tensors"]
+    return [p.name for p in parameters if p.kind in kinds]
 
 
 def _warn_of_old_name() -> None:

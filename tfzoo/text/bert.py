@@ -21,7 +21,7 @@ from tfzoo.text.batch_encoding import BatchEncoding
 from tfzoo.text.files import TokenizerError
 from tfzoo.text.lengths import Lengths, pad_encodings, truncate_encodings
 from tfzoo.text.tokenizer import BaseTokenizer
-from tfzoo.text.vocabulary import ClsSepForm
+from tfzoo.text.vocabulary import ClsSepForm, TokenByToken
 from tfzoo.text.wordpiece import Spelling, open_backend
 
 __all__ = ["BertTokenizer", "BertTokenizerFast"]
@@ -139,7 +139,7 @@ class BertTokenizerFast(_WordPieceTokenizer):
         return BaseTokenizer._argument_names() | frozenset(Spelling.__dataclass_fields__)
 
 
-class BertTokenizer(_WordPieceTokenizer):
+class BertTokenizer(TokenByToken, _WordPieceTokenizer):
     """BERT's tokenizer after the reference's slow class: its rules, character by character.
 
     It differs from `BertTokenizerFast` where the reference's two classes differ: `never_split` and
@@ -251,17 +251,6 @@ class BertTokenizer(_WordPieceTokenizer):
         """Join tokens with spaces, and pieces with the words they belong to."""
         prefix = self.backend_tokenizer.model.continuing_subword_prefix
         return " ".join(tokens).replace(f" {prefix}", "").strip()
-
-    def _text_of(self, ids: list[int], skip_special_tokens: bool) -> str:
-        """Added tokens stand for themselves; pieces before and behind them are not joined."""
-        apart = {t for t in self.get_added_vocab() if t not in self.all_special_tokens}
-        extra = zip(self.additional_special_tokens, self.additional_special_tokens_ids, strict=True)
-        apart |= {token for token, index in extra if index >= self.vocab_size}
-        groups: list[list[str]] = [[]]
-        for token in self.convert_ids_to_tokens(ids, skip_special_tokens):
-            groups += [[token], []] if token in apart else []
-            groups[-1] += [] if token in apart else [token]
-        return " ".join(self.convert_tokens_to_string(group) for group in groups if group)
 
     def _encode(
         self, items: list[Any], lengths: Lengths, special: bool, is_words: bool, split: bool

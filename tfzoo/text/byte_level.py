@@ -11,9 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from tokenizers import AddedToken
 
-from tfzoo.text.lengths import Lengths
-
-__all__ = ["ByteEncoding", "ByteVocabulary", "truncate"]
+__all__ = ["ByteEncoding", "ByteVocabulary"]
 
 _BYTES = 256
 _UNSEEN = "Only tokenizers of the `tokenizers` library know words and offsets; this one has bytes."
@@ -192,33 +190,3 @@ def _pattern(token: AddedToken) -> str:
     if token.single_word:
         found = rf"(?<![^ ]){found}(?![^ ])"
     return (r"\s*" if token.lstrip else "") + found + (r"\s*" if token.rstrip else "")
-
-
-def truncate(
-    texts: Sequence[list[int]], lengths: Lengths, added: int, side: str
-) -> tuple[list[list[int]], list[int]]:
-    """Cut off the ids of one text, or of a pair.
-
-    Args:
-        texts: The ids of one or two texts, without special tokens.
-        lengths: Tells which text is cut, and how much the rest repeats.
-        added: Number of special tokens to come.
-        side: Side on which ids are cut off.
-
-    Returns:
-        The shorter texts, and what was cut off a single one of them (empty if both may be cut).
-
-    Raises:
-        ValueError: The text that may be cut is too short for that.
-    """
-    kept = lengths.kept([len(ids) for ids in texts], added)
-    shorter = [
-        ids[:n] if side == "right" else ids[len(ids) - n :]
-        for ids, n in zip(texts, kept, strict=True)
-    ]
-    if lengths.truncation == "longest_first" and len(texts) == 2:
-        return shorter, []
-    cut = int(lengths.truncation == "only_second")
-    ids = texts[cut]
-    window = min(len(ids), len(ids) - kept[cut] + lengths.stride)
-    return shorter, ids[len(ids) - window :] if side == "right" else ids[:window]

@@ -115,8 +115,8 @@ class CLIPTokenizerFast(BaseTokenizer):
         """All zeros: CLIP does not tell the texts of a pair apart."""
         return [0] * len(self.build_inputs_with_special_tokens(token_ids_0, token_ids_1))
 
-    def _text_of(self, ids: list[int], skip_special_tokens: bool) -> str:
-        text = super()._text_of(ids, skip_special_tokens)
+    def _text_of(self, ids: list[int], skip_special_tokens: bool, spaces: bool = True) -> str:
+        text = super()._text_of(ids, skip_special_tokens, spaces)
         return text.replace(self.backend_tokenizer.model.end_of_word_suffix, " ").strip()
 
 

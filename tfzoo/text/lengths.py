@@ -9,7 +9,14 @@ from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 
-__all__ = ["NO_LIMIT", "Lengths", "pad_encodings", "pad_sequences", "truncate_encodings"]
+__all__ = [
+    "NO_LIMIT",
+    "Lengths",
+    "pad_encodings",
+    "pad_sequences",
+    "truncate_encodings",
+    "truncate_ids",
+]
 
 NO_LIMIT = int(1e30)  # model_max_length of a tokenizer whose files name none
 _LARGEST_LENGTH = int(1e20)  # lengths above it count as no limit
@@ -253,6 +260,44 @@ def pad_sequences(
 def _fill(values: Sequence[int], filler: int, count: int, side: str) -> list[int]:
     padding = [filler] * count  # none for a negative count
     return [*values, *padding] if side == "right" else [*padding, *values]
+
+
+def truncate_ids(
+    texts: list[list[int]], lengths: Lengths, added: int, side: str
+) -> tuple[list[list[int]], list[int], int]:
+    """Cut off the ids of one text, or of a pair, where the lengths say so.
+
+    Args:
+        texts: The ids of one or two texts, without special tokens.
+        lengths: The plan; tells which text is cut, and how much the rest repeats.
+        added: Number of special tokens to come.
+        side: Side on which ids are cut off.
+
+    Returns:
+        The shorter texts; what was cut off a single one of them, empty if both may be cut; and the
+        number of ids that were cut off.
+
+    Raises:
+        ValueError: There is no room for the special tokens, or the text that may be cut is missing
+            or too short.
+    """
+    if not lengths.truncates:
+        return texts, [], 0
+    lengths.check_room(added)
+    sizes = [len(ids) for ids in texts]
+    surplus = sum(sizes) + added - lengths.max_length
+    if surplus <= 0:
+        return texts, [], 0
+    kept = lengths.kept(sizes, added)
+    shorter = [
+        ids[:n] if side == "right" else ids[len(ids) - n :]
+        for ids, n in zip(texts, kept, strict=True)
+    ]
+    if lengths.truncation == "longest_first" and len(texts) == 2:
+        return shorter, [], surplus
+    ids = texts[int(lengths.truncation == "only_second")]
+    window = min(len(ids), surplus + lengths.stride)
+    return shorter, ids[len(ids) - window :] if side == "right" else ids[:window], surplus
 
 
 def truncate_encodings(parts: list[Encoding], lengths: Lengths, added: int, side: str) -> None:

@@ -22,7 +22,8 @@ from tfzoo.hub.upload import PushMixin
 from tfzoo.text import files
 from tfzoo.text.batch_encoding import BatchEncoding, as_columns, columns_of
 from tfzoo.text.files import SPECIAL_TOKENS, TokenizerError
-from tfzoo.text.lengths import NO_LIMIT, Lengths, pad_sequences
+from tfzoo.text.items import text_items
+from tfzoo.text.lengths import NO_LIMIT, Lengths, pad_sequences, truncate_ids
 from tfzoo.text.vocabulary import Vocabulary
 
 __all__ = ["BaseTokenizer", "BatchEncoding", "TokenizerError"]
@@ -54,6 +55,7 @@ class BaseTokenizer(PushMixin, Vocabulary):
         clean_up_tokenization_spaces: Whether decoding removes spaces before punctuation.
         split_special_tokens: Whether special tokens in the text are split like other text.
         added_tokens_decoder: Further tokens that text is searched for, by their ids.
+        pad_token_type_id: Kept and written back; padding has the type 0, as in the reference.
 
     Raises:
         TokenizerError: A special token is not in the vocabulary.
@@ -101,6 +103,7 @@ class BaseTokenizer(PushMixin, Vocabulary):
         clean_up_tokenization_spaces: bool = False,
         split_special_tokens: bool = False,
         added_tokens_decoder: Mapping[int, AddedToken] | None = None,
+        pad_token_type_id: int | None = None,
     ):
         given = locals()
         padding, truncation = _settings_taken_from(backend_tokenizer)
@@ -114,6 +117,8 @@ class BaseTokenizer(PushMixin, Vocabulary):
         self.split_special_tokens = bool(split_special_tokens)
         self.name_or_path = ""
         self.init_kwargs: dict[str, Any] = {}  # other settings of the files, written back
+        if pad_token_type_id is not None:
+            self.init_kwargs["pad_token_type_id"] = pad_token_type_id
         self._set_special_tokens(
             {name: given[name] for name in SPECIAL_TOKENS},
             additional_special_tokens or (),
@@ -181,7 +186,7 @@ class BaseTokenizer(PushMixin, Vocabulary):
         """
         if return_tensors not in (None, "np", "tf"):
             BatchEncoding().convert_to(return_tensors)
-        items, is_batch = _text_items(text, text_pair, is_split_into_words, self._empty_is_none)
+        items, is_batch = text_items(text, text_pair, is_split_into_words, self._empty_is_none)
         lengths = Lengths.settle(
             padding,
             truncation,
@@ -260,6 +265,96 @@ class BaseTokenizer(PushMixin, Vocabulary):
         columns = pad_sequences(columns, lengths, self.pad_token_id, main)
         data = columns if is_batch else {name: values[0] for name, values in columns.items()}
         return BatchEncoding(data, return_tensors or kind)
+
+    def prepare_for_model(
+        self,
+        ids: Sequence[int],
+        pair_ids: Sequence[int] | None = None,
+        add_special_tokens: bool = True,
+        padding: bool | str = False,
+        truncation: bool | str | None = None,
+        max_length: int | None = None,
+        stride: int = 0,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_tensors: str | None = None,
+        return_token_type_ids: bool | None = None,
+        return_attention_mask: bool | None = None,
+        return_overflowing_tokens: bool = False,
+        return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False,
+        return_length: bool = False,
+        verbose: bool = True,
+        prepend_batch_axis: bool = False,
+    ) -> BatchEncoding:
+        """Make one sequence of ids: special tokens, truncation and padding as in a call.
+
+        The arguments that are not named here are those of a call.
+
+        Args:
+            ids: The ids of a text without special tokens, as `convert_tokens_to_ids` gives them.
+            pair_ids: Those of a second text.
+            return_overflowing_tokens: Whether there are `overflowing_tokens`, what was cut off one
+                text, and `num_truncated_tokens`.
+            return_offsets_mapping: False: ids have no place in a text.
+            verbose: Accepted and of no effect; use the filters of `warnings`.
+            prepend_batch_axis: Whether arrays have a batch's axis, (1, N).
+
+        Returns:
+            The lists or arrays by name.
+
+        Raises:
+            ValueError: Ids that the vocabulary does not have, impossible lengths, or something
+                that was asked for and is undefined: offsets, token types without special tokens,
+                overflowing tokens of a pair both of whose texts may be cut.
+        """
+        texts = [self._ids(given) for given in (ids, pair_ids) if given is not None]
+        lengths = Lengths.settle(
+            padding,
+            truncation,
+            max_length,
+            self.model_max_length,
+            stride=stride,
+            multiple=pad_to_multiple_of,
+            side=self.padding_side if padding_side is None else padding_side,
+        )
+        undefined = {
+            "return_offsets_mapping": return_offsets_mapping,
+            "return_token_type_ids without add_special_tokens": return_token_type_ids
+            and not add_special_tokens,
+            "return_overflowing_tokens of a pair with truncation='longest_first'": (
+                return_overflowing_tokens
+                and len(texts) == 2
+                and lengths.truncation == "longest_first"
+            ),
+        }
+        if wrong := [name for name, is_wrong in undefined.items() if is_wrong]:
+            raise ValueError(f"prepare_for_model: {wrong[0]} is undefined; leave it out.")
+        self._check_padding(lengths)
+        added = self.num_special_tokens_to_add(len(texts) == 2) if add_special_tokens else 0
+        texts, overflow, surplus = truncate_ids(texts, lengths, added, self.truncation_side)
+        plain = [index for text in texts for index in text]
+        whole = self.build_inputs_with_special_tokens(*texts) if add_special_tokens else plain
+        data: dict[str, Any] = {"input_ids": whole}
+        if self._wants("token_type_ids", return_token_type_ids):
+            types = self.create_token_type_ids_from_sequences
+            data["token_type_ids"] = types(*texts) if add_special_tokens else [0] * len(plain)
+        if return_special_tokens_mask:
+            mask = self.get_special_tokens_mask
+            data["special_tokens_mask"] = mask(*texts) if add_special_tokens else [0] * len(plain)
+        if max_length is None:
+            self._warn_if_too_long([whole])
+        if self._wants("attention_mask", return_attention_mask):
+            data["attention_mask"] = [1] * len(whole)
+        columns = pad_sequences({n: [v] for n, v in data.items()}, lengths, self.pad_token_id)
+        data = {name: values[0] for name, values in columns.items()}
+        if return_overflowing_tokens:
+            data.update(overflowing_tokens=overflow, num_truncated_tokens=surplus)
+        if return_length:
+            data["length"] = len(data["input_ids"])
+        if prepend_batch_axis and return_tensors is not None:
+            data = {name: [value] for name, value in data.items()}
+        return BatchEncoding(data, return_tensors)
 
     def _encode(
         self, items: list[Any], lengths: Lengths, special: bool, is_words: bool, split: bool
@@ -368,7 +463,7 @@ class BaseTokenizer(PushMixin, Vocabulary):
             raise TokenizerError(
                 f"The tokenizer's files in {folder} cannot be used: {words}. Fetch them anew."
             ) from error
-        tokenizer.init_kwargs = {k: v for k, v in settings.items() if k not in known}
+        tokenizer.init_kwargs.update({k: v for k, v in settings.items() if k not in known})
         tokenizer.name_or_path = os.fspath(name_or_path)
         return tokenizer
 
@@ -472,65 +567,3 @@ def _side(name: str, given: str | None, backends: Mapping[str, Any] | None) -> s
     if side not in ("right", "left"):
         raise ValueError(f"{name} must be 'right' or 'left', got {side!r}.")
     return side
-
-
-def _text_items(
-    text: Any, text_pair: Any, is_split_into_words: bool, empty_is_none: bool
-) -> tuple[list[Any], bool]:
-    """A call's texts as a list of texts or of pairs (tuples), and whether a list was given."""
-    if text is None:
-        raise ValueError("There is no text: give one, or a list of them.")
-    nested = is_split_into_words and isinstance(text, (list, tuple)) and len(text) > 0
-    is_batch = isinstance(text[0] if nested else text, (list, tuple))
-    if not is_batch:
-        single = not text_pair if empty_is_none else text_pair is None
-        items = [text] if single else [(text, text_pair)]
-    elif text_pair is None:
-        items = [tuple(t) if _is_pair(t, is_split_into_words) else t for t in text]
-    elif isinstance(text_pair, (list, tuple)) and len(text_pair) == len(text):
-        items = list(zip(text, text_pair, strict=True))
-    else:
-        raise ValueError(
-            f"text is a list of {len(text)}, so text_pair must be a list of as many, got "
-            f"{_describe(text_pair)}."
-        )
-    if not items:
-        raise ValueError("The list of texts is empty: give at least one text.")
-    for item in items:
-        for one in item if isinstance(item, tuple) else (item,):
-            _check_text(one, is_split_into_words)
-    if len({isinstance(item, tuple) for item in items}) > 1:
-        raise ValueError("Some texts are pairs and others are not: encode them in two calls.")
-    return [_plain(item) for item in items], is_batch
-
-
-def _is_pair(item: Any, is_split_into_words: bool) -> bool:
-    if not isinstance(item, (list, tuple)) or len(item) != 2:
-        return False
-    return not is_split_into_words or all(isinstance(part, (list, tuple)) for part in item)
-
-
-def _plain(item: Any) -> Any:
-    """Words as lists: the backend takes a tuple of words for a pair."""
-    if isinstance(item, tuple):
-        return tuple(list(part) if isinstance(part, tuple) else part for part in item)
-    return item
-
-
-def _check_text(text: Any, is_split_into_words: bool) -> None:
-    if is_split_into_words:
-        good = isinstance(text, (list, tuple)) and all(isinstance(word, str) for word in text)
-    else:
-        good = isinstance(text, str)
-    if not good:
-        expected = "a list of words (strings)" if is_split_into_words else "a string"
-        hint = "" if is_split_into_words else "; for lists of words, is_split_into_words=True"
-        raise ValueError(
-            f"Each text must be {expected}, got {_describe(text)}. Give a text, a list of texts or "
-            f"a list of pairs{hint}."
-        )
-
-
-def _describe(value: Any) -> str:
-    size = f" of {len(value)}" if isinstance(value, (list, tuple)) else ""
-    return f"{type(value).__name__}{size}"

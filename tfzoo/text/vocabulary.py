@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from tfzoo.text.files import SPECIAL_TOKENS, TokenizerError
 
-__all__ = ["ClsSepForm", "Vocabulary"]
+__all__ = ["ClsSepForm", "TokenByToken", "Vocabulary"]
 
 # What clean_up_tokenization_spaces mends, in this order: the text and what it becomes.
 _CLEAN = tuple((f" {mark}", mark) for mark in ".?!,") + (
@@ -95,6 +95,11 @@ class Vocabulary:
         return self.get_vocab()
 
     @property
+    def pad_token_type_id(self) -> int:
+        """The token type of padding, 0."""
+        return 0
+
+    @property
     def added_tokens_decoder(self) -> dict[int, AddedToken]:
         """The tokens that text is searched for before anything else, by their ids."""
         return self.backend_tokenizer.get_added_tokens_decoder()
@@ -131,13 +136,17 @@ class Vocabulary:
             return self.backend_tokenizer.add_tokens(list(new_tokens))
 
     def add_special_tokens(
-        self, special_tokens_dict: Mapping[str, str | AddedToken | Sequence[str | AddedToken]]
+        self,
+        special_tokens_dict: Mapping[str, str | AddedToken | Sequence[str | AddedToken]],
+        replace_additional_special_tokens: bool = True,
     ) -> int:
         """Give special tokens their roles, and add those that the vocabulary lacks.
 
         Args:
             special_tokens_dict: By role, such as "pad_token"; "additional_special_tokens" has a
                 list.
+            replace_additional_special_tokens: Whether that list takes the place of the present one,
+                unless it is empty, or is put behind it. Tokens stay in the vocabulary in any case.
 
         Returns:
             As `add_tokens`.
@@ -162,7 +171,14 @@ class Vocabulary:
                 for t in (value if several else [value])
             ]
             added += self.add_tokens(tokens, special_tokens=True)
-            setattr(self, role, [str(t) for t in tokens] if several else tokens[0])
+            if not several:
+                setattr(self, role, tokens[0])
+                continue
+            names, present = [str(token) for token in tokens], self.additional_special_tokens
+            if replace_additional_special_tokens and names:
+                self.additional_special_tokens = names
+            else:
+                self.additional_special_tokens = list(dict.fromkeys([*present, *names]))
         return added
 
     def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int] | None:
@@ -201,6 +217,7 @@ class Vocabulary:
         token_ids: Any,
         skip_special_tokens: bool = False,
         clean_up_tokenization_spaces: bool | None = None,
+        spaces_between_special_tokens: bool = True,
     ) -> str:
         """Turn ids into text.
 
@@ -209,6 +226,8 @@ class Vocabulary:
             skip_special_tokens: Whether special tokens are left out.
             clean_up_tokenization_spaces: Whether spaces before punctuation and contractions are
                 removed; None: as the tokenizer was made.
+            spaces_between_special_tokens: Whether tokens that were added later have spaces around
+                them; only where `is_fast` is False, as in the reference.
 
         Returns:
             The text.
@@ -216,7 +235,8 @@ class Vocabulary:
         Raises:
             ValueError: An id that the vocabulary does not have, or several sequences.
         """
-        text = self._text_of(self._ids(token_ids), skip_special_tokens)
+        ids, spaces = self._ids(token_ids), spaces_between_special_tokens
+        text = self._text_of(ids, skip_special_tokens, spaces)
         if clean_up_tokenization_spaces is None:
             clean_up_tokenization_spaces = self.clean_up_tokenization_spaces
         for found, mended in _CLEAN if clean_up_tokenization_spaces else ():
@@ -228,6 +248,7 @@ class Vocabulary:
         sequences: Any,
         skip_special_tokens: bool = False,
         clean_up_tokenization_spaces: bool | None = None,
+        spaces_between_special_tokens: bool = True,
     ) -> list[str]:
         """Turn sequences of ids into texts: `decode` for each.
 
@@ -235,6 +256,7 @@ class Vocabulary:
             sequences: B sequences of ids: lists, or an array or tensor (B, N).
             skip_special_tokens: As in `decode`.
             clean_up_tokenization_spaces: As in `decode`.
+            spaces_between_special_tokens: As in `decode`.
 
         Returns:
             B texts.
@@ -242,11 +264,10 @@ class Vocabulary:
         Raises:
             ValueError: An id that the vocabulary does not have.
         """
-        return [
-            self.decode(ids, skip_special_tokens, clean_up_tokenization_spaces) for ids in sequences
-        ]
+        how = (skip_special_tokens, clean_up_tokenization_spaces, spaces_between_special_tokens)
+        return [self.decode(ids, *how) for ids in sequences]
 
-    def _text_of(self, ids: list[int], skip_special_tokens: bool) -> str:
+    def _text_of(self, ids: list[int], skip_special_tokens: bool, spaces: bool = True) -> str:
         return self.backend_tokenizer.decode(ids, skip_special_tokens=bool(skip_special_tokens))
 
     def _ids(self, ids: Any) -> list[int]:
@@ -399,6 +420,22 @@ class Vocabulary:
                     f"but after this vocabulary it has {found}. Give the vocabulary and the added "
                     "tokens of one checkpoint."
                 )
+
+
+class TokenByToken:
+    """Decoding as in the reference's slow classes; stands before `BaseTokenizer`."""
+
+    def _text_of(self, ids: list[int], skip_special_tokens: bool, spaces: bool = True) -> str:
+        """Tokens that were added later stand for themselves, and apart from what is around them."""
+        apart = set(self.get_added_vocab()) - set(self.all_special_tokens)
+        extra = zip(self.additional_special_tokens, self.additional_special_tokens_ids, strict=True)
+        apart |= {token for token, index in extra if index >= self.vocab_size}
+        groups: list[list[str]] = [[]]
+        for token in self.convert_ids_to_tokens(ids, skip_special_tokens):
+            groups += [[token], []] if token in apart else []
+            groups[-1] += [] if token in apart else [token]
+        texts = map(self.convert_tokens_to_string, filter(None, groups))
+        return (" " if spaces else "").join(texts)
 
 
 class ClsSepForm:

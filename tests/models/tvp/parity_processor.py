@@ -203,6 +203,21 @@ def test_calls(vocabulary: Path) -> None:
         assert ours.batch_decode(ids, skip_special_tokens=skip) == decoded
 
 
+def test_keywords_in_dicts(vocabulary: Path) -> None:
+    theirs, ours = make(transformers, vocabulary), make(tfzoo, vocabulary)
+    videos = [clip(cat()), clip(cup())]
+    call: dict[str, Any] = {
+        "text_kwargs": {"padding": "max_length", "max_length": 9, "truncation": True},
+        "images_kwargs": {"do_normalize": False},
+        "common_kwargs": {"return_tensors": "np"},
+    }
+    computed = ours(SENTENCES[:2], videos, **call)
+    expected = theirs(text=SENTENCES[:2], images=videos, **call)
+    assert sorted(computed) == sorted(expected)
+    for name, value in expected.items():
+        assert_equal(np.asarray(value), computed[name])
+
+
 def test_processors_are_exchanged(vocabulary: Path, tmp_path: Path) -> None:
     theirs, ours = make(transformers, vocabulary), make(tfzoo, vocabulary)
     ours.save_pretrained(tmp_path / "ours")

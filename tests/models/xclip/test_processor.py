@@ -139,7 +139,7 @@ def test_keywords_of_a_part_without_work_are_not_used(processor):
         ({"padding": True}, ValueError, "neither text nor"),
         ({"videos": 1, "images": 2}, ValueError, "images and videos are two names of one argument"),
         ({"text": "a", "paddin": True}, TypeError, "unexpected keyword 'paddin'.*padding.*size"),
-        ({"text": "a", "text_kwargs": {}}, TypeError, "unexpected keyword 'text_kwargs'"),
+        ({"text": "a", "audio_kwargs": {}}, TypeError, "unexpected keyword 'audio_kwargs'"),
         ({"text": "a", "return_tensors": "pt"}, ValueError, "return_tensors must be 'np'"),
         ({"videos": 3}, TypeError, "got int"),
         ({"text": "a", "videos": []}, ValueError, "got an empty list"),

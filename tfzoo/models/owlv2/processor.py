@@ -78,7 +78,8 @@ class Owlv2Processor(BaseProcessor):
             return_tensors: "np" for arrays, "tf" for tensors, None for lists.
             **kwargs: For texts, arguments of the tokenizer: `padding` ("max_length" by default),
                 `truncation`, `max_length`, ... For images, arguments of the image processor's
-                `preprocess`: `size`, `do_rescale`, ... Those of an unused part are ignored.
+                `preprocess`: `size`, `do_rescale`, ... Those of an unused part are ignored. Or
+                these in dicts: `text_kwargs`, `images_kwargs`, and `common_kwargs` for both.
 
         Returns:
             `input_ids` and `attention_mask` (B * Q, N) if there are texts, `query_pixel_values`
@@ -99,16 +100,14 @@ class Owlv2Processor(BaseProcessor):
             raise ValueError(
                 f"{type(self).__name__} was given nothing: expected images, text or query_images."
             )
-        for_images, for_text = self._route(kwargs)
+        for_images, for_text = self._route(kwargs, return_tensors)
         features: dict[str, Any] = {}
         if text is not None:
-            queries, for_text = _queries(text), {**self.text_defaults, **for_text}
-            features.update(self.tokenizer(queries, return_tensors=return_tensors, **for_text))
+            features.update(self.tokenizer(_queries(text), **for_text))
         named = {"query_pixel_values": query_images, "pixel_values": images}
         for name, value in named.items():
             if value is not None:
-                prepared = self.image_processor(value, return_tensors=return_tensors, **for_images)
-                features[name] = prepared.pixel_values
+                features[name] = self.image_processor(value, **for_images).pixel_values
         return BatchFeature(features)
 
     def post_process_object_detection(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:

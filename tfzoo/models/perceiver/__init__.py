@@ -34,12 +34,14 @@ FAMILY = Family(
             "autoencoding_labels",
         ),
         "preprocessors": (
+            "TFPerceiverAbstractPreprocessor",
             "TFPerceiverAudioPreprocessor",
             "TFPerceiverImagePreprocessor",
             "TFPerceiverOneHotPreprocessor",
             "TFPerceiverTextPreprocessor",
         ),
         "decoders": (
+            "TFPerceiverAbstractDecoder",
             "TFPerceiverBasicDecoder",
             "TFPerceiverBasicVideoAutoencodingDecoder",
             "TFPerceiverClassificationDecoder",
@@ -48,6 +50,7 @@ FAMILY = Family(
             "TFPerceiverProjectionDecoder",
         ),
         "postprocessors": (
+            "TFPerceiverAbstractPostprocessor",
             "TFPerceiverAudioPostprocessor",
             "TFPerceiverClassificationPostprocessor",
             "TFPerceiverMultimodalPostprocessor",

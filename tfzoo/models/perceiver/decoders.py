@@ -1,7 +1,8 @@
 """Decoders: queries for the outputs wanted, which attend to the latents once.
 
-`Decoder` documents how all of them are called. In their constructors `config` is the configuration,
-and `**decoder_kwargs` are arguments of `TFPerceiverBasicDecoder`, those of its positions included.
+`TFPerceiverAbstractDecoder` documents how all of them are called. In their constructors `config` is
+the configuration, and `**decoder_kwargs` are arguments of `TFPerceiverBasicDecoder`, those of its
+positions included.
 
 Source: the reference's classes of the same names without TF.
 """
@@ -23,7 +24,7 @@ from tfzoo.models.perceiver.engine import Part, PerceiverLayer, label_count, spl
 from tfzoo.models.perceiver.positions import TrainablePositions
 
 __all__ = [
-    "Decoder",
+    "TFPerceiverAbstractDecoder",
     "TFPerceiverBasicDecoder",
     "TFPerceiverBasicVideoAutoencodingDecoder",
     "TFPerceiverClassificationDecoder",
@@ -47,8 +48,29 @@ class TFPerceiverDecoderOutput(ModelOutput):
     cross_attentions: tuple[Tensor, ...] | None
 
 
-class Decoder(Part):
-    """Base class of the decoders."""
+class TFPerceiverAbstractDecoder(Part):
+    """Base class of the decoders: queries for outputs, which attend to the latents.
+
+    A decoder of your own overrides either or both; where the mean of the latents or the like is
+    enough, a Keras layer or a function of the latents does. `sublayer`, `linear` and `norm` make
+    layers whose weights exist before the first call.
+
+    Args:
+        config: The configuration.
+        **kwargs: `name`, `dtype` and `trainable` as in `keras.layers.Layer`.
+
+    Example:
+        >>> class LatentsDecoder(TFPerceiverAbstractDecoder):
+        ...     def __init__(self, config, channels, **kwargs):
+        ...         super().__init__(config, **kwargs)
+        ...         self.scores = self.linear(config.d_latents, channels, "scores")
+        ...
+        ...     def call(self, query, z, query_mask=None, output_attentions=False):
+        ...         return self.scores(z)  # an output for each of the latents
+        >>> decoder = LatentsDecoder(PerceiverConfig(d_latents=8), channels=3)
+        >>> tuple(decoder(None, np.zeros((2, 4, 8), "float32")).shape)
+        (2, 4, 3)
+    """
 
     num_query_channels: int  # width of the queries, or of the outputs where they are projected
 
@@ -102,6 +124,9 @@ class Decoder(Part):
         """
         return self._decoded(query, z, output_attentions, training)
 
+    def _decoded(self, query: Any, z: Tensor, output_attentions: bool, training: bool) -> Any:
+        raise TypeError(f"{type(self).__name__} is abstract: use one of its subclasses.")
+
     def output_sizes(self, modality_sizes: Any, subsampled_points: Any) -> Any:
         """Number of outputs of each modality, None for a decoder that knows none."""
         return modality_sizes
@@ -110,7 +135,7 @@ class Decoder(Part):
         """Raise a `ValueError` for inputs that cannot be decoded and points that do not exist."""
 
 
-class TFPerceiverProjectionDecoder(Decoder):
+class TFPerceiverProjectionDecoder(TFPerceiverAbstractDecoder):
     """The first Perceiver's decoder: the mean of the latents, projected to labels.
 
     A call takes any query, and gives the scores (B, labels) themselves. The reference's cannot be
@@ -131,7 +156,7 @@ class TFPerceiverProjectionDecoder(Decoder):
         return self.classifier(ops.mean(z, axis=1))
 
 
-class TFPerceiverBasicDecoder(Decoder):
+class TFPerceiverBasicDecoder(TFPerceiverAbstractDecoder):
     """Queries with positions attend to the latents, and are projected.
 
     Fourier positions of single points, and of all points of a grid, lie at the left edges of its
@@ -302,7 +327,7 @@ class TFPerceiverBasicDecoder(Decoder):
         return in_blocks(lambda rows: self._projected(layer.read(rows, memory)), cost, query)
 
 
-class WrappingDecoder(Decoder):
+class WrappingDecoder(TFPerceiverAbstractDecoder):
     """Base class of the decoders that use a basic one inside."""
 
     decoder: TFPerceiverBasicDecoder

@@ -459,7 +459,7 @@ class Part(Assembly):
         part = super().__new__(cls, *args, **kwargs)
         given = inspect.signature(cls.__init__).bind_partial(part, *args, **kwargs)
         given.apply_defaults()
-        rest = given.arguments.pop(inspect.getfullargspec(cls.__init__).varkw)
+        rest = given.arguments.pop(inspect.getfullargspec(cls.__init__).varkw, {})
         arguments = split_options({**given.arguments, **rest})[1]
         # What a Keras file makes the part again from. Past Keras's tracking, which would find
         # the parts inside a second time.

@@ -17,15 +17,16 @@ from tfzoo.core.types import Tensor
 from tfzoo.losses.classification import classification_loss
 from tfzoo.modeling.base import TFPreTrainedModel
 from tfzoo.models.perceiver.config import PerceiverConfig
-from tfzoo.models.perceiver.decoders import Decoder, TFPerceiverDecoderOutput
+from tfzoo.models.perceiver.decoders import TFPerceiverAbstractDecoder, TFPerceiverDecoderOutput
 from tfzoo.models.perceiver.engine import (
+    Assembly,
     CrossAttentionsOutput,
     Latents,
     Part,
     PerceiverEncoder,
     TFPerceiverModelOutput,
 )
-from tfzoo.models.perceiver.preprocessors import Preprocessor
+from tfzoo.models.perceiver.preprocessors import TFPerceiverAbstractPreprocessor
 
 __all__ = [
     "ATTENTION_MASK",
@@ -143,9 +144,13 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
 
     Args:
         config: The configuration.
-        decoder: Makes outputs of the latents; without one there are only latents.
+        decoder: Makes outputs of the latents; without one there are only latents. Instead of a
+            `TFPerceiverAbstractDecoder`, a Keras layer or a function of the latents.
         input_preprocessor: Makes tokens of the inputs; without one they are (B, N, d_model).
-        output_postprocessor: Makes of the decoder's outputs what is wanted.
+            Instead of a `TFPerceiverAbstractPreprocessor`, a Keras layer or a function that makes
+            such tokens.
+        output_postprocessor: Makes of the decoder's outputs what is wanted. Instead of a
+            `TFPerceiverAbstractPostprocessor`, a Keras layer or a function of the outputs.
         **kwargs: As in `TFPerceiverPreTrainedModel`, like the errors.
 
     Source: the reference's PerceiverModel.
@@ -172,9 +177,9 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
     def __init__(
         self,
         config: PerceiverConfig,
-        decoder: Decoder | None = None,
-        input_preprocessor: Preprocessor | None = None,
-        output_postprocessor: Part | None = None,
+        decoder: TFPerceiverAbstractDecoder | Callable[[Tensor], Any] | None = None,
+        input_preprocessor: TFPerceiverAbstractPreprocessor | Callable[[Any], Tensor] | None = None,
+        output_postprocessor: Part | Callable[[Any], Any] | None = None,
         **kwargs: Any,
     ) -> None:
         # Past Keras's tracking: `setup` makes them attributes once the base class is ready.
@@ -184,9 +189,9 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
     def setup(self, config: PerceiverConfig) -> None:
         self.decoder, self.input_preprocessor, self.output_postprocessor = vars(self).pop("_given")
         preprocessor = self.input_preprocessor
-        width = config.d_model if preprocessor is None else preprocessor.num_channels
+        self.token_channels = getattr(preprocessor, "num_channels", config.d_model)
         self.embeddings = Latents(config, name="embeddings")
-        self.encoder = PerceiverEncoder(config, width, name="encoder")
+        self.encoder = PerceiverEncoder(config, self.token_channels, name="encoder")
         if self.decoder is not None:
             vars(self)["main_output"] = "logits"
         if preprocessor is None:
@@ -198,7 +203,7 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
     def build_layers(self) -> None:
         parts = (getattr(self, name) for name in PARTS)
         for layer in (self.embeddings, self.encoder, *parts):
-            if layer is not None:
+            if isinstance(layer, Assembly):  # the user's Keras layers are built on the first call
                 layer.build()
 
     def check_inputs(self, inputs: Mapping[str, Any]) -> None:
@@ -207,12 +212,12 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
         points = inputs.get("subsampled_output_points")
         if data is None:
             raise ValueError(f"{owner}: inputs is required.")
-        if self.input_preprocessor is not None:
+        if isinstance(self.input_preprocessor, TFPerceiverAbstractPreprocessor):
             self.input_preprocessor.check(data, owner)
-        if self.decoder is not None:
+        if isinstance(self.decoder, TFPerceiverAbstractDecoder):
             self.decoder.check(data, points, owner)
         elif points is not None:
-            raise ValueError(f"{owner}: subsampled_output_points need a decoder.")
+            raise ValueError(f"{owner}: subsampled_output_points need a decoder with queries.")
         mask, head_mask = inputs.get("attention_mask"), inputs.get("head_mask")
         if mask is not None and len(mask.shape) not in (2, 3):
             raise ValueError(
@@ -276,7 +281,15 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
         if self.input_preprocessor is None:
             return Preprocessed(inputs, None, None)
         flag = {"interpolate_pos_encoding": True} if interpolate_pos_encoding else {}
-        return Preprocessed(*self.input_preprocessor(inputs, **flag))
+        made = self.input_preprocessor(inputs, **flag)
+        data = Preprocessed(*(made if isinstance(made, tuple) else (made, None, made)))
+        shape = tuple(data.tokens.shape)
+        if len(shape) != 3 or shape[2] != self.token_channels:
+            raise ValueError(
+                f"{type(self).__name__}: input_preprocessor must make tokens (batch, tokens, "
+                f"{self.token_channels}), got {shape}."
+            )
+        return data
 
     def encode(
         self,
@@ -311,16 +324,23 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
         Beside the postprocessed logits it returns the attention weights, if asked for. `data` is
         what `preprocess` made, the other arguments are those of `call`.
         """
-        query = self.decoder.decoder_query(*data, subsampled_output_points)
-        decoded = self.decoder(query, latents, output_attentions=output_attentions)
+        has_queries = isinstance(self.decoder, TFPerceiverAbstractDecoder)
+        if has_queries:
+            query = self.decoder.decoder_query(*data, subsampled_output_points)
+            decoded = self.decoder(query, latents, output_attentions=output_attentions)
+        else:
+            decoded = self.decoder(latents)
         if not isinstance(decoded, TFPerceiverDecoderOutput):
             decoded = TFPerceiverDecoderOutput(logits=decoded)
         if self.output_postprocessor is None:
             return decoded
-        sizes = self.decoder.output_sizes(data.modality_sizes, subsampled_output_points)
-        if sizes is not None and not all(isinstance(size, int) for size in sizes.values()):
-            sizes = {name: ops.convert_to_tensor(size) for name, size in sizes.items()}
-        logits = self.output_postprocessor(decoded.logits, modality_sizes=sizes)
+        more: dict[str, Any] = {}
+        if has_queries and isinstance(self.output_postprocessor, Part):
+            sizes = self.decoder.output_sizes(data.modality_sizes, subsampled_output_points)
+            if sizes is not None and not all(isinstance(size, int) for size in sizes.values()):
+                sizes = {name: ops.convert_to_tensor(size) for name, size in sizes.items()}
+            more = {"modality_sizes": sizes}
+        logits = self.output_postprocessor(decoded.logits, **more)
         return TFPerceiverDecoderOutput({**decoded, "logits": logits})
 
     # ---- files
@@ -333,11 +353,22 @@ class TFPerceiverModel(TFPerceiverPreTrainedModel):
         Args:
             pretrained_model_name_or_path: Folder, file in it, or repository name.
             **kwargs: Its other arguments, and the parts: `decoder`, `input_preprocessor` and
-                `output_postprocessor`; a checkpoint's are ignored where None. They must be fresh:
-                one that has weights already is a `ValueError`.
+                `output_postprocessor`; a checkpoint's are ignored where None. A part of tfzoo's
+                classes must be fresh, a Keras layer must be built: else it is a `ValueError`.
         """
-        if any(kwargs.get(name) is not None and kwargs[name].built for name in PARTS):
-            raise ValueError(f"{cls.__name__}: a part has weights already; make fresh parts.")
+        for name in PARTS:
+            part = kwargs.get(name)
+            if isinstance(part, Part) and part.built:
+                raise ValueError(f"{cls.__name__}: {name} has weights already; make a fresh one.")
+            if (
+                isinstance(part, keras.layers.Layer)
+                and not part.built
+                and not isinstance(part, Part)
+            ):
+                raise ValueError(
+                    f"{cls.__name__}: {name} is not built, so that it has no weights to load into: "
+                    f"call {name}.build(shape) before."
+                )
         return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
 
     def get_config(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tfzoo.models.perceiver.config import PerceiverConfig
 from tfzoo.models.perceiver.engine import Part, check_choice, label_count
 
 __all__ = [
+    "TFPerceiverAbstractPostprocessor",
     "TFPerceiverAudioPostprocessor",
     "TFPerceiverClassificationPostprocessor",
     "TFPerceiverMultimodalPostprocessor",
@@ -26,7 +27,37 @@ __all__ = [
 ]
 
 
-class _LinearPostprocessor(Part):
+class TFPerceiverAbstractPostprocessor(Part):
+    """Base class of the postprocessors, which make of a decoder's outputs what is wanted.
+
+    One of your own overrides `call`. Where nothing but the outputs is needed, a Keras layer or a
+    function of them does. `sublayer`, `linear` and `norm` make layers whose weights exist before
+    the first call.
+
+    Args:
+        config: The configuration, or None.
+        **kwargs: `name`, `dtype` and `trainable` as in `keras.layers.Layer`.
+
+    Example:
+        >>> class Probabilities(TFPerceiverAbstractPostprocessor):
+        ...     def call(self, inputs, pos=None, modality_sizes=None):
+        ...         return ops.softmax(inputs)
+        >>> np.asarray(Probabilities()(np.zeros((1, 2), "float32"))).tolist()
+        [[0.5, 0.5]]
+    """
+
+    def call(self, inputs: Any, pos: Tensor | None = None, modality_sizes: Any = None) -> Any:
+        """Convert outputs.
+
+        Args:
+            inputs: What the decoder gave, (B, Q, C) for most.
+            pos: Has no effect, as in the reference.
+            modality_sizes: The number of outputs of each modality, None for one modality.
+        """
+        raise TypeError(f"{type(self).__name__} is abstract: use one of its subclasses.")
+
+
+class _LinearPostprocessor(TFPerceiverAbstractPostprocessor):
     """One linear layer, called `classifier` in checkpoints whatever it is for."""
 
     def __init__(
@@ -93,7 +124,7 @@ def split_modalities(x: Tensor, sizes: Mapping[str, Any]) -> dict[str, Tensor]:
     return parts
 
 
-class TFPerceiverMultimodalPostprocessor(Part):
+class TFPerceiverMultimodalPostprocessor(TFPerceiverAbstractPostprocessor):
     """Splits outputs (B, N, C) into modalities and gives each to its own postprocessor.
 
     Args:

@@ -1,7 +1,8 @@
 """Preprocessors: text, labels, audio, images or videos -> tokens (B, N, C).
 
-`Preprocessor.call` documents how all of them are called. In their constructors `config` is the
-configuration, and `**kwargs` are `name`, `dtype` and `trainable` as in `keras.layers.Layer`.
+`TFPerceiverAbstractPreprocessor.call` documents how all of them are called. In their constructors
+`config` is the configuration, and `**kwargs` are `name`, `dtype` and `trainable` as in
+`keras.layers.Layer`.
 
 Source: the reference's classes of the same names without TF.
 """
@@ -31,7 +32,7 @@ from tfzoo.models.perceiver.engine import (
 from tfzoo.models.perceiver.positions import FourierPositions
 
 __all__ = [
-    "Preprocessor",
+    "TFPerceiverAbstractPreprocessor",
     "TFPerceiverAudioPreprocessor",
     "TFPerceiverImagePreprocessor",
     "TFPerceiverOneHotPreprocessor",
@@ -42,16 +43,50 @@ Inputs = Tensor | Mapping[str, Tensor]
 Tokens = tuple[Tensor, Any, Any]
 
 
-class Preprocessor(Part):
-    """Base class of the preprocessors."""
+class TFPerceiverAbstractPreprocessor(Part):
+    """Base class of the preprocessors, which make tokens (B, N, C) of inputs.
 
-    takes: str = ""  # what the inputs must be, in words
-    ranks: tuple[int, ...] = ()  # numbers of axes that they may have
-    is_integer: bool = False  # whether they are ids
-    num_channels: int  # C, the width of the tokens
+    One of your own sets `num_channels` and overrides `call`, which returns the tokens, or what
+    `call` here does. Where tokens (B, N, d_model) are made without more, a Keras layer or a
+    function of the inputs does. `sublayer`, `linear` and `norm` make layers whose weights exist
+    before the first call.
+
+    Args:
+        config: The configuration.
+        **kwargs: `name`, `dtype` and `trainable` as in `keras.layers.Layer`.
+
+    Attributes:
+        num_channels: C, the width of the tokens.
+        takes: What the inputs must be, in words.
+        ranks: The numbers of axes that they may have; any where there is none.
+        is_integer: Whether they are ids.
+
+    Example:
+        >>> class PointsPreprocessor(TFPerceiverAbstractPreprocessor):
+        ...     takes, ranks, num_channels = "points (batch, points, 3)", (3,), 16
+        ...
+        ...     def __init__(self, config, **kwargs):
+        ...         super().__init__(config, **kwargs)
+        ...         self.embedding = self.linear(3, self.num_channels, "embedding")
+        ...
+        ...     def call(self, inputs):
+        ...         return self.embedding(inputs)
+        >>> from tfzoo import TFPerceiverModel
+        >>> config = PerceiverConfig(d_latents=8, num_self_attends_per_block=1)
+        >>> model = TFPerceiverModel(config, input_preprocessor=PointsPreprocessor(config))
+        >>> tuple(model(inputs=np.zeros((1, 50, 3), "float32")).last_hidden_state.shape)
+        (1, 256, 8)
+    """
+
+    takes: str = ""
+    ranks: tuple[int, ...] = ()
+    is_integer: bool = False
+    num_channels: int
 
     def check(self, inputs: Inputs, owner: str) -> None:
         """Raise a `ValueError` in the name of `owner` for inputs that do not fit this modality."""
+        if not self.ranks:
+            return
         if isinstance(inputs, Mapping) or not hasattr(inputs, "shape"):
             came = f"a {type(inputs).__name__}"
         else:
@@ -89,7 +124,7 @@ class Preprocessor(Part):
 
 
 # ---- text and labels
-class TFPerceiverTextPreprocessor(Preprocessor):
+class TFPerceiverTextPreprocessor(TFPerceiverAbstractPreprocessor):
     """Embeds ids (B, N) in `d_model` channels, and adds trainable positions.
 
     Example:
@@ -130,7 +165,7 @@ class TFPerceiverTextPreprocessor(Preprocessor):
         return embedded + places[None], None, embedded
 
 
-class TFPerceiverOneHotPreprocessor(Preprocessor):
+class TFPerceiverOneHotPreprocessor(TFPerceiverAbstractPreprocessor):
     """Makes one token of a one-hot label (B, labels); the reference's fails inside its model."""
 
     takes = "floats of shape (batch, num_labels)"
@@ -154,7 +189,7 @@ class TFPerceiverOneHotPreprocessor(Preprocessor):
 
 
 # ---- audio, images and videos
-class PositionedPreprocessor(Preprocessor):
+class PositionedPreprocessor(TFPerceiverAbstractPreprocessor):
     """Base class of those for audio, images and videos: positions beside or onto features."""
 
     feature_width: int

@@ -13,17 +13,17 @@ from tokenizers import AddedToken
 from tfzoo.hub import HubOptions, resolve
 from tfzoo.text import files
 from tfzoo.text.batch_encoding import columns_of
-from tfzoo.text.byte_level import ByteEncoding, ByteVocabulary, truncate
-from tfzoo.text.lengths import Lengths
+from tfzoo.text.byte_level import ByteEncoding, ByteVocabulary
+from tfzoo.text.lengths import Lengths, truncate_ids
 from tfzoo.text.tokenizer import BaseTokenizer, BatchEncoding, TokenizerError
-from tfzoo.text.vocabulary import ClsSepForm
+from tfzoo.text.vocabulary import ClsSepForm, TokenByToken
 
 __all__ = ["PerceiverTokenizer"]
 
 _ROLES = ("pad_token", "bos_token", "eos_token", "mask_token", "cls_token", "sep_token")
 
 
-class PerceiverTokenizer(ClsSepForm, BaseTokenizer):
+class PerceiverTokenizer(TokenByToken, ClsSepForm, BaseTokenizer):
     """The bytes of a text in UTF-8: `[CLS]` text `[SEP]`, or `[CLS]` text `[SEP]` text `[SEP]`.
 
     The six special tokens have the ids 0 to 5, the byte b has the id b + 6. A special token in a
@@ -161,12 +161,7 @@ class PerceiverTokenizer(ClsSepForm, BaseTokenizer):
     def _sequence(self, parts: list[list[int]], lengths: Lengths, special: bool) -> ByteEncoding:
         """One sequence of one or two texts, cut as it must be."""
         added = self.num_special_tokens_to_add(len(parts) > 1) if special else 0
-        surplus, overflow = 0, []
-        if lengths.truncates:
-            lengths.check_room(added)
-            surplus = max(sum(map(len, parts)) + added - lengths.max_length, 0)
-        if surplus:
-            parts, overflow = truncate(parts, lengths, added, self.truncation_side)
+        parts, overflow, surplus = truncate_ids(parts, lengths, added, self.truncation_side)
         if special:
             ids = self.build_inputs_with_special_tokens(*parts)
             mask = self.get_special_tokens_mask(*parts)
@@ -198,18 +193,6 @@ class PerceiverTokenizer(ClsSepForm, BaseTokenizer):
         that is not in the vocabulary is a `ValueError`.
         """
         return self.backend_tokenizer.bytes_of(tokens).decode("utf-8", errors="replace")
-
-    def _text_of(self, ids: list[int], skip_special_tokens: bool) -> str:
-        # tokens that were added later stand apart, with spaces around them, as in the reference
-        special = set(self.all_special_tokens)
-        apart = set(self.get_added_vocab()) - special
-        parts: list[list[str]] = [[]]
-        for token in self.convert_ids_to_tokens(ids, skip_special_tokens):
-            if token in apart:
-                parts += [[token], []]
-            else:
-                parts[-1].append(token)
-        return " ".join(filter(None, map(self.convert_tokens_to_string, parts)))
 
     @classmethod
     def _locate(

@@ -81,7 +81,8 @@ class TvpProcessor(BaseProcessor):
             **kwargs: For texts, arguments of the tokenizer: `padding` ("max_length" by default;
                 True pads to the longest), `truncation`, ... For videos, arguments of
                 `TvpImageProcessor.preprocess`: `num_frames` (how many to read of files), `size`,
-                ... Those of an unused part are ignored.
+                ... Those of an unused part are ignored. Or these in dicts: `text_kwargs`,
+                `videos_kwargs` (or `images_kwargs`), and `common_kwargs` for both.
 
         Returns:
             `input_ids` and `attention_mask` (B, N) if there are texts, `pixel_values`
@@ -92,16 +93,17 @@ class TvpProcessor(BaseProcessor):
                 `max_text_length`, a video of fewer than two frames, or invalid values.
             TypeError: An unknown keyword, or something that is neither text nor video.
         """
-        for_videos, for_text = self._route(kwargs)
+        for_videos, for_text = self._route(kwargs, return_tensors)
         if text is None and videos is None:
             raise ValueError("TvpProcessor was given neither text nor videos; give one or both.")
         features, encodings = {}, None
         if text is not None:
-            encoded = self._encode(text, max_text_length, {**self.text_defaults, **for_text})
+            tensors = for_text.pop("return_tensors")
+            encoded = self._encode(text, max_text_length, for_text)
             encodings = encoded.encodings
-            features.update(encoded.convert_to(return_tensors))
+            features.update(encoded.convert_to(tensors))
         if videos is not None:
-            prepared = self.image_processor(videos, return_tensors=return_tensors, **for_videos)
+            prepared = self.image_processor(videos, **for_videos)
             _check_frames(prepared.pixel_values)
             features.update(prepared)
         return BatchEncoding(features, encodings=encodings)

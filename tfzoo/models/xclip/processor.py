@@ -76,7 +76,8 @@ class XCLIPProcessor(BaseProcessor):
                 `truncation`, `max_length`, `add_special_tokens`, ... For videos, arguments of
                 `VideoMAEImageProcessor.preprocess`: `num_frames` (how many to read of files),
                 `sampling`, `size`, `crop_size`, `do_rescale`, ... Those of an unused part are
-                ignored.
+                ignored. Or these in dicts: `text_kwargs`, `videos_kwargs` (or `images_kwargs`),
+                and `common_kwargs` for both.
 
         Returns:
             `pixel_values` (B, T, C, height, width) if there are videos; `input_ids` and

@@ -16,10 +16,10 @@ from tfzoo.core.types import Shape, Tensor
 from tfzoo.losses.classification import classification_loss
 from tfzoo.models.perceiver import decoders, model, postprocessors, preprocessors
 from tfzoo.models.perceiver.config import PerceiverConfig
-from tfzoo.models.perceiver.decoders import Decoder, WrappingDecoder
+from tfzoo.models.perceiver.decoders import TFPerceiverAbstractDecoder, WrappingDecoder
 from tfzoo.models.perceiver.engine import Part, split_options
 from tfzoo.models.perceiver.postprocessors import split_modalities
-from tfzoo.models.perceiver.preprocessors import Preprocessor, Tokens
+from tfzoo.models.perceiver.preprocessors import TFPerceiverAbstractPreprocessor, Tokens
 
 __all__ = [
     "LOSS_WEIGHTS",
@@ -58,7 +58,7 @@ class ModalityVectors(keras.layers.Layer):
         return ops.concatenate([x, ops.cast(repeated, x.dtype)], axis=2)
 
 
-class TFPerceiverMultimodalPreprocessor(Preprocessor):
+class TFPerceiverMultimodalPreprocessor(TFPerceiverAbstractPreprocessor):
     """Preprocesses each modality and concatenates their tokens, in alphabetical order.
 
     Trainable vectors pad all tokens to one width. A token of a modality in `mask_probs` is replaced
@@ -82,7 +82,7 @@ class TFPerceiverMultimodalPreprocessor(Preprocessor):
 
     def __init__(
         self,
-        modalities: Mapping[str, Preprocessor],
+        modalities: Mapping[str, TFPerceiverAbstractPreprocessor],
         mask_probs: Mapping[str, float] | None = None,
         min_padding_size: int = 2,
         **kwargs: Any,
@@ -160,7 +160,7 @@ class TFPerceiverMultimodalDecoder(WrappingDecoder):
     def __init__(
         self,
         config: PerceiverConfig,
-        modalities: Mapping[str, Decoder],
+        modalities: Mapping[str, TFPerceiverAbstractDecoder],
         num_outputs: int | None,
         output_num_channels: int,
         min_padding_size: int = 2,
@@ -375,7 +375,9 @@ class TFPerceiverForMultimodalAutoencoding(model.PerceiverHead):
         return {**parts, "loss": total} if self._in_step else total
 
 
-def _preprocessor(config: PerceiverConfig, waves: Mapping[str, Any]) -> Preprocessor:
+def _preprocessor(
+    config: PerceiverConfig, waves: Mapping[str, Any]
+) -> TFPerceiverMultimodalPreprocessor:
     audio = preprocessors.TFPerceiverAudioPreprocessor(
         config, samples_per_patch=config.samples_per_patch, **waves["audio"], name="audio"
     )
@@ -391,7 +393,7 @@ def _preprocessor(config: PerceiverConfig, waves: Mapping[str, Any]) -> Preproce
     )
 
 
-def _decoder(config: PerceiverConfig, waves: Mapping[str, Any]) -> Decoder:
+def _decoder(config: PerceiverConfig, waves: Mapping[str, Any]) -> TFPerceiverMultimodalDecoder:
     channels, label_width = config.output_num_channels, config._label_trainable_num_channels
     queries = {"position_encoding_only": True, "position_encoding_type": "fourier"}
     queries["output_num_channels"] = channels
