@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from tfzoo.core.inputs import Input
 from tfzoo.core.keras_compat import has_compiled_loss
 from tfzoo.core.outputs import ModelOutput
 from tfzoo.core.types import Tensor
+from tfzoo.core.warn import warn
 from tfzoo.losses.classification import IGNORE_INDEX
 from tfzoo.models.lxmert.config import LxmertConfig
 from tfzoo.models.lxmert.inputs import INPUTS, check_classes, class_labels, read_object_labels
@@ -367,9 +367,7 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
 
     def get_prefix_bias_name(self) -> str:
         """Path of the bias of the words' scores, in the manner of older versions (deprecated)."""
-        warnings.warn(
-            "get_prefix_bias_name is deprecated: use get_bias.", FutureWarning, stacklevel=2
-        )
+        warn("get_prefix_bias_name is deprecated: use get_bias.", FutureWarning)
         return f"{self.name}/{self.cls.name}/{self.cls.predictions.name}"
 
     def get_output_embeddings(self) -> keras.layers.Embedding:
