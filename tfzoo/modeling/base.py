@@ -14,6 +14,7 @@ import inspect
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -218,7 +219,10 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
         """Print the layers with the shapes of their outputs, see `keras.Model.summary`."""
         specs = self._table.specs(self.config).values()
         symbols = {s.name: keras.KerasTensor(s.shape, s.dtype) for s in specs}
-        with known_shapes(self, lambda: self.compute_output_spec(symbols)):
+        shapes: Any = nullcontext()
+        if symbols:  # inputs of no fixed structure have no symbols
+            shapes = known_shapes(self, lambda: self.compute_output_spec(symbols))
+        with shapes:
             super().summary(*args, **kwargs)
 
     # ---- checkpoints

@@ -347,12 +347,11 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
             x, y = None, self._table.renamed(y).get(self.labels_input)
         return super()._pair(x, y, outputs)
 
-    def _without_loss(self, outputs: Any) -> Any:
-        outputs = super()._without_loss(outputs)
-        if isinstance(outputs, Mapping) and not self.config.task_qa:  # a scalar, as a loss is
-            kept = {k: v for k, v in outputs.items() if k != "question_answering_score"}
-            return type(outputs)(kept)
-        return outputs
+    def divided_outputs(self, outputs: Any, inputs: Mapping[str, Any]) -> Any:
+        if self.config.task_qa:
+            return outputs
+        kept = {k: v for k, v in outputs.items() if k != "question_answering_score"}  # a scalar
+        return type(outputs)(kept)
 
     # ---- the vocabulary
     def _resize_scores(self, count: int) -> None:
