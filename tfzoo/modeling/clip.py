@@ -406,7 +406,7 @@ class ClipModel(ContrastiveMixin, ClipPreTrainedModel):
         self, inputs: dict[str, Any], labels: Any, *, paired: bool
     ) -> tuple[dict[str, Any], Any]:
         if not {"input_ids", "pixel_values"} <= set(inputs):
-            return inputs, labels
+            return inputs, labels  # which the call refuses
         count, videos = inputs["input_ids"].shape[0], inputs["pixel_values"].shape[0]
         if paired and count != videos:
             raise ValueError(
@@ -414,7 +414,7 @@ class ClipModel(ContrastiveMixin, ClipPreTrainedModel):
                 f"pixel_values, got {count} and {videos}. To train with texts as classes, pass y, "
                 "the index of the text of each, and compile(loss=...)."
             )
-        if paired:
+        if paired or 0 in (count, videos):
             return inputs, labels
         divided = dict(inputs)
         for name in (row.name for row in self.text_inputs if row.name in inputs):
@@ -443,21 +443,23 @@ class ClipModel(ContrastiveMixin, ClipPreTrainedModel):
         def rows(value: Tensor) -> Tensor:
             return keras.ops.take(value, inputs[_ROWS], axis=0)
 
-        return self._changed(outputs, rows)
+        return self._changed(outputs, rows, keras.ops.transpose)
 
     def whole_outputs(self, outputs: Any, inputs: Mapping[str, Any]) -> Any:
         if _ROWS not in inputs:
             return outputs
         count = inputs[f"{_SHARED}input_ids"].shape[1]
-        return self._changed(outputs, lambda value: np.concatenate(value)[:count])
+        return self._changed(outputs, lambda rows: np.concatenate(rows)[:count], np.transpose)
 
-    def _changed(self, outputs: Any, change: Callable[[Any], Any]) -> Any:
-        """The outputs, with those of texts changed, and the texts' logits transposed."""
-        changed = {
+    def _changed(
+        self, outputs: Any, change: Callable[[Any], Any], transpose: Callable[[Any], Any]
+    ) -> Any:
+        """The outputs with those of the text tower changed, and the texts' logits transposed."""
+        of_texts = {
             name: keras.tree.map_structure(change, outputs[name]) for name in self.text_outputs
         }
-        changed["logits_per_text"] = keras.ops.transpose(outputs["logits_per_text"])
-        return type(outputs)({**outputs, **changed})
+        per_text = {"logits_per_text": transpose(outputs["logits_per_text"])}
+        return type(outputs)({**outputs, **of_texts, **per_text})
 
     # ---- features
     def get_text_features(
