@@ -113,7 +113,8 @@ def test_data_sets_yield_processors_results() -> None:
         for index in range(len(pixels)):
             yield (batches[index][0],)
 
-    assert_same(model.predict(generated(), verbose=0)[model.main_output], expected)
+    found = model.predict(generated(), steps=len(pixels), verbose=0)
+    assert_same(found[model.main_output], expected)
 
 
 # ---- fit and evaluate

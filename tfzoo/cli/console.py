@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 
-from tfzoo.core.quiet import quiet_start
+from tfzoo.core.quiet import start_keras
 from tfzoo.core.untrusted import escaped
 from tfzoo.hub import HubOptions
 from weights_convert.console import add_hub_options, show, show_json
@@ -97,17 +96,3 @@ class Progress:
 def hub_options(args: argparse.Namespace) -> HubOptions:
     """Where to look a checkpoint up, by the arguments of `add_hub_options`."""
     return HubOptions(args.revision, args.cache_dir, args.offline)
-
-
-def start_keras() -> None:
-    """Import Keras and start its backend.
-
-    TensorFlow's log lines are left out, see `quiet_start`, and afterwards its warnings.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with quiet_start():
-        import keras
-
-        # The first operation logs the devices; the first one on 64-bit integers logs what the
-        # processor lacks.
-        keras.ops.transpose(keras.ops.zeros((1, 1), "int64"))

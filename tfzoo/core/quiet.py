@@ -8,8 +8,9 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 
-__all__ = ["quiet_start"]
+__all__ = ["quiet_start", "start_keras"]
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _CHATTER = re.compile(
@@ -18,15 +19,25 @@ _CHATTER = re.compile(
 )
 
 
+@cache
+def start_keras() -> None:
+    """Import Keras and start its backend, whose first operation logs the devices."""
+    with quiet_start():
+        import keras
+
+        # The first operation on 64-bit integers logs what the processor lacks.
+        keras.ops.transpose(keras.ops.zeros((1, 1), "int64"))
+
+
 @contextlib.contextmanager
 def quiet_start() -> Iterator[None]:
-    """Leave out TensorFlow's log lines while a block starts it.
+    """Leave out TensorFlow's log lines while a block imports or starts it.
 
     Everything else on stderr is shown after the block, and all of it if the block fails. From then
     on TensorFlow logs no mere information. The environment variable `TF_CPP_MIN_LOG_LEVEL=0` keeps
-    every line; a block after TensorFlow's import is left alone.
+    every line; a block after `start_keras` is left alone.
     """
-    if "tensorflow" in sys.modules or os.environ.setdefault(_LEVEL, "1") == "0":
+    if start_keras.cache_info().currsize or os.environ.setdefault(_LEVEL, "1") == "0":
         yield
         return
     try:

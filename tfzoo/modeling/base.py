@@ -34,6 +34,7 @@ from tfzoo.core.keras_compat import (
     whole_file,
 )
 from tfzoo.core.outputs import ModelOutput
+from tfzoo.core.quiet import start_keras
 from tfzoo.core.replacing import recover, replacing, updating
 from tfzoo.core.types import Tensor
 from tfzoo.core.untrusted import escaped
@@ -102,6 +103,7 @@ class TFPreTrainedModel(AdapterMixin, TrainingMixin, keras.Model):
                 f"{type(self).__name__} takes a {self.config_class.__name__}, "
                 f"got {type(config).__name__}."
             )
+        start_keras()
         super().__init__(**kwargs)
         config.validate()
         self.config = config
