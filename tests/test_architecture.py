@@ -246,6 +246,17 @@ def test_every_map_belongs_to_a_family() -> None:
     assert names <= maps <= names | {t for family in families() for t in family.model_types}
 
 
+def test_warnings_point_at_the_user() -> None:
+    """`warnings.warn` would need the number of frames up to there, which changes with the code."""
+    places = {
+        module_name(path)
+        for path in PRODUCT
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("warnings.warn")
+    }
+    assert places == {"tfzoo.core.warn"}
+
+
 def test_repository_stays_small() -> None:
     skipped = {".git", ".mypy_cache", "__pycache__", ".venv", "venv", "build", "dist"}
     files = [

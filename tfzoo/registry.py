@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from tfzoo.core.quiet import quiet_start
+
 __all__ = ["Family", "families", "family_of", "import_name", "public_names"]
 
 
@@ -65,7 +67,8 @@ class Family:
         name = self.aliases.get(name, name)
         for module, names in self.modules.items():
             if name in names:
-                return getattr(importlib.import_module(f"{self.package}.{module}"), name)
+                with quiet_start():
+                    return getattr(importlib.import_module(f"{self.package}.{module}"), name)
         raise AttributeError(f"{self.package} has no public name {name!r}; it has {self.classes}.")
 
 

@@ -21,7 +21,7 @@ from tests.cli.helpers import (
     environment,
     fails,
 )
-from tfzoo.cli import console, listing
+from tfzoo.cli import listing
 from tfzoo.cli.__main__ import main
 from tfzoo.registry import families
 
@@ -110,22 +110,6 @@ def test_warnings_take_one_line(
     assert main(["list"]) == 0
     assert capsys.readouterr().err == "tfzoo: warning: mind the gap\n"
     assert warnings.showwarning is before
-
-
-def test_start_up_noise_is_shown_only_on_failure(capfd: pytest.CaptureFixture[str]) -> None:
-    with console._held_back_stderr():
-        os.write(2, b"chatter\n")
-    os.write(2, b"after\n")
-    assert capfd.readouterr().err == "after\n"
-
-    def fail() -> None:
-        with console._held_back_stderr():
-            os.write(2, b"the reason\n")
-            raise ImportError("broken")
-
-    with pytest.raises(ImportError, match="broken"):
-        fail()
-    assert capfd.readouterr().err == "the reason\n"
 
 
 def test_process_keeps_stderr_clean(tiny: Path) -> None:

@@ -186,6 +186,83 @@ def test_models_know_what_they_were_compiled_with() -> None:
     assert compiled(loss="mse") == (True, False)
 
 
+class Counted(keras_compat.ModelRepairs, keras.Model):
+    """A model of two outputs that counts how often its steps are traced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = keras.layers.Dense(1), keras.layers.Dense(3)
+        self.one.build((None, 2))
+        self.two.build((None, 2))
+        self.built = True
+        self.traces = {"train": 0, "test": 0}
+
+    def call(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"one": self.one(x), "two": self.two(x)}
+
+    def train_step(self, data: Any) -> Any:
+        self.traces["train"] += 1
+        return super().train_step(data)
+
+    def test_step(self, data: Any) -> Any:
+        self.traces["test"] += 1
+        return super().test_step(data)
+
+
+@pytest.mark.parametrize("by", ["fit", "train_on_batch"])
+def test_steps_are_traced_once(by: str) -> None:
+    """Losses, metrics and optimizers that make variables in a step have it traced again."""
+    model = Counted()
+    losses = {"one": "mse", "two": keras.losses.SparseCategoricalCrossentropy(from_logits=True)}
+    metrics = {"one": ["mae"], "two": ["accuracy"]}
+    model.compile("adam", losses, metrics=metrics, jit_compile=False)
+    x, y = np.ones((4, 2), "float32"), {"one": np.ones((4, 1)), "two": np.arange(4) % 3}
+    if by == "fit":
+        logs = model.fit(x, y, batch_size=2, validation_data=(x, y), verbose=0).history
+        assert model.traces == {"train": 1, "test": 1}
+    else:
+        logs = model.train_on_batch(x, y, return_dict=True)
+        assert model.traces == {"train": 1, "test": 0}
+    assert {"loss", "one_loss", "two_loss", "one_mae", "two_accuracy"} <= set(logs)
+
+
+def test_keras_speaks_where_it_may(capsys: pytest.CaptureFixture[str]) -> None:
+    keras.config.disable_interactive_logging()
+    keras_compat.say("hush")
+    keras.config.enable_interactive_logging()
+    keras_compat.say("aloud")
+    assert capsys.readouterr().out == "aloud\n"
+
+
+def test_summaries_show_the_shapes_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    class Own(keras.layers.Layer):
+        """A layer that Keras knows no shapes of."""
+
+        def build(self, input_shape: Any = None) -> None:
+            self.built = True
+
+        def call(self, x: Any) -> tuple[Any, Any]:
+            return keras.ops.concatenate([x, x], axis=1), x
+
+    class Model(Counted):
+        """Calls one layer of its own, and one of Keras's."""
+
+        def call(self, x: Any) -> Any:
+            return self.own(self.two(x))
+
+    model = Model()
+    model.own = Own()
+    symbol = keras.KerasTensor((None, 2))
+    model.compute_output_spec(symbol)  # a first call leaves marks of its own
+    before = dict(vars(model.own))
+    with keras_compat.known_shapes(model, lambda: model.compute_output_spec(symbol)):
+        model.summary(line_length=100)
+    shown = capsys.readouterr().out
+    assert "(None, 6)" in shown
+    assert "(None, 3)" in shown
+    assert vars(model.own) == before
+
+
 def test_models_know_their_strategy() -> None:
     assert hasattr(keras.Sequential([keras.layers.Dense(1)]), "_distribute_strategy")
 

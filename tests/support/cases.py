@@ -71,11 +71,6 @@ class Case:
         made = self.inputs(rng)
         return {**made, **self.labels(rng)} if self.labels and with_labels else made
 
-    @property
-    def has_equal_batches(self) -> bool:
-        """Whether all inputs have as many rows, as Keras needs where it makes the batches."""
-        return len({len(value) for value in self.make_inputs().values()}) == 1
-
     def load(self, **kwargs: Any) -> Any:
         """The recorded checkpoint in tfzoo."""
         return self.tf_class.from_pretrained(self.folder, **kwargs)

@@ -138,12 +138,7 @@ class FamilyChecks:
 
     @for_each_whole_class
     def test_predict_equals_the_reference(self, case: Case, shared: Any) -> None:
-        inputs = case.make_inputs(with_labels=False)
-        if case.has_equal_batches:
-            size = len(next(iter(inputs.values())))
-            outputs = shared.predict(inputs, batch_size=size, verbose=0)
-        else:
-            outputs = shared.predict(tf.data.Dataset.from_tensors(inputs), verbose=0)
+        outputs = shared.predict(case.make_inputs(with_labels=False), verbose=0)
         expected = case.recorded("outputs")[shared.main_output]
         assert_same(outputs[shared.main_output], {"": expected})
 
@@ -192,6 +187,16 @@ class FamilyChecks:
             shared(inputs, **{row.name: inputs[row.name]})
         with pytest.raises(ValueError, match="at most"):
             shared([inputs[row.name]] * 99)
+
+    @for_one_case
+    def test_summary_shows_shapes(
+        self, case: Case, shared: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shared.summary(line_length=200)
+        rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+        assert len(rows) == len(shared.layers)
+        assert any("(None, " in row for row in rows)
+        assert not any(" ? " in row for row in rows), rows
 
     # ---- weights
     def test_names_lead_there_and_back(self, case: Case, shared: Any) -> None:

@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(argv)
     except SystemExit as stop:  # argparse has printed what it had to say
         return int(stop.code or 0)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its warnings are for programmers
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         return _run(args)

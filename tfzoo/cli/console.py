@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 
+from tfzoo.core.quiet import start_keras
 from tfzoo.core.untrusted import escaped
 from tfzoo.hub import HubOptions
 from weights_convert.console import add_hub_options, show, show_json
@@ -99,44 +96,3 @@ class Progress:
 def hub_options(args: argparse.Namespace) -> HubOptions:
     """Where to look a checkpoint up, by the arguments of `add_hub_options`."""
     return HubOptions(args.revision, args.cache_dir, args.offline)
-
-
-def start_keras() -> None:
-    """Import Keras and start its backend.
-
-    TensorFlow's start-up messages are held back unless `TF_CPP_MIN_LOG_LEVEL` is set.
-    """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        quiet: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    else:
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-        quiet = _held_back_stderr()
-    with quiet:
-        import keras
-
-        # The first operation logs the devices; the first one on 64-bit integers logs what the
-        # processor lacks.
-        keras.ops.transpose(keras.ops.zeros((1, 1), "int64"))
-
-
-@contextlib.contextmanager
-def _held_back_stderr() -> Iterator[None]:
-    """Keep what is written to file descriptor 2, and show it only if the block fails.
-
-    Recent releases of TensorFlow log at start-up before they look at any setting.
-    """
-    sys.stderr.flush()
-    original = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            sys.stderr.flush()
-            kept.seek(0)
-            os.write(original, kept.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(original, 2)
-            os.close(original)

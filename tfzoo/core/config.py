@@ -8,13 +8,13 @@ from __future__ import annotations
 import copy
 import json
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfzoo.core.fields import Constraint, Field, Fields, boolean, count, non_negative, one_of
 from tfzoo.core.files import read_json, write_json
+from tfzoo.core.warn import warn
 from tfzoo.hub import HubOptions, resolve
 from tfzoo.hub.upload import PushMixin
 
@@ -156,10 +156,9 @@ class PretrainedConfig(PushMixin, Fields):
         else:
             self.id2label, self.label2id = self._label_names(id2label, label2id)
             if num_labels is not None and num_labels != len(self.id2label):
-                warnings.warn(
+                warn(
                     f"num_labels={num_labels} disagrees with the {len(self.id2label)} entries of "
                     "id2label; id2label wins. Pass only one of them.",
-                    stacklevel=3,
                 )
 
     def _label_names(self, id2label: Any, label2id: Any) -> tuple[dict[int, str], dict[str, int]]:

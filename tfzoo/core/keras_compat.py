@@ -10,6 +10,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, TypeVar
@@ -25,17 +26,20 @@ __all__ = [
     "as_written",
     "attributes",
     "build_filled",
+    "build_untraced",
     "collected_once",
     "concrete",
     "default_policy",
     "gathered",
     "has_compiled_loss",
     "has_compiled_metrics",
+    "known_shapes",
     "may_write",
     "own_variables",
     "register_pytree",
     "replace_tracked",
     "replicas",
+    "say",
     "scalar_loss",
     "set_trainable",
     "summed",
@@ -98,6 +102,17 @@ def may_write(path: str | os.PathLike[str], overwrite: bool) -> bool:
     from keras.src.utils.io_utils import ask_to_proceed_with_overwrite
 
     return overwrite or not os.path.exists(path) or ask_to_proceed_with_overwrite(str(path))
+
+
+def say(text: str) -> None:
+    """Print a line as Keras does: not where `keras.config.disable_interactive_logging` was called.
+
+    Args:
+        text: The line.
+    """
+    from keras.src.utils.io_utils import print_msg
+
+    print_msg(text)
 
 
 def as_written(cls: type[T]) -> type[T]:
@@ -262,6 +277,69 @@ def after(earlier: Sequence[Tensor], x: Tensor) -> Tensor:
         return tf.identity(x)
 
 
+# ---- summaries
+@contextmanager
+def known_shapes(model: keras.Model, run: Callable[[], Any]) -> Iterator[None]:
+    """Let `model.summary` show the shape of each layer's first output.
+
+    Keras asks a layer for its shapes by what its `build` was given, which layers of ours know from
+    their configuration instead.
+
+    Args:
+        model: The model.
+        run: Calls it with symbols; its axes of unknown size stay unknown.
+    """
+    found: dict[keras.layers.Layer, list[tuple[int | None, ...]]] = {}
+
+    def watched(layer: keras.layers.Layer) -> Callable[..., Any]:
+        call = layer.call
+
+        def watch(*args: Any, **kwargs: Any) -> Any:
+            outputs = call(*args, **kwargs)
+            first = next((x for x in keras.tree.flatten(outputs) if hasattr(x, "shape")), None)
+            if first is not None:
+                found.setdefault(layer, []).append(tuple(first.shape))
+            return outputs
+
+        return watch
+
+    layers = [layer for layer in model._flatten_layers() if layer is not model]
+    with _replaced(layers, lambda layer: {"call": watched(layer)}):
+        run()
+
+    def shown(layer: keras.layers.Layer) -> dict[str, Any]:
+        # Other backends try two sizes for each unknown one.
+        sizes = zip(*found[layer], strict=False)
+        shape = tuple(size[0] if len(set(size)) == 1 else None for size in sizes)
+        return {"_build_shapes_dict": {"shape": shape}, "compute_output_shape": lambda shape: shape}
+
+    with _replaced(list(found), shown):
+        yield
+
+
+@contextmanager
+def _replaced(
+    layers: Sequence[keras.layers.Layer], attributes: Callable[[keras.layers.Layer], dict[str, Any]]
+) -> Iterator[None]:
+    """Give each layer attributes of its own for a while, past Keras's tracking."""
+    before = []
+    try:
+        for layer in layers:
+            for name, value in attributes(layer).items():
+                before.append((vars(layer), name, vars(layer).get(name, _NONE)))
+                vars(layer)[name] = value
+        yield
+    finally:
+        for own, name, value in before:
+            if value is _NONE:
+                del own[name]
+            else:
+                own[name] = value
+
+
+_NONE = object()  # stands for no attribute
+
+
 # ---- training
 def scalar_loss(model: keras.Model, loss: Tensor) -> Tensor:
     """Scale an additional loss for `tf.distribute` as Keras does for its own."""
@@ -347,6 +425,23 @@ def set_trainable(value: bool, *layers: keras.layers.Layer) -> None:
         layer.trainable = value
 
 
+def build_untraced(part: Any, *structures: Any) -> None:
+    """Build a model's compiled loss or metrics outside of the step that is being traced.
+
+    TensorFlow traces a step that makes variables a second time, which takes seconds. In a thread
+    of its own nothing is being traced.
+
+    Args:
+        part: What `compile` made; None where nothing was given to it.
+        *structures: Labels and predictions, of which only the shapes count.
+    """
+    tf = tensorflow()
+    if part is None or part.built or tf is None or tf.executing_eagerly():
+        return
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(part.build, *structures).result()
+
+
 def has_compiled_loss(model: keras.Model) -> bool:
     """Whether a loss was given to `compile`."""
     return model._compile_loss is not None
@@ -386,6 +481,22 @@ class ModelRepairs(ModelMixin):
         data_batch = tf.nest.map_structure(lambda value: local(value)[0], next(steps))
         with strategy.scope():
             return self._symbolic_build(data_batch=data_batch)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        # Keras makes the optimizer's variables in the first step, and so traces that step twice.
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        build_untraced(self._compile_loss, y, y_pred)
+        return super().compute_loss(x, y, y_pred, *args, **kwargs)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        build_untraced(self._compile_metrics, y, y_pred)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
         return self._vectors(super().train_step(*args, **kwargs))

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tfzoo.core.quiet import quiet_start
+
 __all__ = ["attach"]
 
 
@@ -35,7 +37,8 @@ def attach(
     def getattribute(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        with quiet_start():
+            return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
 
     def directory() -> list[str]:
         return sorted({*vars(sys.modules[package]), *homes})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfzoo.core.untrusted import escaped
+from tfzoo.core.warn import warn
 from tfzoo.data.errors import BrokenFileWarning, DataError
 from tfzoo.data.order import Order
 from tfzoo.data.regions.features import RegionFeatureError
@@ -223,7 +223,7 @@ class _Loader:
             self._lost.add(place)
             self.skipped[name] = reason
         if is_new:
-            warnings.warn(f"left out: {reason}", BrokenFileWarning, stacklevel=2)
+            warn(f"left out: {reason}", BrokenFileWarning)
         if len(self._lost) == len(self.names):
             raise DataError(
                 f"None of the {len(self.names)} examples can be read. {reason}"

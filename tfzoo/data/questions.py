@@ -6,7 +6,6 @@ Letters: B batch, N tokens, R regions, F width of a feature.
 from __future__ import annotations
 
 import os
-import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.core.untrusted import refuse_lfs_pointer
+from tfzoo.core.warn import warn
 from tfzoo.data.annotations import identifier, is_number, read_annotations
 from tfzoo.data.errors import BrokenFileWarning, DataError, shown
 from tfzoo.data.pipeline import Progress, Reading, reporter, stream
@@ -335,5 +335,5 @@ def _with_answers(
         )
     if lost:
         text = f"left out, without a known answer: {len(lost)} questions: {shown(lost)}"
-        warnings.warn(text, BrokenFileWarning, stacklevel=3)
+        warn(text, BrokenFileWarning)
     return labelled

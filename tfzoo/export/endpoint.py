@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.core.inputs import Input, InputTable
+from tfzoo.core.warn import warn
 
 __all__ = [
     "DEFAULT",
@@ -216,10 +215,9 @@ def class_names(
         names = tuple(own[index] for index in sorted(own))
         if len(names) == count:
             if names == tuple(f"LABEL_{index}" for index in range(count)):
-                warnings.warn(
+                warn(
                     f"{owner} answers LABEL_0, LABEL_1, ..., since its config has no names of "
-                    "classes: pass labels=, or id2label= to from_pretrained.",
-                    stacklevel=_level_of_user(),
+                    "classes: pass labels=, or id2label= to from_pretrained."
                 )
             return names
         raise ServingError(
@@ -231,14 +229,6 @@ def class_names(
             f"labels must name each of the {count} classes of {owner}, got {len(options.labels)}."
         )
     return tuple(options.labels)
-
-
-def _level_of_user() -> int:
-    """The `stacklevel` with which the caller's warning points out of this package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("tfzoo."):
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 # ---- the model as it is

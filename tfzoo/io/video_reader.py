@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,7 +21,9 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from tqdm import tqdm
 
+from tfzoo.core.brief import brief_repr
 from tfzoo.core.untrusted import refuse_lfs_pointer
+from tfzoo.core.warn import warn
 from tfzoo.io.animation import Animation, animation_of
 from tfzoo.io.display import display_matrix, shown_by
 from tfzoo.io.ends import says_more, seems_cut_off
@@ -62,6 +63,9 @@ class VideoClip:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def __repr__(self) -> str:
+        return brief_repr(self, vars(self))
 
 
 def read_video(
@@ -239,9 +243,8 @@ def _check_end(path: str, container: Any) -> None:
             "again."
         )
     if seems_cut_off(path, container.format.name):
-        warnings.warn(
+        warn(
             f"{path}: the video seems to be cut off; the frames up to there are read.",
-            stacklevel=3,
         )
 
 

@@ -4,7 +4,7 @@ A family's model class declares its `config_class` and its `inputs_table`, and d
 `setup(config)` makes the sublayers, `build_layers()` builds them with real shapes. It can then be
 constructed, loaded, called, trained, saved, saved back and exported. What else a family may say:
 `base_model_prefix`, `input_aliases`, `check_inputs`, `prepare_inputs`, `unused_weights`, `parts`,
-`warn_about`.
+`warn_about`, and how Keras divides its inputs, see `BatchingMixin`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,27 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
 
+from tfzoo.core.brief import brief
 from tfzoo.core.config import CONFIG_NAME, PretrainedConfig
 from tfzoo.core.file_system import check_space, writing
 from tfzoo.core.inputs import Input, InputTable
-from tfzoo.core.keras_compat import as_written, default_policy, may_write, whole_file
+from tfzoo.core.keras_compat import (
+    as_written,
+    default_policy,
+    known_shapes,
+    may_write,
+    say,
+    whole_file,
+)
 from tfzoo.core.outputs import ModelOutput
+from tfzoo.core.quiet import start_keras
 from tfzoo.core.replacing import recover, replacing, updating
 from tfzoo.core.types import Tensor
 from tfzoo.core.untrusted import escaped
@@ -104,6 +114,7 @@ class TFPreTrainedModel(
                 f"{type(self).__name__} takes a {self.config_class.__name__}, "
                 f"got {type(config).__name__}."
             )
+        start_keras()
         super().__init__(**kwargs)
         config.validate()
         self.config = config
@@ -185,7 +196,24 @@ class TFPreTrainedModel(
         _, inputs = self._bind(args, kwargs)
         return super().stateless_call(trainable, state, return_losses=losses, **inputs)
 
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> ModelOutput:
+        """The shapes and dtypes of the outputs, without computing them.
+
+        Args:
+            *args: Inputs in every form that a call takes, as symbols or as arrays.
+            **kwargs: The same by name, as symbols.
+
+        Raises:
+            ValueError: As a call.
+        """
+        if args:  # Keras itself passes keywords, which are bound already
+            _, inputs = self._bind(args, kwargs)
+            kwargs = keras.tree.map_structure(_symbol, inputs)
+        return super().compute_output_spec(**kwargs)
+
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
+        if args and isinstance(args[0], dict):
+            args = (self.whole_inputs(args[0]), *args[1:])
         inputs = self._table.bind(args, kwargs)
         self.check_inputs(inputs)
         return_dict = inputs.pop("return_dict", None)
@@ -215,6 +243,16 @@ class TFPreTrainedModel(
             ValueError: Inputs whose contents do not fit, e.g. labels.
         """
         return inputs
+
+    def summary(self, *args: Any, **kwargs: Any) -> None:
+        """Print the layers with the shapes of their outputs, see `keras.Model.summary`."""
+        specs = self._table.specs(self.config).values()
+        symbols = {s.name: keras.KerasTensor(s.shape, s.dtype) for s in specs}
+        shapes: Any = nullcontext()
+        if symbols:  # inputs of no fixed structure have no symbols
+            shapes = known_shapes(self, lambda: self.compute_output_spec(symbols))
+        with shapes:
+            super().summary(*args, **kwargs)
 
     # ---- checkpoints
     @classmethod
@@ -500,7 +538,7 @@ class TFPreTrainedModel(
         Args:
             filepath: Folder (or file, for other formats) to write.
             format: `"tf_saved_model"`, or another of `keras.Model.export`.
-            verbose: Print what was exported.
+            verbose: Print what was exported, in a line.
             input_signature: `[{name: spec}]` to use instead, e.g. with fixed axes.
             **kwargs: Further arguments of `keras.Model.export`, for other formats.
 
@@ -519,7 +557,9 @@ class TFPreTrainedModel(
         if format != "tf_saved_model":
             target = Path(filepath)
             with updating(target.parent, gates=(target.name,)) as folder:
-                super().export(str(folder / target.name), format, verbose, signature, **kwargs)
+                super().export(str(folder / target.name), format, False, signature, **kwargs)
+            if verbose:
+                say(f"Saved {filepath}.")
             return
         if kwargs:
             raise TypeError(f"export to a SavedModel takes no {', '.join(sorted(kwargs))}.")
@@ -529,14 +569,24 @@ class TFPreTrainedModel(
             raise FileExistsError(
                 f"{folder} exists and is not a SavedModel alone: choose another name."
             )
-        archive = keras.export.ExportArchive()
-        archive.add_endpoint(
-            "serving_default",
-            lambda inputs: self.serving_outputs(**inputs),
-            input_signature=signature,
-        )
+        archive, gives = keras.export.ExportArchive(), {}
+
+        def serve(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+            gives.update(self.serving_outputs(**inputs))
+            return gives
+
+        archive.add_endpoint("serving_default", serve, input_signature=signature)
         with writing(folder), replacing(folder, force=True) as path:
-            archive.write_out(str(path), verbose=verbose)
+            archive.write_out(str(path), verbose=False)  # it would list every weight
+        if verbose:
+            say(f"Saved {folder}: serving_default{brief(signature[0])} -> {brief(gives)}")
+
+
+def _symbol(value: Any) -> Any:
+    """An array's shape and dtype; anything else as it is."""
+    if isinstance(value, keras.KerasTensor) or not hasattr(value, "dtype"):
+        return value
+    return keras.KerasTensor(tuple(value.shape), keras.backend.standardize_dtype(value.dtype))
 
 
 def _policy(dtype: Any, config: PretrainedConfig) -> Any:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from tfzoo.core.files import read_json
 from tfzoo.core.keras_compat import adopt, build_filled
 from tfzoo.core.untrusted import escaped, is_plain_name, refuse_lfs_pointer
 from tfzoo.core.variables import slots
+from tfzoo.core.warn import warn
 from tfzoo.hub import DEFAULTS, HubError, HubFileNotFoundError, HubOptions, resolve
 from tfzoo.hub.conversion import converted_revision
 from weights_convert.checkpoint import (
@@ -147,10 +147,9 @@ def load_model_from(
                 places, tensors, family, ignore_mismatched_sizes=ignore_mismatched_sizes
             )
             if plan.fresh:
-                warnings.warn(
+                warn(
                     f"{type(model).__name__}: {path} has no weights for {', '.join(plan.fresh)}; "
                     "they keep their random initial values. Train the model before you use it.",
-                    stacklevel=7,
                 )
             variables = [places[entry.path].variable for entry in plan.entries]
             _refuse_integers(tensors, plan.entries, variables, path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 
 from tfzoo.core.config import TextVisionConfig
 from tfzoo.core.inputs import Input, InputTable, check_ids
@@ -366,14 +367,24 @@ class ClipVisionModel(ClipPreTrainedModel):
         return self.vision_model.embeddings.patch_embedding
 
 
+# Names of what Keras divides in the place of texts: for each image or video all of them, and which
+# of the text tower's outputs its row brings along.
+_SHARED, _ROWS = "shared_", "rows_of_texts"
+
+
 class ClipModel(ContrastiveMixin, ClipPreTrainedModel):
     """Both towers, with projections into one space. Families define `call`.
 
+    `fit` and `evaluate` without `y` train on pairs, which are divided together. Otherwise, and in
+    `predict`, Keras divides the images or videos, and all texts go along with each batch.
+
     Attributes:
         text_inputs: Rows of the inputs of the text tower.
+        text_outputs: The outputs that have a row for each text.
     """
 
     text_inputs: ClassVar[tuple[Input, ...]] = TEXT_INPUTS
+    text_outputs: ClassVar[tuple[str, ...]] = ("text_model_output",)
     config: TextVisionConfig
 
     def setup(self, config: Any) -> None:
@@ -403,6 +414,67 @@ class ClipModel(ContrastiveMixin, ClipPreTrainedModel):
             name="logit_scale",
         )
 
+    # ---- what Keras divides, see `BatchingMixin`
+    def divided_inputs(
+        self, inputs: dict[str, Any], labels: Any, *, paired: bool
+    ) -> tuple[dict[str, Any], Any]:
+        if not {"input_ids", "pixel_values"} <= set(inputs):
+            return inputs, labels  # which the call refuses
+        count, videos = inputs["input_ids"].shape[0], inputs["pixel_values"].shape[0]
+        if paired and count != videos:
+            raise ValueError(
+                f"{type(self).__name__}: expected pairs, as many rows of input_ids as of "
+                f"pixel_values, got {count} and {videos}. To train with texts as classes, pass y, "
+                "the index of the text of each, and compile(loss=...)."
+            )
+        if paired or 0 in (count, videos):
+            return inputs, labels
+        divided = dict(inputs)
+        for name in (row.name for row in self.text_inputs if row.name in inputs):
+            texts = keras.ops.convert_to_numpy(divided.pop(name))
+            texts = texts.astype("int32") if texts.dtype == bool else texts
+            divided[_SHARED + name] = np.repeat(texts[None], videos, axis=0)
+        rows = np.arange(videos * -(-count // videos), dtype="int32").reshape(videos, -1)
+        return {**divided, _ROWS: np.minimum(rows, count - 1)}, labels
+
+    def whole_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        self._shares_texts = _ROWS in inputs
+        # All rows are the same; unlike the first one, their maximum exists in the empty share that
+        # a replica may get.
+        return {
+            name.removeprefix(_SHARED): keras.ops.max(value, axis=0, initial=0)
+            if name.startswith(_SHARED)
+            else value
+            for name, value in inputs.items()
+            if name != _ROWS
+        }
+
+    def divided_outputs(self, outputs: Any, inputs: Mapping[str, Any]) -> Any:
+        if not self._shares_texts:
+            return outputs
+
+        def rows(value: Tensor) -> Tensor:
+            return keras.ops.take(value, inputs[_ROWS], axis=0)
+
+        return self._changed(outputs, rows, keras.ops.transpose)
+
+    def whole_outputs(self, outputs: Any, inputs: Mapping[str, Any]) -> Any:
+        if _ROWS not in inputs:
+            return outputs
+        count = inputs[f"{_SHARED}input_ids"].shape[1]
+        return self._changed(outputs, lambda rows: np.concatenate(rows)[:count], np.transpose)
+
+    def _changed(
+        self, outputs: Any, change: Callable[[Any], Any], transpose: Callable[[Any], Any]
+    ) -> Any:
+        """The outputs with those of the text tower changed, and the texts' logits transposed."""
+        of_texts = {
+            name: keras.tree.map_structure(change, outputs[name]) for name in self.text_outputs
+        }
+        per_text = {"logits_per_text": transpose(outputs["logits_per_text"])}
+        return type(outputs)({**outputs, **of_texts, **per_text})
+
+    # ---- features
     def get_text_features(
         self,
         input_ids: Tensor | Mapping[str, Tensor] | Sequence[Tensor] | None = None,

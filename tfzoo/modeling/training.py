@@ -25,6 +25,7 @@ from tfzoo.core.keras_compat import (
 from tfzoo.core.outputs import ModelOutput
 from tfzoo.core.types import ModelMixin, Tensor
 from tfzoo.losses.contrastive import contrastive_loss
+from tfzoo.modeling.batching import BatchingMixin
 
 __all__ = ["ContrastiveMixin", "TrainingMixin", "UnusedWeightsMixin"]
 
@@ -48,7 +49,7 @@ class UnusedWeightsMixin(ModelMixin):
         return self.trainable_weights
 
 
-class TrainingMixin(UnusedWeightsMixin, ModelRepairs):
+class TrainingMixin(BatchingMixin, UnusedWeightsMixin, ModelRepairs):
     """Loss, metrics and steps of every model.
 
     Attributes:
@@ -65,6 +66,7 @@ class TrainingMixin(UnusedWeightsMixin, ModelRepairs):
     # `compute_loss` and `compute_metrics` in turn and passes nothing of ours from one to the next;
     # each step sets it and takes it away again.
     _in_step: bool = False  # whether a step of Keras's is running
+    _shares_texts: bool = False  # whether its batch holds the texts of all, see `ClipModel`
     _parts: Mapping[str, Any] = MappingProxyType({})  # the parts of the loss just computed
     _components: Sequence[keras.metrics.Metric] = ()  # averages of the parts, until `compile`
 
@@ -163,25 +165,26 @@ class TrainingMixin(UnusedWeightsMixin, ModelRepairs):
         """One prediction step; a scalar loss is dropped, since it cannot be concatenated."""
         with self._step():
             result = super().predict_step(*args)
+        x, *_ = keras.utils.unpack_x_y_sample_weight(args[-1])
         if type(result) is tuple:  # JAX returns its state beside the outputs
-            return (self._without_loss(result[0]), *result[1:])
-        return self._without_loss(result)
+            return (self._prediction(result[0], x), *result[1:])
+        return self._prediction(result, x)
 
     # ---- helpers
     @contextmanager
     def _step(self) -> Iterator[None]:
         """Steps need named outputs, whatever `return_dict` says."""
-        self._in_step = True
+        self._in_step, self._shares_texts = True, False
         try:
             yield
         finally:
             self._in_step = False
 
-    @staticmethod
-    def _without_loss(outputs: Any) -> Any:
+    def _prediction(self, outputs: Any, x: Any) -> Any:
         if not isinstance(outputs, ModelOutput):
             return outputs
-        return type(outputs)((k, v) for k, v in outputs.items() if k not in ("loss", "loss_dict"))
+        kept = ((k, v) for k, v in outputs.items() if k not in ("loss", "loss_dict"))
+        return self.divided_outputs(type(outputs)(kept), x)
 
     def _pair(self, x: Any, y: Any, outputs: ModelOutput) -> tuple[Any, Any]:
         """Labels and predictions in plain structures of the same form, as Keras needs them."""
@@ -215,8 +218,8 @@ class ContrastiveMixin(ModelMixin):
         return rows + self.of_all_replicas(rows)[1]
 
     def of_all_replicas(self, x: Tensor) -> tuple[Tensor, Tensor | int]:
-        """In a step of Keras's, `x` of all replicas, and where its own rows begin; else `x`, 0."""
-        return gathered(x) if self._in_step else (x, 0)
+        """In a step on pairs, `x` of all replicas, and where its own rows begin; else `x`, 0."""
+        return gathered(x) if self._in_step and not self._shares_texts else (x, 0)
 
     def compute_output_loss(
         self, labels: Tensor, outputs: ModelOutput, sample_weight: Tensor | None

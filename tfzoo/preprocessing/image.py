@@ -6,7 +6,6 @@ are channels-last here, (height, width, C); only the input and the result may be
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tfzoo.core.warn import warn
 from tfzoo.io.image_reader import to_rgb
 from tfzoo.io.limits import CANVAS_PIXELS, RESIZED_PIXELS
 
@@ -537,11 +537,10 @@ def looks_rescaled(images: Sequence[np.ndarray]) -> bool:
     )
 
 
-def warn_if_rescaled(images: Sequence[np.ndarray], stacklevel: int) -> None:
+def warn_if_rescaled(images: Sequence[np.ndarray]) -> None:
     """Warn users whose pixels are fractions that these are about to be scaled down."""
     if images and looks_rescaled(images):
-        warnings.warn(
+        warn(
             "Pixels are floats within 0..1 and are about to be rescaled once more. Set "
             "do_rescale=False if they are scaled already.",
-            stacklevel=stacklevel,
         )

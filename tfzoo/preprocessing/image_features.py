@@ -130,7 +130,7 @@ class ImageFeatures(SingleSteps):
             layout = data_format or input_data_format or im.layout_of(image)
             image = im.to_channels_last(image, input_data_format)
             if settings.do_rescale:
-                im.warn_if_rescaled([image], stacklevel=5)  # of who called the processor
+                im.warn_if_rescaled([image])
             result = im.in_layout(self._steps(image, settings), layout)
             pixels.append(result.copy() if np.may_share_memory(result, image) else result)
         return BatchFeature({"pixel_values": pixels}, return_tensors)

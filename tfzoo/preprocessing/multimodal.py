@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfzoo.core.files import read_json, write_json
 from tfzoo.core.replacing import updating
+from tfzoo.core.warn import warn
 from tfzoo.hub import HubOptions
 from tfzoo.hub.upload import PushMixin
 from tfzoo.preprocessing.processor import SETTINGS_FILES, BaseImageProcessor, BatchFeature
@@ -236,6 +236,4 @@ def _keywords(function: Callable[..., Any]) -> list[str]:
 
 
 def _warn_of_old_name() -> None:
-    warnings.warn(
-        "feature_extractor is the old name of image_processor.", FutureWarning, stacklevel=3
-    )
+    warn("feature_extractor is the old name of image_processor.", FutureWarning)

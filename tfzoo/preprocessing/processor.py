@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tfzoo.core.brief import brief_repr
 from tfzoo.core.fields import Constraint, Field, Fields, field, number
 from tfzoo.core.files import read_json, write_json
 from tfzoo.core.replacing import destination, updating
@@ -61,6 +62,8 @@ class BatchFeature(UserDict):
         >>> features = BatchFeature({"pixel_values": [[1.0, 2.0]]}, "np")
         >>> features.pixel_values.shape
         (1, 2)
+        >>> features
+        BatchFeature(pixel_values=(1, 2) float64)
     """
 
     def __init__(self, data: Mapping[str, Any] | None = None, return_tensors: str | None = None):
@@ -72,6 +75,9 @@ class BatchFeature(UserDict):
         if name != "data" and name in self.data:
             return self.data[name]
         raise AttributeError(f"{type(self).__name__} has no {name!r}")
+
+    def __repr__(self) -> str:
+        return brief_repr(self, self.data)
 
     def convert_to(self, return_tensors: str | None = None) -> BatchFeature:
         """Convert all values in place.

@@ -91,7 +91,7 @@ def resized_frames(
         pixels.append(to_rgb(frame) if keep else im.to_channels_last(frame, input_data_format))
     if settings.do_rescale:
         arrays = [frame for frame in pixels if isinstance(frame, np.ndarray)]
-        im.warn_if_rescaled(arrays, stacklevel=6)  # of who called the processor
+        im.warn_if_rescaled(arrays)
     return [_resized(frame, settings) for frame in pixels]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tokenizers import Encoding, Tokenizer
+
+from tfzoo.core.warn import warn
 
 __all__ = [
     "NO_LIMIT",
@@ -65,10 +66,9 @@ class Lengths:
             if value is not None and value < 0:
                 raise ValueError(f"{name} must not be negative, got {value}.")
         if max_length is not None and padding is False and truncation is None:
-            warnings.warn(
+            warn(
                 f"max_length={max_length} without padding and truncation truncates: say so with "
                 "truncation=True, or pass truncation=False.",
-                stacklevel=4,
             )
             truncation = True
         padding = _choice("padding", padding, _PADDING, _PADDINGS)
@@ -78,10 +78,9 @@ class Lengths:
                 padding, truncation, model_max_length
             )
         elif padding == "longest" and truncation == "do_not_truncate":
-            warnings.warn(
+            warn(
                 "max_length has no effect with padding=True and no truncation: pass "
                 "padding='max_length' or truncation=True.",
-                stacklevel=4,
             )
         plan = cls(padding, truncation, max_length, **others)
         plan._check()
@@ -213,10 +212,9 @@ def _with_the_models(
         return padding, truncation, None
     if model_max_length <= _LARGEST_LENGTH:
         return padding, truncation, model_max_length
-    warnings.warn(
+    warn(
         "Neither the call nor the checkpoint names a maximum length, so nothing is truncated or "
         "padded to it: pass max_length=, or set the tokenizer's model_max_length.",
-        stacklevel=5,
     )
     return "do_not_pad" if padding == "max_length" else padding, "do_not_truncate", None
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from tokenizers import AddedToken, Encoding, Tokenizer
 
 from tfzoo.core.replacing import updating
 from tfzoo.core.untrusted import escaped
+from tfzoo.core.warn import warn
 from tfzoo.hub import HubOptions
 from tfzoo.hub.upload import PushMixin
 from tfzoo.text import files
@@ -407,10 +407,9 @@ class BaseTokenizer(PushMixin, Vocabulary):
     def _warn_if_too_long(self, sequences: list[list[int]]) -> None:
         longest = max(map(len, sequences))
         if longest > self.model_max_length:
-            warnings.warn(
+            warn(
                 f"A text has {longest} tokens, the model takes {self.model_max_length}. Pass "
                 "truncation=True, or shorten it.",
-                stacklevel=3,
             )
 
     # -- files ------------------------------------------------------------------------------------

@@ -5,11 +5,12 @@ Shapes: B images, N regions, F width of a feature.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+
+from tfzoo.core.warn import warn
 
 __all__ = [
     "RegionFeatureError",
@@ -320,4 +321,4 @@ def _warn_of_count(found: int, expected: int | None) -> None:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, RegionFeatureWarning, stacklevel=4)
+    warn(text, RegionFeatureWarning)

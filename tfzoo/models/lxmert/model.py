@@ -5,7 +5,6 @@ Tan and Bansal 2019, arXiv:1908.07490.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from keras import ops
 from tfzoo.core.keras_compat import replace_tracked
 from tfzoo.core.outputs import ModelOutput
 from tfzoo.core.types import Tensor
+from tfzoo.core.warn import warn
 from tfzoo.layers.attention import MultiHeadAttention
 from tfzoo.layers.bert import BertEmbeddings
 from tfzoo.layers.masks import padding_mask
@@ -98,12 +98,11 @@ class TFLxmertPreTrainedModel(TFPreTrainedModel):
         """Warn of epsilons that PyTorch's classes do not read."""
         epsilon = config.layer_norm_eps
         if epsilon != PYTORCH_EPSILON and "layer_norm_eps" not in overrides:
-            warnings.warn(
+            warn(
                 f"{config.name_or_path}: layer_norm_eps is {epsilon}, which the model follows, "
                 f"while PyTorch's classes compute with {PYTORCH_EPSILON} whatever the file says. "
                 f"Pass layer_norm_eps={PYTORCH_EPSILON} for their numbers, or {epsilon} to keep "
                 "these without a warning.",
-                stacklevel=3,
             )
 
     def last_layers(self, modality: str) -> list[keras.layers.Layer]:

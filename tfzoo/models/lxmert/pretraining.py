@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from tfzoo.core.inputs import Input
 from tfzoo.core.keras_compat import has_compiled_loss
 from tfzoo.core.outputs import ModelOutput
 from tfzoo.core.types import Tensor
+from tfzoo.core.warn import warn
 from tfzoo.losses.classification import IGNORE_INDEX
 from tfzoo.models.lxmert.config import LxmertConfig
 from tfzoo.models.lxmert.inputs import INPUTS, check_classes, class_labels, read_object_labels
@@ -347,12 +347,11 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
             x, y = None, self._table.renamed(y).get(self.labels_input)
         return super()._pair(x, y, outputs)
 
-    def _without_loss(self, outputs: Any) -> Any:
-        outputs = super()._without_loss(outputs)
-        if isinstance(outputs, Mapping) and not self.config.task_qa:  # a scalar, as a loss is
-            kept = {k: v for k, v in outputs.items() if k != "question_answering_score"}
-            return type(outputs)(kept)
-        return outputs
+    def divided_outputs(self, outputs: Any, inputs: Mapping[str, Any]) -> Any:
+        if self.config.task_qa:
+            return outputs
+        kept = {k: v for k, v in outputs.items() if k != "question_answering_score"}  # a scalar
+        return type(outputs)(kept)
 
     # ---- the vocabulary
     def resize_scores(self, count: int) -> None:
@@ -367,9 +366,7 @@ class TFLxmertForPreTraining(AnswersMixin, TFLxmertPreTrainedModel):
 
     def get_prefix_bias_name(self) -> str:
         """Path of the bias of the words' scores, in the manner of older versions (deprecated)."""
-        warnings.warn(
-            "get_prefix_bias_name is deprecated: use get_bias.", FutureWarning, stacklevel=2
-        )
+        warn("get_prefix_bias_name is deprecated: use get_bias.", FutureWarning)
         return f"{self.name}/{self.cls.name}/{self.cls.predictions.name}"
 
     def get_output_embeddings(self) -> keras.layers.Embedding:

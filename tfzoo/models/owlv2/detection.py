@@ -204,6 +204,18 @@ class TFOwlv2ForObjectDetection(TFOwlv2PreTrainedModel):
             inputs["labels"] = prepare_targets(inputs["labels"], queries)
         return inputs
 
+    def divided_inputs(
+        self, inputs: dict[str, Any], labels: Any, *, paired: bool
+    ) -> tuple[dict[str, Any], Any]:
+        divided, images = dict(inputs), getattr(inputs.get("pixel_values"), "shape", (0,))[0]
+        for name in (row.name for row in QUERIES):
+            queries, length = getattr(inputs.get(name), "shape", (0, 0, 0))[:2]
+            if images and queries != images and queries % images == 0:
+                divided[name] = ops.reshape(inputs[name], (images, -1, length))
+        if isinstance(divided.get("labels"), list):
+            divided["labels"] = prepare_targets(divided["labels"])
+        return divided, prepare_targets(labels) if isinstance(labels, list) else labels
+
     def _flat_queries(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs, with the queries of each image, (B, Q, N), in one row, (B Q, N)."""
         flat, images = dict(inputs), getattr(inputs.get("pixel_values"), "shape", (None,))

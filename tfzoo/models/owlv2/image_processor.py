@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from tfzoo.core.warn import warn
 from tfzoo.models.owlv2.postprocessing import Detections, OwlPostProcessing, Sizes
 from tfzoo.preprocessing import image as im
 from tfzoo.preprocessing.image import Size, height_and_width
@@ -244,10 +244,9 @@ class OwlViTImageProcessor(OwlImageProcessor):
             TypeError: `outputs` lacks what is needed.
             ValueError: Shapes that do not fit, or not as many `target_sizes` as images.
         """
-        warnings.warn(
+        warn(
             "post_process is the old name of post_process_object_detection with threshold=0.",
             FutureWarning,
-            stacklevel=2,
         )
         if target_sizes is None:
             raise ValueError("target_sizes: expected (height, width) of each image, got None.")

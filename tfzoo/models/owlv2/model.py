@@ -148,6 +148,7 @@ class TFOwlv2Model(TFOwlv2PreTrainedModel, ClipModel):
 
     inputs_table = (QUERIES[0], IMAGES, QUERIES[1])
     text_inputs = QUERIES
+    text_outputs = ("text_embeds", "text_model_output")
     main_output = "logits_per_image"
     output_class: ClassVar[type[ModelOutput]] = TFOwlv2Output
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from tfzoo.core.warn import warn
 from tfzoo.preprocessing import image as im
 from tfzoo.preprocessing.image import Size, height_and_width
 from tfzoo.preprocessing.image_features import ImageFeatures, step
@@ -110,10 +110,9 @@ class PerceiverFeatureExtractor(PerceiverImageProcessor):
     accepted_types = ("PerceiverImageProcessor",)
 
     def __init__(self, /, *args: Any, **kwargs: Any) -> None:
-        warnings.warn(
+        warn(
             "PerceiverFeatureExtractor is the old name of PerceiverImageProcessor; use that.",
             FutureWarning,
-            stacklevel=2,
         )
         super().__init__(*args, **kwargs)
 

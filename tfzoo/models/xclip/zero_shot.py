@@ -11,12 +11,13 @@ from keras import ops
 
 from tfzoo.core.inputs import InputTable
 from tfzoo.core.types import Tensor
+from tfzoo.modeling.batching import BatchingMixin
 from tfzoo.modeling.training import UnusedWeightsMixin
 
 __all__ = ["ZeroShotVideoClassifier"]
 
 
-class ZeroShotVideoClassifier(UnusedWeightsMixin, keras.Model):
+class ZeroShotVideoClassifier(BatchingMixin, UnusedWeightsMixin, keras.Model):
     """X-CLIP with a bank of encoded texts: a classifier whose classes are sentences.
 
     The text tower runs once, when the classifier is made. The prompts depend on the video and are
@@ -78,6 +79,8 @@ class ZeroShotVideoClassifier(UnusedWeightsMixin, keras.Model):
             shape=tuple(features.shape), dtype=features.dtype, trainable=False, name="text_features"
         )
         self.text_features.assign(features)
+        rows = [row for row in model.inputs_table if row.name == "pixel_values"]
+        self._table = InputTable(rows, ["pixel_values"], type(self).__name__)
         self.built = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -87,10 +90,10 @@ class ZeroShotVideoClassifier(UnusedWeightsMixin, keras.Model):
             ValueError: Unknown or missing inputs, or a wrong number or size of frames.
         """
         options = {name: kwargs.pop(name) for name in ("training",) if name in kwargs}
-        rows = [row for row in self.model.inputs_table if row.name == "pixel_values"]
-        table = InputTable(rows, ["pixel_values"], type(self).__name__)
-        inputs = table.bind(args, kwargs)
-        self.model.check_table(table, inputs)  # Keras wraps errors from `call` in pages of its own
+        inputs = self._table.bind(args, kwargs)
+        self.model.check_table(
+            self._table, inputs
+        )  # Keras wraps errors from `call` in pages of its own
         return super().__call__(**inputs, **options)
 
     def call(self, pixel_values: Tensor, training: bool = False) -> Tensor:
