@@ -192,7 +192,7 @@ def test_process_shows_progress_on_a_terminal(tiny: Path) -> None:
     out, _ = process.communicate(timeout=60)
     os.close(terminal)
     assert process.returncode == 0, shown
-    for step in ("loading:", "reading:", "frame 4/4", "predicting:"):
+    for step in ("loading:", "predicting:"):
         assert step in shown
         assert step.encode() not in out
 

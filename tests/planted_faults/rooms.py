@@ -331,7 +331,7 @@ FAULTS = (
     Fault(
         name="hub-offline-variables-ignored",
         file="tfzoo/hub/repository.py",
-        old='"local_files_only=True" if self.options.local_files_only else _offline_variable()',
+        old='"local_files_only=True" if self.options.local_files_only else offline_variable()',
         new='"local_files_only=True" if self.options.local_files_only else None',
         tests="tests/hub/test_hub.py",
     ),

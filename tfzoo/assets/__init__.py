@@ -5,11 +5,12 @@ Beside each checkpoint a `card.json` says what it was trained for, see `Card`.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from tfzoo.core.files import read_json
 
 __all__ = ["Card", "card_of", "default_checkpoint", "shipped_checkpoints", "shipped_for"]
 
@@ -106,7 +107,7 @@ def card_of(checkpoint: str | os.PathLike[str]) -> Card | None:
     file = folder.resolve() / _CARD
     if file.parent.parent != _HOME.resolve() or not file.is_file():
         return None
-    return Card(**json.loads(file.read_text("utf-8")))
+    return Card(**read_json(file))
 
 
 def shipped_for(task: str) -> str | None:

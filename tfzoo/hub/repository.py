@@ -22,6 +22,7 @@ __all__ = [
     "explain",
     "is_local",
     "not_cached",
+    "offline_variable",
 ]
 
 _OFFLINE_VARIABLES = ("TFZOO_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
@@ -151,7 +152,7 @@ class Repository:
     @property
     def offline(self) -> str | None:
         """What forbids the network, in words; None if it is allowed."""
-        return "local_files_only=True" if self.options.local_files_only else _offline_variable()
+        return "local_files_only=True" if self.options.local_files_only else offline_variable()
 
     @property
     def cache(self) -> str:
@@ -162,7 +163,7 @@ class Repository:
         return constants.HF_HUB_CACHE if given is None else os.fspath(Path(given).expanduser())
 
 
-def _offline_variable() -> str | None:
+def offline_variable() -> str | None:
     """The setting of the environment that forbids network access, in words."""
     for variable in _OFFLINE_VARIABLES:
         value = os.environ.get(variable, "")
