@@ -164,8 +164,7 @@ def write_sample(folder: Path, split: Questions) -> None:
         folder,
         "answers questions about shapes in pictures (sample.png)",
         split.answers[row],
-        question=split.texts[row],
-        regions="sample.tsv",
+        ["sample.tsv", "--question", split.texts[row]],
     )
 
 

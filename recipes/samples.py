@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -35,9 +34,7 @@ def write_photo(path: Path, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(path, optimize=True)
 
 
-def write_demo(
-    folder: Path, about: str, truth: str, predict: Sequence[str] = (), **more: Any
-) -> None:
+def write_demo(folder: Path, about: str, truth: str, predict: Sequence[str]) -> None:
     """Writes `demo.json`, see `tfzoo.cli.demo`.
 
     Args:
@@ -45,10 +42,7 @@ def write_demo(
         about: What the checkpoint does.
         truth: The right answer.
         predict: Arguments of `tfzoo predict`; files by their names in the folder.
-        **more: `question` and `regions`, instead of `predict`.
     """
-    fields: dict[str, Any] = {"about": about, "truth": truth, **more}
-    if predict:
-        fields["predict"] = list(predict)
+    fields = {"about": about, "truth": truth, "predict": list(predict)}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "demo.json").write_text(json.dumps(fields, indent=2) + "\n", "utf-8")

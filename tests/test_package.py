@@ -185,7 +185,8 @@ def test_examples_of_the_readme_run(
             code = code.replace(f"deepmind/{name}", str(playground / name))
         exec(compile(code, "README.md", "exec"), {})
     made = {path.name for path in tmp_path.iterdir()} - {"tests", "regions.tsv"}
-    assert made == {"tuned", "tuned.keras", "served", "found.png", "flow.png", "moment.png"}
+    pictures = {f"{name}.png" for name in ("answer", "found", "flow", "moment")}
+    assert made == {"tuned", "tuned.keras", "served", *pictures}
 
 
 def test_types_are_declared() -> None:

@@ -41,6 +41,7 @@ _MODULES = {
     "hub": ("HubError",),
     "io": ("ImageError", "VideoError", "read_image", "read_video", "sample_frame_indices"),
     "modeling.base": ("TFPreTrainedModel",),
+    "tasks": ("pipeline",),
     "tasks.fill_mask": ("FilledText", "fill_mask"),
     "tasks.image_classification": ("classify_image",),
     "tasks.multimodal_autoencoding": ("DecodedVideo", "autoencode_video"),

@@ -32,6 +32,7 @@ from tfzoo.io import read_image as read_image
 from tfzoo.io import read_video as read_video
 from tfzoo.io import sample_frame_indices as sample_frame_indices
 from tfzoo.modeling.base import TFPreTrainedModel as TFPreTrainedModel
+from tfzoo.tasks import pipeline as pipeline
 from tfzoo.tasks.fill_mask import FilledText as FilledText
 from tfzoo.tasks.fill_mask import fill_mask as fill_mask
 from tfzoo.tasks.image_classification import classify_image as classify_image

@@ -39,6 +39,7 @@ __all__ = [
     "TFAutoModelForVideoClassification",
     "TFAutoModelForVideoGrounding",
     "TFAutoModelForZeroShotObjectDetection",
+    "class_in",
     "load_checkpoint",
     "load_model",
     "model_class_for",
@@ -413,11 +414,7 @@ def load_model(path: str | Path, **kwargs: Any) -> keras.Model:
         ConfigError: Not a `.keras` file of a tfzoo model.
         CheckpointError: The weights are damaged, or not those of the model that it describes.
     """
-    name = _class_in(path)
-    if name not in public_names():
-        strange = escaped(name[:100])
-        raise ConfigError(f"{path} holds a {strange}, which is not a class of tfzoo.")
-    import_name(name)
+    name = class_in(path).__name__
     import keras
 
     try:
@@ -429,7 +426,21 @@ def load_model(path: str | Path, **kwargs: Any) -> keras.Model:
         raise CheckpointError(f"{path} cannot be loaded as a {name}: {words}") from error
 
 
-def _class_in(path: str | Path) -> str:
+def class_in(path: str | Path) -> type[TFPreTrainedModel]:
+    """The class of the model in a `.keras` file, which is not loaded.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ConfigError: Not a `.keras` file of a tfzoo model.
+    """
+    name = _class_name_in(path)
+    if name not in public_names():
+        strange = escaped(name[:100])
+        raise ConfigError(f"{path} holds a {strange}, which is not a class of tfzoo.")
+    return import_name(name)
+
+
+def _class_name_in(path: str | Path) -> str:
     """The name of the class of the model in a `.keras` file."""
     refuse_lfs_pointer(path, ConfigError)
     try:

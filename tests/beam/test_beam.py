@@ -129,6 +129,31 @@ def test_moments_are_found_as_on_the_host(folder: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose([row["start"], row["end"]], [start, end], atol=0.05)
 
 
+def test_a_checkpoint_answers_as_its_task(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    model = ["--model", "timesformer-camera-motion", "--top-k", "2", "--batch-size", "3"]
+    assert run("--input", folder / "*.mp4", "--output", out, *model) == 0
+    task = tfzoo.pipeline(model="timesformer-camera-motion", top_k=2)
+    rows = lines(out)
+    assert [Path(row["file"]).name for row in rows] == sorted(VIDEOS)
+    for row in rows:
+        expected = task(row["file"])
+        assert row["frames"] == expected.frames
+        assert [p["label"] for p in row["predictions"]] == [p.label for p in expected]
+    (failed,) = lines(tmp_path / "out.failed.jsonl")
+    assert Path(failed["file"]).name == "broken.mp4"
+    assert "damaged or cut off" in failed["reason"]
+
+
+def test_a_checkpoint_finds_what_labels_name(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(tfzoo.default_checkpoint("owlv2-shapes") / "sample.png", tmp_path / "a.png")
+    out = tmp_path / "found.jsonl"
+    asked = ["--task", "zero-shot-object-detection", "--labels", "red circle", "blue triangle"]
+    assert run("--input", tmp_path / "*.png", "--output", out, *asked, "--threshold", "0.3") == 0
+    (row,) = lines(out)
+    assert {one["label"] for one in row["detections"]} == {"red circle", "blue triangle"}
+
+
 def test_a_bad_request_does_not_affect_the_others(classifier: tuple[Any, Any, Path]) -> None:
     _, _, export = classifier
     good = next(
@@ -161,7 +186,10 @@ def test_the_transform_works_in_a_pipeline_of_ones_own(
     ("arguments", "words"),
     [
         (["--input", "nothing/*.mp4"], "No file matches 'nothing/*.mp4'"),
-        (["--model", "nowhere"], "nowhere is not a SavedModel"),
+        (["--model", "nowhere"], "'nowhere' is neither a file or folder here nor the name of"),
+        (["--model", "owlv2-shape"], "Did you mean 'owlv2-shapes'"),
+        (["--model", "owlv2-shapes"], "zero-shot-object-detection needs candidate_labels or"),
+        (["--top-k", "3"], "--top-k is for checkpoints, see --help"),
         (["--num-frames", "3"], "takes 8 frames, --num-frames is 3"),
         (["--query", "a cat"], "classifies: leave queries out"),
         (["--batch-size", "0"], "--batch-size must be at least 1"),

@@ -21,6 +21,8 @@ from tests.cli.helpers import (
     environment,
     fails,
 )
+from tests.support.paths import ROOT
+from tfzoo.assets import card_of, shipped_checkpoints
 from tfzoo.cli import listing
 from tfzoo.cli.__main__ import main
 from tfzoo.registry import families
@@ -42,6 +44,23 @@ def test_list_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert row["model_types"] == ["timesformer"]
     assert "TFTimesformerForVideoClassification" in row["classes"]
     assert "facebook/timesformer-base-finetuned-k400" in row["checkpoints"]
+    (shipped,) = row["shipped"]
+    assert shipped["name"] == "timesformer-camera-motion"
+    assert shipped["knows"] == "seven motions of a camera"
+    assert shipped["bytes"] == pytest.approx(1e6, rel=0.2)
+
+
+def test_list_shows_what_the_readme_says_of_shipped_checkpoints(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for name in shipped_checkpoints():
+        (row,) = [line for line in readme.splitlines() if line.startswith(f"| `{name}` |")]
+        score = row.split(" | ")[-1].removesuffix(" |")
+        assert f"{name} ({card_of(name).task}, " in printed
+        assert f"knows {card_of(name).knows}: {score}\n" in printed
 
 
 # The frame around the commands
@@ -157,7 +176,7 @@ def test_process_shows_progress_on_a_terminal(tiny: Path) -> None:
     out, _ = process.communicate(timeout=60)
     os.close(terminal)
     assert process.returncode == 0, shown
-    for step in ("loading:", "reading:", "frame 4/4", "predicting:"):
+    for step in ("loading:", "predicting:"):
         assert step in shown
         assert step.encode() not in out
 

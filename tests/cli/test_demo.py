@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tvp_checkpoint(home / "tvp-pans")
     write_perceiver_checkpoint(home / "perceiver-bytes", "language-perceiver")
     write_lxmert_checkpoint(home / "lxmert-easy-vqa")
+    for folder in home.iterdir():
+        shutil.copy(tfzoo.default_checkpoint(folder.name) / "card.json", folder)
     return home
 
 
@@ -58,6 +61,16 @@ def test_predict_takes_what_fits(shipped: Path, capsys: pytest.CaptureFixture[st
     assert len(found["moments"]) == 1
 
 
+def test_unknown_words_are_noted(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = run_json(capsys, "predict", PHOTO, "--labels", "a red circle", "--threshold", "0")
+    assert "note" not in found
+    assert main(["predict", str(PHOTO), "--labels", "a cup", "--model", "owlv2-shapes"]) == 0
+    assert capsys.readouterr().err == (
+        f"tfzoo: {PHOTO}: knows coloured shapes only; for anything a text can name: --model "
+        "google/owlv2-base-patch16-ensemble\n"
+    )
+
+
 def test_predict_fills_a_text(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = run_json(capsys, "predict", "--text", "m[MASK]ssing")
     assert found["model"] == "perceiver-bytes"
@@ -85,15 +98,15 @@ def test_demo_of_a_question(
 ) -> None:
     folder = shipped / "lxmert-easy-vqa"
     write_regions(folder / "sample.tsv", "7")
-    more = {"question": "is it a cat?", "regions": "sample.tsv"}
-    write_demo(folder, "answers", "yes", **more)
+    write_demo(folder, "answers", "yes", ["sample.tsv", "--question", "is it a cat?"])
     found = run_json(capsys, "demo", "lxmert")
     assert found["question"] == "is it a cat?"
     assert found["answer"] in {"yes", "no", "two"}
     assert 1 / 3 <= found["score"] <= 1
     assert main(["demo"]) == 0, "all that there are"
     printed = capsys.readouterr().out
-    assert printed.startswith("lxmert-easy-vqa: answers\nis it a cat?  ")
+    assert printed.startswith("lxmert-easy-vqa: answers\n$ tfzoo predict ")
+    assert "\nis it a cat?  " in printed
     assert "truth: yes" in printed
     message = fails(capsys, "demo", "tvp", code=2)
     assert "No checkpoint with a sample ships for tvp; there are such for lxmert." in message
@@ -113,6 +126,6 @@ def test_shipped_samples_are_whole() -> None:
         path = folder / "demo.json"
         if path.is_file():
             sample = json.loads(path.read_text("utf-8"))
-            assert {"about", "truth"} < set(sample)
-            named = [w for w in sample.get("predict", [sample.get("regions")]) if "sample" in w]
+            assert set(sample) == {"about", "truth", "predict"}
+            named = [word for word in sample["predict"] if "sample" in word]
             assert all((folder / name).is_file() for name in named)

@@ -41,7 +41,7 @@ def test_predict_is_the_model_on_the_frames(tiny: Path, capsys: pytest.CaptureFi
         [row["score"] for row in result["predictions"]], scores[order], rtol=1e-6
     )
     assert scores.max() > 1.5 * scores.min(), "equal scores would prove nothing"
-    assert sorted(result["seconds"]) == ["loading", "prediction", "reading"]
+    assert sorted(result["seconds"]) == ["loading", "prediction"]
 
 
 def test_predict_as_text(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,22 +69,71 @@ def test_predict_fewer_labels_and_frames(tiny: Path, capsys: pytest.CaptureFixtu
 
 
 def test_predict_with_the_default_model(
-    tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfzoo.assets.default_checkpoint", lambda name: tiny)
-    result = run_json(capsys, "predict", VIDEO)
-    assert result["model"] == "checkpoint"
-    assert (
-        result["predictions"] == run_json(capsys, "predict", VIDEO, "--model", tiny)["predictions"]
+    name = "timesformer-camera-motion"
+    shutil.copytree(tiny, tmp_path / name)
+    shutil.copy(tfzoo.default_checkpoint(name) / "card.json", tmp_path / name)
+    monkeypatch.setattr("tfzoo.assets._HOME", tmp_path)
+    note = (
+        "knows seven motions of a camera only; for 400 actions of people: --model "
+        "facebook/timesformer-base-finetuned-k400"
     )
+    assert main(["predict", str(VIDEO), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == f"tfzoo: {VIDEO}: {note}\n"
+    result = json.loads(captured.out)
+    assert (result["model"], result["note"]) == (name, note)
+    named = run_json(capsys, "predict", VIDEO, "--model", name)
+    assert result["predictions"] == named["predictions"]
+    assert "note" not in named, "whoever names the model knows what it is for"
+
+
+def test_predict_many_files_and_draw_them(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name in ("b.mp4", "a b.mp4"):
+        shutil.copy(VIDEO, folder / name)
+    drawn = tmp_path / "drawn"
+    args = ["predict", folder, PHOTO, "--model", tiny, "--batch-size", "2", "--draw", drawn]
+    assert main([*map(str, args), "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["file"] for row in rows] == [
+        *(str(folder / name) for name in ("a b.mp4", "b.mp4")),
+        str(PHOTO),
+    ]
+    alone = run_json(capsys, "predict", VIDEO, "--model", tiny)["predictions"]
+    for row in rows[:2]:
+        assert [one["label"] for one in row["predictions"]] == [one["label"] for one in alone]
+        assert row["predictions"][0]["score"] == pytest.approx(alone[0]["score"], rel=1e-4)
+    names = ["0001_a_b.png", "0002_b.png", "0003_coffee.png"]
+    assert [row["picture"] for row in rows] == [str(drawn / name) for name in names]
+    assert sorted(path.name for path in drawn.iterdir()) == names
+    assert tfzoo.read_image(drawn / names[0]).shape[1] == 640
+    message = fails(capsys, *args[:-1], tmp_path / "one.png", code=2)
+    assert "--draw names a folder where there are several inputs" in message
+
+
+def test_predict_takes_keras_files(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "tiny.keras"
+    tfzoo.TFTimesformerForVideoClassification.from_pretrained(tiny).save(file)
+    expected = run_json(capsys, "predict", VIDEO, "--model", tiny)["predictions"]
+    message = fails(capsys, "predict", VIDEO, "--model", file)
+    assert f"{file} holds no processor, and neither does its folder" in message
+    found = run_json(capsys, "predict", VIDEO, "--model", file, "--processor", tiny)
+    assert found["predictions"] == expected
+    shutil.copy(tiny / "preprocessor_config.json", tmp_path)
+    assert run_json(capsys, "predict", VIDEO, "--model", file)["predictions"] == expected
 
 
 def test_predict_a_still_image(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", str(PHOTO), "--model", str(tiny), "--json"]) == 0
     captured = capsys.readouterr()
-    assert captured.err == (
-        f"tfzoo: {PHOTO} is a still image: taken as a clip of 4 equal frames.\n"
-    )
+    assert captured.err == (f"tfzoo: {PHOTO}: a still image, taken as a clip of 4 equal frames\n")
     result = json.loads(captured.out)
     assert result["frames"] == [0, 0, 0, 0]
     model = tfzoo.TFTimesformerForVideoClassification.from_pretrained(tiny)
@@ -145,16 +194,16 @@ def test_predict_averages_a_model_that_looks_at_each_frame_by_itself(
 def test_predict_refuses_what_it_cannot_read(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refusal(path: Path, *more: str) -> str:
-        return fails(capsys, "predict", path, "--model", tiny, *more)
+    def refusal(path: Path, *more: str, code: int = 1) -> str:
+        return fails(capsys, "predict", path, "--model", tiny, *more, code=code)
 
     assert "absent.mp4: no such file." in refusal(tmp_path / "absent.mp4")
     text = tmp_path / "notes.txt"
     text.write_text("no film at all\n" * 50)
-    assert "notes.txt: expected a video" in refusal(text)
+    assert "notes.txt: expected a video" in refusal(text, code=2)
     noise = tmp_path / "noise.mp4"
     noise.write_bytes(np.random.default_rng(0).bytes(5000))
-    assert "noise.mp4: expected a video" in refusal(noise)
+    assert "noise.mp4: expected a video" in refusal(noise, code=2)
     photo = tmp_path / "cut.jpg"
     photo.write_bytes(PHOTO.read_bytes()[:4000])
     assert "cut.jpg: the image cannot be decoded" in refusal(photo)

@@ -62,7 +62,7 @@ def test_moments_are_those_of_the_library(
     assert result["frames"] == clip.indices.tolist()
     assert result["duration"] == clip.duration
     assert (result["file"], result["model"]) == (str(video), str(tvp))
-    assert sorted(result["seconds"]) == ["loading", "prediction", "reading"]
+    assert sorted(result["seconds"]) == ["loading", "prediction"]
     assert "picture" not in result
 
 
@@ -196,14 +196,14 @@ def test_options_of_other_models(
 
 def test_queries_are_needed(tvp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = fails(capsys, "predict", NASA, "--model", tvp, code=2)
-    assert f"{tvp} finds when in a video something happens: give it one video" in message
+    assert f"{tvp} finds when in a video something happens: give it videos" in message
     assert "and --query" in message
 
 
 def test_queries_that_cannot_be_meant(tvp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ("predict", NASA, "--model", tvp, "--query", "the dog runs", "--query")
     assert "'the dog runs' is given twice" in fails(capsys, *args, "the dog runs", code=2)
-    assert "--query: query 2 is empty" in fails(capsys, *args, " ", code=2)
+    assert "--query: text 2 is empty" in fails(capsys, *args, " ", code=2)
     message = fails(capsys, *args, "a dog " * 10)
     assert "text: sentence 1 has 22 tokens, max_text_length is 20: 'a dog" in message
 
@@ -215,6 +215,8 @@ def test_the_checkpoints_own_limit_of_texts(
     args = ("predict", NASA, "--model", spoilt, "--query")
     assert "has 6 tokens, max_text_length is 5" in fails(capsys, *args, "the dog is a")
     assert run_json(capsys, *args, "the dog is")["moments"][0]["query"] == "the dog is"
+    longer = run_json(capsys, *args, "the dog is a", "--max-text-length", "6")
+    assert longer["moments"][0]["query"] == "the dog is a"
 
 
 def test_other_models_take_no_queries(
@@ -230,12 +232,13 @@ def test_other_models_take_no_queries(
 
 def test_videos_are_needed(tvp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ("--model", tvp, "--query", "a cat")
-    assert f"and --query, got {PHOTO}." in fails(capsys, "predict", PHOTO, *args, code=2)
+    assert f"and --query, got {PHOTO} (" in fails(capsys, "predict", PHOTO, *args, code=2)
     Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
     message = fails(capsys, "predict", tmp_path, *args, code=2)
-    assert f"the frames of a folder have no times) and --query, got {tmp_path}." in message
-    (tmp_path / "notes.txt").write_text("no video")
-    assert "notes.txt: expected a video" in fails(capsys, "predict", tmp_path / "notes.txt", *args)
+    assert f"of a folder have no times) and --query, got {tmp_path / '0.png'} (" in message
+    text = tmp_path / "notes.txt"
+    text.write_text("no video")
+    assert "notes.txt: expected a video" in fails(capsys, "predict", text, *args, code=2)
     assert "no such file" in fails(capsys, "predict", tmp_path / "none.mp4", *args)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tfzoo.assets import default_checkpoint
 from tfzoo.hub import HubError, HubFileNotFoundError, HubOptions, Repository, resolve
 
 REPOSITORY = "org/tiny-model"
@@ -58,6 +59,20 @@ def test_folder_with_all_files_is_itself(checkpoint: Path) -> None:
     assert resolve(checkpoint, "config.json") == checkpoint
     assert resolve(str(checkpoint), ["config.json", "sub/vocab.txt"]) == checkpoint
     assert resolve(checkpoint, "config.json", optional=["absent.txt"]) == checkpoint
+
+
+def test_short_names(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = default_checkpoint("owlv2-shapes")
+    assert resolve("owlv2-shapes", ["config.json", "model.safetensors"]) == shipped
+    with pytest.raises(HubFileNotFoundError, match="no file or folder 'owlv2-shapes'"):
+        resolve(Path("owlv2-shapes"), "config.json")
+    with pytest.raises(HubError, match=r"short name of `tfzoo list`. Did you mean 'owlv2-shapes'"):
+        resolve("OWLv2-shape", "config.json")
+    with pytest.raises(HubError, match=r"short name of `tfzoo list`.$"):
+        resolve("entirely-else", "config.json")
+    monkeypatch.chdir(checkpoint.parent)
+    checkpoint.rename("owlv2-shapes")
+    assert resolve("owlv2-shapes", "config.json") == Path("owlv2-shapes"), "a folder wins"
 
 
 def test_file_stands_for_its_folder(checkpoint: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 
@@ -116,6 +117,43 @@ def test_a_path():
     frames = read_video(NASA, num_frames=4, sampling="centre", frame_sample_rate=2).frames
     pixels = run(NASA, num_frames=4, sampling="centre", frame_sample_rate=2)
     np.testing.assert_array_equal(pixels, run(frames))
+
+
+@pytest.mark.parametrize(
+    ("config", "choice"),
+    [
+        ({"num_frames": 4}, {"num_frames": 4}),
+        ({"num_frames": 4, "sampling": "segment"}, {"num_frames": 4, "sampling": "segment"}),
+        (
+            {"vision_config": {"num_frames": 3}, "sampling": "centre", "frame_sample_rate": 5},
+            {"num_frames": 3, "sampling": "centre", "frame_sample_rate": 5},
+        ),
+    ],
+)
+def test_a_checkpoint_says_which_frames_are_read(config, choice, tmp_path):
+    processor = VideoMAEImageProcessor(**SMALL)
+    processor.save_pretrained(tmp_path)
+    before = (tmp_path / "preprocessor_config.json").read_bytes()
+    with pytest.raises(ValueError, match="give num_frames"):
+        VideoMAEImageProcessor.from_pretrained(tmp_path)(NASA)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for file in (tmp_path, tmp_path / "preprocessor_config.json"):
+        loaded = copy.deepcopy(VideoMAEImageProcessor.from_pretrained(file))
+        frames = read_video(NASA, **choice).frames
+        np.testing.assert_array_equal(loaded(NASA, return_tensors="np").pixel_values, run(frames))
+    other = read_video(NASA, **{**choice, "num_frames": 2, "sampling": "uniform"}).frames
+    pixels = loaded(NASA, num_frames=2, sampling="uniform", return_tensors="np").pixel_values
+    np.testing.assert_array_equal(pixels, run(other))
+    loaded.save_pretrained(tmp_path / "saved")
+    assert (tmp_path / "saved" / "preprocessor_config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("value", ["8", True, 4.0, None, [8]])
+def test_numbers_of_frames_that_are_none(value, tmp_path):
+    VideoMAEImageProcessor(**SMALL).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"num_frames": value, "sampling": 3}))
+    choice = VideoMAEImageProcessor.from_pretrained(tmp_path).frame_choice
+    assert (choice.num_frames, choice.sampling) == (None, "uniform")
 
 
 def test_grey_and_transparent_frames():

@@ -193,9 +193,21 @@ def _regions(path: Path, version: int) -> None:
 def _picture(path: Path, version: int) -> None:
     from PIL import Image
 
-    from tfzoo.cli import pictures
+    from tfzoo.io.image_writer import write_image
 
-    pictures.write(Image.new("RGB", (4 * version, 4)), path)
+    write_image(Image.new("RGB", (4 * version, 4)), path)
+
+
+def _video(path: Path, version: int) -> None:
+    from tfzoo.io import write_video
+
+    write_video(path, np.zeros((2, 16 * version, 16, 3), np.uint8))
+
+
+def _task(path: Path, version: int) -> None:
+    from tfzoo.tasks.video_classification import VideoClassification
+
+    VideoClassification(model(version), image_processor(version)).save_pretrained(path)
 
 
 def _saved(version_1: str, version_2: str) -> Write:
@@ -217,6 +229,7 @@ _IMAGES = ("processor_config.json", "preprocessor_config.json", "video_preproces
 WRITERS = [
     Writer("json", "in/a.json", lambda path, v: write_json(path, {"version": v})),
     Writer("picture", "in/a.png", _picture),
+    Writer("video", "in/a.mp4", _video),
     Writer("weights", "in/m", _weights, True, (INDEX_NAME,)),
     Writer("config", "in/m", lambda path, v: model(v).config.save_pretrained(path), True),
     Writer("model", "in/m", _saved("5GB", "5GB"), True, _CONFIG),
@@ -243,6 +256,7 @@ WRITERS = [
         True,
         (*_IMAGES, *_CLIP),
     ),
+    Writer("task", "in/m", _task, True, (*_CONFIG, *_IMAGES)),
     Writer(
         "adapters",
         "in/m",

@@ -276,3 +276,15 @@ print(sorted({"keras", "matplotlib"} & set(sys.modules)), "draw_detections" in t
     assert said.split("\n")[:3] == ["[]", "True", "[] True"]
     with pytest.raises(AttributeError, match=r"tfzoo\.viz.*nonsense"):
         tfzoo.viz.nonsense  # noqa: B018
+
+
+def test_small_images_are_enlarged_with_their_boxes() -> None:
+    image = np.full((20, 30, 3), 128, np.uint8)
+    results = {"scores": [0.9], "boxes": [[3, 5, 15, 10]], "labels": [0]}
+    drawn = draw_detections(image, results, min_size=100)
+    large = image.repeat(4, axis=0).repeat(4, axis=1)
+    scaled = {**results, "boxes": 4 * np.array(results["boxes"])}
+    np.testing.assert_array_equal(np.asarray(drawn), np.asarray(draw_detections(large, scaled)))
+    assert draw_detections(image, results, min_size=30).size == (30, 20)
+    with pytest.raises(ValueError, match="min_size: expected a whole number of pixels"):
+        draw_detections(image, results, min_size=0)

@@ -1,16 +1,16 @@
-"""Batch jobs beyond one machine: an exported SavedModel over many files, by Apache Beam.
+"""Batch jobs beyond one machine: a checkpoint or a SavedModel over many files, by Apache Beam.
 
-`pip install tfzoo[beam]`, then `python -m tfzoo.beam --help`; or `RunInference` with
-`SavedModelHandler` in a pipeline of your own. Apache Beam needs protobuf below 7, so give it an
+`pip install tfzoo[beam]`, then `python -m tfzoo.beam --help`; or `RunInference` with `TaskHandler`
+or `SavedModelHandler` in a pipeline of your own. Apache Beam needs protobuf below 7, so give it an
 environment of its own. Names load on first use, and only they need Apache Beam.
 """
 
 from tfzoo.core.lazy import attach
 
 _MODULES = {
-    "handler": ("SavedModelHandler",),
-    "pipeline": ("PredictFiles",),
-    "reading": ("Reading", "reading_for"),
+    "handler": ("SavedModelHandler", "TaskHandler"),
+    "pipeline": ("AnswerFiles", "PredictFiles"),
+    "reading": ("Reading", "local_file", "reading_for"),
 }
 
 __getattr__, __dir__, __all__ = attach(__name__, _MODULES)

@@ -1,4 +1,4 @@
-"""`python -m tfzoo.beam`: an exported model over many files."""
+"""`python -m tfzoo.beam`: a checkpoint or an exported model over many files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args, runner_args = parser.parse_known_args(argv)
     try:
-        reading = _reading(args)
+        transform = _transform(args)
     except ImportError as error:
         if error.name != "apache_beam":
             raise
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         reason = str(error)
     else:
-        _run(args, reading, runner_args)
+        _run(args, transform, runner_args)
         return 0
     show(f"tfzoo.beam: {reason}", file=sys.stderr)
     return 2
@@ -45,19 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tfzoo.beam",
-        description="Run an exported model over files with Apache Beam. Each result is a line of "
-        "JSON with the file's name; files that cannot be read or answered go to a file of their "
-        "own, each with the reason.",
+        description="Run a checkpoint or an exported model over files with Apache Beam. Each "
+        "result is a line of JSON with the file's name; files that cannot be read or answered go "
+        "to a file of their own, each with the reason.",
         epilog="Further options are those of Beam, e.g. --runner DirectRunner, --runner "
         "DataflowRunner --project P --region R, or --runner FlinkRunner --flink_master HOST:PORT.",
     )
     parser.add_argument("--input", required=True, metavar="GLOB", help="e.g. 'videos/*.mp4'")
     parser.add_argument(
         "--model",
-        required=True,
-        metavar="DIR",
-        help="a version that tfzoo.export_serving wrote, for labels of videos or images, for "
-        "detections, or for moments",
+        metavar="MODEL",
+        help="a checkpoint as `tfzoo predict` takes it: folder, .keras file, repository or short "
+        "name; or a version that tfzoo.export_serving wrote, for labels of videos or images, for "
+        "detections, or for moments; default: the checkpoint that ships for --task",
     )
     parser.add_argument("--output", required=True, metavar="FILE", help="e.g. out.jsonl")
     parser.add_argument(
@@ -71,30 +71,52 @@ def _parser() -> argparse.ArgumentParser:
         help="files to write; more than one are numbered; default: 1",
     )
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="default: 8")
+    tasks = parser.add_argument_group("checkpoints")
+    tasks.add_argument("--task", metavar="NAME", help="default: what the checkpoint is for")
+    tasks.add_argument("--labels", nargs="+", action="extend", metavar="LABEL")
+    tasks.add_argument("--template", metavar="TEXT", help="sentence around each label, with {}")
+    tasks.add_argument("--question", metavar="TEXT")
+    tasks.add_argument("--threshold", type=float, metavar="P")
+    tasks.add_argument("--top-k", type=int, metavar="K")
     videos = parser.add_argument_group("videos")
     videos.add_argument("--num-frames", type=int, metavar="T", help="default: the model's")
     videos.add_argument(
         "--sampling",
         choices=_SAMPLING,
-        help="how frames are chosen; default: spread for moments, else uniform",
+        help="how an exported model's frames are chosen; default: spread for moments, else "
+        "uniform; a checkpoint says it itself",
     )
-    videos.add_argument("--frame-sample-rate", type=int, default=1, metavar="N")
+    videos.add_argument("--frame-sample-rate", type=int, metavar="N")
     videos.add_argument(
         "--query", action="append", metavar="SENTENCE", help="what happens; may be repeated"
     )
     videos.add_argument(
-        "--tokenizer", metavar="DIR_OR_REPO", help="the checkpoint whose tokenizer reads queries"
+        "--tokenizer",
+        metavar="DIR_OR_REPO",
+        help="the checkpoint whose tokenizer reads queries for an exported model",
     )
     return parser
 
 
-def _reading(args: argparse.Namespace) -> Any:
-    """How files are read; what does not fit the model is refused."""
+# Settings of tasks by their options; exported models take some of them.
+_SETTINGS = {
+    "labels": "candidate_labels",
+    "template": "hypothesis_template",
+    "question": "question",
+    "threshold": "threshold",
+    "top_k": "top_k",
+    "query": "queries",
+    "num_frames": "num_frames",
+}
+_EXPORTED = ("query", "num_frames", "sampling", "frame_sample_rate", "tokenizer")
+
+
+def _transform(args: argparse.Namespace) -> Any:
+    """What answers files; what does not fit the model is refused."""
     import tensorflow as tf
     from apache_beam.io.filesystems import FileSystems
 
-    from tfzoo.beam.reading import reading_for
-    from tfzoo.export.saved_model import read_examples, read_signatures
+    from tfzoo.beam.pipeline import AnswerFiles, PredictFiles
 
     for name in ("batch_size", "shards", "num_frames", "frame_sample_rate"):
         value = getattr(args, name)
@@ -102,11 +124,43 @@ def _reading(args: argparse.Namespace) -> Any:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {value}.")
     if not FileSystems.match([args.input])[0].metadata_list:
         raise ValueError(f"No file matches {args.input!r}.")
-    if not tf.saved_model.contains_saved_model(args.model):
-        raise ValueError(
-            f"{args.model} is not a SavedModel: name the folder of a version, which holds "
-            "saved_model.pb."
-        )
+    is_exported = args.model is not None and tf.saved_model.contains_saved_model(args.model)
+    given = {n for n in (*_SETTINGS, *_EXPORTED, "task") if getattr(args, n) is not None}
+    for name in sorted(given - set(_EXPORTED if is_exported else (*_SETTINGS, "task"))):
+        kind = "checkpoints" if is_exported else "exported models"
+        raise ValueError(f"--{name.replace('_', '-')} is for {kind}, see --help.")
+    if is_exported:
+        return PredictFiles(args.model, _reading(args), args.batch_size)
+    settings = {_SETTINGS[name]: getattr(args, name) for name in given - {"task"}}
+    _check_task(args, settings)
+    return AnswerFiles(args.task, args.model, args.batch_size, **settings)
+
+
+def _check_task(args: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """Refuse what would fail on every file."""
+    from tfzoo.hub import DEFAULTS
+    from tfzoo.tasks import config_of, task_class, task_for
+    from tfzoo.tasks.settings import checked
+
+    if args.model is None and args.task is None:
+        raise ValueError("Give --model, --task or both.")
+    config = None if args.model is None else config_of(args.model, DEFAULTS)
+    kind = task_for(config) if args.task is None else task_class(args.task)
+    try:
+        kind.check_names(settings)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    for name, value in settings.items():
+        checked(name, value)
+    if kind.needs and not set(kind.needs) & set(settings):
+        raise ValueError(f"{kind.name} needs {' or '.join(kind.needs)}.")
+
+
+def _reading(args: argparse.Namespace) -> Any:
+    """How files are read for an exported model."""
+    from tfzoo.beam.reading import reading_for
+    from tfzoo.export.saved_model import read_examples, read_signatures
+
     example = read_examples(args.model)
     frames = next((e["frames"].shape[1] for e in example.values() if "frames" in e), None)
     if None not in (args.num_frames, frames) and args.num_frames != frames:
@@ -120,18 +174,16 @@ def _reading(args: argparse.Namespace) -> Any:
         read_signatures(args.model),
         num_frames=args.num_frames or frames,
         sampling=args.sampling,
-        frame_sample_rate=args.frame_sample_rate,
+        frame_sample_rate=args.frame_sample_rate or 1,
         queries=args.query,
         tokenizer=tokenizer,
     )
 
 
-def _run(args: argparse.Namespace, reading: Any, runner_args: Sequence[str]) -> None:
+def _run(args: argparse.Namespace, transform: Any, runner_args: Sequence[str]) -> None:
     import apache_beam as beam
     from apache_beam.io import fileio
     from apache_beam.options.pipeline_options import PipelineOptions
-
-    from tfzoo.beam.pipeline import PredictFiles
 
     failures = args.failures or ".failed".join(os.path.splitext(args.output))
     with beam.Pipeline(options=PipelineOptions(list(runner_args))) as pipeline:
@@ -140,7 +192,7 @@ def _run(args: argparse.Namespace, reading: Any, runner_args: Sequence[str]) -> 
             | "Match" >> fileio.MatchFiles(args.input)
             | "Path" >> beam.Map(lambda found: found.path)
             | "Deal out" >> beam.Reshuffle()
-            | "Predict" >> PredictFiles(args.model, reading, args.batch_size)
+            | "Predict" >> transform
         )
         for name, rows, path in (("results", results, args.output), ("failed", failed, failures)):
             template = "" if args.shards == 1 else None

@@ -1,14 +1,18 @@
-"""A SavedModel as a model handler of Apache Beam's `RunInference`."""
+"""Model handlers of Apache Beam's `RunInference`: for a SavedModel, and for a task."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import tensorflow as tf
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
-__all__ = ["SavedModelHandler"]
+from tfzoo.beam.reading import local_file
+from tfzoo.tasks import pipeline
+
+__all__ = ["SavedModelHandler", "TaskHandler"]
 
 _REFUSED = (tf.errors.OpError, TypeError, ValueError)
 
@@ -96,6 +100,73 @@ class SavedModelHandler(ModelHandler[Mapping[str, Any], PredictionResult, Any]):
         for number, request in enumerate(batch):
             row = {name: value[number] for name, value in outputs.items()}
             yield PredictionResult(request, row, self._path)
+
+    def get_metrics_namespace(self) -> str:
+        return "BeamML_tfzoo"
+
+
+class TaskHandler(ModelHandler[str, PredictionResult, Any]):
+    """Answers with a task of `tfzoo.pipeline` what is asked about files.
+
+    An example is the path of a file, of any file system that Beam knows, an `inference` the answer
+    in JSON's terms, or the reason of a failure. If a batch fails, its files are answered one by
+    one, so that a bad one does not affect the others.
+
+    Args:
+        task: Name of the task; what the checkpoint was made for if None.
+        model: The checkpoint, see `tfzoo.pipeline`; the shipped one if None.
+        max_batch_size: Greatest number of files in a batch.
+        **settings: Those of the task.
+
+    Example:
+        >>> import apache_beam as beam
+        >>> from apache_beam.ml.inference.base import RunInference
+        >>> with beam.Pipeline() as pipeline:
+        ...     answers = (
+        ...         pipeline
+        ...         | beam.Create(["clip.mp4"])
+        ...         | RunInference(TaskHandler("video-classification", top_k=1))
+        ...         | beam.Map(lambda one: print(one.inference["predictions"][0]["label"]))
+        ...     )
+        still
+    """
+
+    def __init__(
+        self,
+        task: str | None = None,
+        model: str | None = None,
+        *,
+        max_batch_size: int = 8,
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        self._task, self._model, self._settings = task, model, settings
+        self._size = max_batch_size
+
+    def load_model(self) -> Any:
+        return pipeline(self._task, self._model, batch_size=self._size, **self._settings)
+
+    def batch_elements_kwargs(self) -> Mapping[str, Any]:
+        return {"min_batch_size": 1, "max_batch_size": self._size}
+
+    def run_inference(
+        self,
+        batch: Sequence[str],
+        model: Any,
+        inference_args: Mapping[str, Any] | None = None,
+    ) -> Iterator[PredictionResult]:
+        try:
+            with ExitStack() as stack:
+                answers = model([stack.enter_context(local_file(path)) for path in batch])
+        except (OSError, TypeError, ValueError) as error:
+            if len(batch) == 1:
+                yield PredictionResult(batch[0], str(error), self._model)
+                return
+            for path in batch:
+                yield from self.run_inference([path], model)
+            return
+        for path, answer in zip(batch, answers, strict=True):
+            yield PredictionResult(path, answer.to_dict(), self._model)
 
     def get_metrics_namespace(self) -> str:
         return "BeamML_tfzoo"

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.ml.inference.base import KeyedModelHandler, PredictionResult, RunInference
 from apache_beam.pvalue import TaggedOutput
 
-from tfzoo.beam.handler import SavedModelHandler
-from tfzoo.beam.reading import Reading
+from tfzoo.beam.handler import SavedModelHandler, TaskHandler
+from tfzoo.beam.reading import Reading, local_file
 
-__all__ = ["FAILED", "PredictFiles"]
+__all__ = ["FAILED", "AnswerFiles", "PredictFiles"]
 
 FAILED = "failed"  # the side output
 
@@ -71,6 +66,56 @@ class PredictFiles(beam.PTransform):
         return answers.done, failures
 
 
+class AnswerFiles(beam.PTransform):
+    """Paths of files -> results and failures, by a task of `tfzoo.pipeline`.
+
+    As `PredictFiles`, with a checkpoint in place of a SavedModel; a result has what the task's
+    `to_dict` gives.
+
+    Args:
+        task: Name of the task; what the checkpoint was made for if None.
+        model: The checkpoint, see `tfzoo.pipeline`; the shipped one if None.
+        batch_size: Greatest number of files that the model sees at a time.
+        **settings: Those of the task.
+
+    Returns:
+        A tuple of the results and the failures, both collections.
+
+    Example:
+        >>> import apache_beam as beam
+        >>> with beam.Pipeline() as pipeline:
+        ...     results, failures = (
+        ...         pipeline
+        ...         | beam.Create(["clip.mp4"])
+        ...         | AnswerFiles("video-classification", top_k=1))
+        ...     _ = results | "good" >> beam.Map(lambda row: print(row["file"], row["frames"][0]))
+        clip.mp4 155
+    """
+
+    def __init__(
+        self,
+        task: str | None = None,
+        model: str | None = None,
+        batch_size: int = 8,
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        self._handler = TaskHandler(task, model, max_batch_size=batch_size, **settings)
+
+    def expand(self, pcoll: beam.PCollection) -> tuple[beam.PCollection, beam.PCollection]:
+        rows = pcoll | "Infer" >> RunInference(self._handler)
+        sorted_ = rows | "Sort" >> beam.ParDo(_answer_row).with_outputs(FAILED, main="done")
+        return sorted_.done, sorted_[FAILED]
+
+
+def _answer_row(answer: PredictionResult) -> Iterator[Any]:
+    """A prediction of a task -> a result, or a failure."""
+    if isinstance(answer.inference, str):
+        yield TaggedOutput(FAILED, {"file": answer.example, "reason": answer.inference})
+    else:
+        yield {"file": answer.example, **answer.inference}
+
+
 class _Read(beam.DoFn):
     """A path -> requests, each with what it is about as JSON."""
 
@@ -80,7 +125,7 @@ class _Read(beam.DoFn):
 
     def process(self, path: str) -> Iterator[Any]:
         try:
-            with _local(path) as file:
+            with local_file(path) as file:
                 requests = list(self._reading.requests(file, path))
         except (OSError, ValueError) as error:  # anything else is not the file's fault
             yield TaggedOutput(FAILED, {"file": path, "reason": str(error)})
@@ -102,16 +147,3 @@ class _Sort(beam.DoFn):
             yield TaggedOutput(FAILED, {**about, "reason": answer})
         else:
             yield self._reading.row(about, answer)
-
-
-@contextlib.contextmanager
-def _local(path: str) -> Iterator[str]:
-    """A path on this machine: the file's own, or that of a temporary copy."""
-    if FileSystems.get_scheme(path) is None:
-        yield path
-        return
-    with tempfile.NamedTemporaryFile(suffix=Path(path).suffix) as copy:
-        with FileSystems.open(path) as source:
-            shutil.copyfileobj(source, copy)
-        copy.flush()
-        yield copy.name

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from apache_beam.io.filesystems import FileSystems
 from PIL import Image
 
-__all__ = ["Reading", "reading_for"]
+__all__ = ["Reading", "local_file", "reading_for"]
 
 # Signatures that take files, in order of preference.
 _KINDS = ("classify_frames", "detect_image", "ground", "classify_image")
@@ -151,6 +155,28 @@ def reading_for(
     encoded = _encoded(queries, tokenizer) if grounds else ()
     default = "spread" if grounds else "uniform"
     return Reading(signature, num_frames, sampling or default, frame_sample_rate, encoded)
+
+
+@contextlib.contextmanager
+def local_file(path: str) -> Iterator[str]:
+    """A path on this machine: the file's own, or that of a temporary copy.
+
+    Args:
+        path: Of any file system that Beam knows.
+
+    Example:
+        >>> with local_file("clip.mp4") as path:
+        ...     print(path)
+        clip.mp4
+    """
+    if FileSystems.get_scheme(path) is None:
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(suffix=Path(path).suffix) as copy:
+        with FileSystems.open(path) as source:
+            shutil.copyfileobj(source, copy)
+        copy.flush()
+        yield copy.name
 
 
 def _encoded(queries: Sequence[str], tokenizer: Any) -> list[tuple[str, dict[str, np.ndarray]]]:

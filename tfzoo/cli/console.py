@@ -87,6 +87,10 @@ class Progress:
         """Show how far the current step is."""
         self._bar.set_postfix_str(text)
 
+    def clear(self) -> None:
+        """Take the bar away until the next change, so that lines can be printed."""
+        self._bar.clear()
+
     def _end_step(self) -> None:
         now = time.perf_counter()
         self.seconds[list(self._steps)[len(self.seconds)]] = round(now - self._last, 3)

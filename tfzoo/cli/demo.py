@@ -1,8 +1,7 @@
 """`tfzoo demo`: what the checkpoints that ship with tfzoo say of the samples beside them.
 
 A checkpoint's folder may hold `demo.json`: `about`, what the checkpoint does; `truth`, the right
-answer; and either `predict`, arguments of `tfzoo predict` in which names of files are those of the
-folder, or `question` and `regions`, a file of region features.
+answer; and `predict`, arguments of `tfzoo predict` in which names of files are those of the folder.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tfzoo.cli import predict
-from tfzoo.cli.console import UsageError, show, show_json, start_keras
+from tfzoo.cli.console import UsageError, show, start_keras
 from tfzoo.registry import families, family_of
 
 __all__ = ["add_to", "run"]
@@ -49,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     for number, (folder, sample) in enumerate(chosen):
         if not args.json:
             show(*([""] if number else []), f"{folder.name}: {sample['about']}")
-        (_predict if "predict" in sample else _answer)(folder, sample, args.json)
+        _predict(folder, sample, args.json)
         if not args.json:
             show(f"truth: {sample['truth']}")
 
@@ -83,15 +82,3 @@ def _predict(folder: Path, sample: Mapping[str, Any], as_json: bool) -> None:
     parser = argparse.ArgumentParser()
     predict.add_to(parser.add_subparsers())
     predict.run(parser.parse_args([*words, *(["--json"] if as_json else [])]))
-
-
-def _answer(folder: Path, sample: Mapping[str, Any], as_json: bool) -> None:
-    """Answer a question about an image."""
-    from tfzoo.tasks.visual_question_answering import VisualQuestionAnswering
-
-    task = VisualQuestionAnswering.from_pretrained(folder, question=sample["question"])
-    result = task.answer(task.read(folder / sample["regions"]))
-    if as_json:
-        show_json({**result.to_dict(), "model": folder.name})
-    else:
-        show(*result.lines())

@@ -1,13 +1,15 @@
-"""`tfzoo predict`: what a checkpoint says of a video, an image or a text."""
+"""`tfzoo predict`: what a checkpoint says of videos, images or texts."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfzoo.assets import shipped_for
 from tfzoo.cli import pictures
 from tfzoo.cli.console import (
     Progress,
@@ -21,29 +23,82 @@ from tfzoo.cli.console import (
     show_json,
     start_keras,
 )
+from tfzoo.hub.download import is_address
 
 if TYPE_CHECKING:
-    from tfzoo.tasks.base import Task
+    from tfzoo.tasks.base import Result, Task
 
 __all__ = ["add_to", "run"]
 
-# Options that some tasks lack, and the models that take them.
-_OPTIONS = {
-    "labels": "models that compare videos or images with texts",
-    "template": "models that compare videos or images with texts",
-    "text": "models that fill in masked texts",
-    "queries": "models that find moments in videos",
-    "threshold": "models that find objects",
-    "top_k": "models that rank labels, objects or bytes",
-    "num_frames": "models of videos",
-    "draw": "models that find objects, moments or motion",
+_COMPARE = "models that compare videos or images with texts"
+_GROUND, _FIND = "models that find moments in videos", "models that find objects"
+# Settings of tasks: their flags, the models that have them, and how they are given.
+_SETTINGS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "candidate_labels": (
+        "--labels",
+        _COMPARE,
+        {
+            "metavar": "LABEL",
+            "nargs": "+",
+            "action": "extend",
+            "help": "texts to choose from, or for a detector to find",
+        },
+    ),
+    "hypothesis_template": (
+        "--template",
+        _COMPARE,
+        {"help": "sentence around each label, with {} in its place, e.g. 'a photo of {}'"},
+    ),
+    "queries": (
+        "--query",
+        _GROUND,
+        {
+            "metavar": "SENTENCE",
+            "action": "append",
+            "help": "when does this happen, e.g. 'a person is sitting on a bed'? May be given "
+            "several times",
+        },
+    ),
+    "max_text_length": ("--max-text-length", _GROUND, {"type": positive, "help": "in tokens"}),
+    "question": ("--question", "models that answer questions", {"help": "about an image"}),
+    "query_image": ("--query-image", _FIND, {"help": "file of an image; find what it shows"}),
+    "threshold": (
+        "--threshold",
+        _FIND,
+        {"type": probability, "help": "show boxes that score above this; default: 0.1"},
+    ),
+    "iou_threshold": (
+        "--iou-threshold",
+        _FIND,
+        {
+            "type": probability,
+            "help": "of boxes of one label that overlap by more, show the best; default: 0.3",
+        },
+    ),
+    "top_k": (
+        "--top-k",
+        "models that rank labels, objects, answers or bytes",
+        {"type": positive, "help": "how many; default: 5, or all of --labels, or all boxes"},
+    ),
+    "num_frames": (
+        "--num-frames",
+        "models of videos",
+        {"type": positive, "help": "default: the checkpoint's, or all for a detector"},
+    ),
+    "batch_size": (
+        "--batch-size",
+        "all models",
+        {"type": positive, "help": "inputs that the model sees at a time; default: 1"},
+    ),
 }
 _INPUTS = {
-    ("clip",): "one video or image",
-    ("video",): "one video (the frames of a folder have no times)",
-    ("image",): "one JPEG, PNG or the like",
-    ("image", "image"): "two JPEGs, PNGs or the like",
-    ("text",): "no file, but --text",
+    "clip": "videos or images",
+    "video": "videos (the frames of a folder have no times)",
+    "image": "JPEGs, PNGs or the like",
+    "image or video": "images or videos",
+    "pair": "two JPEGs, PNGs or the like",
+    "regions": "a file of region features (.tsv, .h5)",
+    "text": "no file, but --text",
 }
 
 
@@ -51,73 +106,38 @@ def add_to(subparsers: Any) -> None:
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "predict",
-        help="classify a video, find moments in it or objects in an image, fill in a text",
-        description="Classify a video, an animation, a folder of frames or a still image; or, "
-        "depending on the checkpoint, find what texts describe in an image, or when it happens in "
-        "a video, fill in a text, classify an image, or see what moves between two frames.",
+        help="classify videos, find moments in them or objects in images, fill in a text",
+        description="Classify videos, animations, folders of frames or still images; or, "
+        "depending on the checkpoint, find what texts describe in images and videos, or when it "
+        "happens in a video, answer a question, fill in a text, classify images, or see what moves "
+        "between two frames.",
     )
-    parser.add_argument("inputs", metavar="VIDEO_OR_IMAGE", type=Path, nargs="*")
+    parser.add_argument(
+        "inputs",
+        metavar="VIDEO_OR_IMAGE",
+        nargs="*",
+        help="files, folders of them, or addresses of http or https",
+    )
+    parser.add_argument("--text", help="text with [MASK] for each byte to guess, or to classify")
     parser.add_argument(
         "--model",
-        metavar="DIR_OR_REPO",
-        help="checkpoint of a video classifier; or, with --labels, of a model of videos and texts "
-        "or of an object detector; or, with --query, of a video-grounding model; default: the one "
-        "that ships with tfzoo for such a task, see `tfzoo demo`",
+        help="checkpoint: folder, .keras file, short name or repository; default: the one that "
+        "ships with tfzoo for what is asked, see `tfzoo list`",
     )
+    parser.add_argument("--processor", help="checkpoint of the processor; default: the model's")
+    parser.add_argument("--task", help="its name; default: what the checkpoint was made for")
+    for setting, (flag, _, how) in _SETTINGS.items():
+        parser.add_argument(flag, dest=setting, **{"metavar": flag[2:].upper(), **how})
     parser.add_argument(
-        "--labels",
-        metavar="LABEL",
-        nargs="+",
-        action="extend",
-        help="texts to choose from, for a model of videos and texts; or to find, for a detector",
-    )
-    parser.add_argument(
-        "--template",
-        metavar="TEXT",
-        help="sentence around each label, with {} in its place, e.g. 'a photo of {}'",
-    )
-    parser.add_argument(
-        "--text", help="text with [MASK] for each byte to guess, for a masked language model"
-    )
-    parser.add_argument(
-        "--top-k",
-        metavar="K",
-        type=positive,
-        help="how many labels to show; default: 5, or all of --labels; or how many boxes at "
-        "most; default: all",
-    )
-    parser.add_argument(
-        "--num-frames", metavar="T", type=positive, help="how many frames; default: the model's"
-    )
-    _add_finder_options(parser.add_argument_group("detection, video grounding, optical flow"))
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    add_hub_options(parser)
-    parser.set_defaults(run=run)
-
-
-def _add_finder_options(group: Any) -> None:
-    group.add_argument(
-        "--query",
-        dest="queries",
-        metavar="SENTENCE",
-        action="append",
-        help="when does this happen, e.g. 'a person is sitting on a bed'? May be given several "
-        "times; for video-grounding models",
-    )
-    group.add_argument(
-        "--threshold",
-        metavar="P",
-        type=probability,
-        help="show boxes that score above this; default: 0.1; for detectors",
-    )
-    group.add_argument(
         "--draw",
         metavar="FILE",
         type=Path,
-        help="write the image with the boxes drawn on it, the moments on a time axis under "
-        "frames of the video, or the motion of two frames as colours; the suffix says in which "
-        "format",
+        help="write the answer as an image, or detections in a video as a video; the suffix says "
+        "in which format; for several inputs, a folder",
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON object an input")
+    add_hub_options(parser)
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -128,133 +148,169 @@ def run(args: argparse.Namespace) -> None:
         FileNotFoundError: No such file.
         HubError: No such checkpoint.
         ConfigError: The checkpoint's model has no task here.
-        ValueError: The file is neither a video nor an image, or is too short.
+        ValueError: An input is of another kind than the model takes, or is too short.
         OSError: The file to draw cannot be written.
     """
     _check_usage(args)
-    name, options = args.model or str(_shipped(args)), hub_options(args)
-    with Progress(loading="loading", reading="reading", prediction="predicting") as progress:
-        from tfzoo.auto import AutoConfig
+    with Progress(loading="loading", prediction="predicting") as progress:
+        kind, name, settings = _chosen(args)
+        sources, many = _sources(args, kind)
+        _check_drawing(args, kind, many)
+        from tfzoo.tasks import pipeline
 
-        config = AutoConfig.from_pretrained(name, **options.keywords())
-        start_keras()
-        from tfzoo.tasks import task_for
-
-        kind = task_for(config)
-        settings = _settings(args, kind, name, config)
-        task = kind.from_pretrained(name, config, options, **settings)
+        how = {"processor": args.processor, **hub_options(args).keywords(), **settings}
+        task = pipeline(kind.name, args.model, **how)
         progress.next()
-        inputs = task.read(
-            *(args.inputs or [args.text]),
-            progress=lambda done, all_: progress.detail(f"frame {done}/{all_}"),
-        )
-        if kind.inputs == ("clip",) and _are_still(args.inputs):
-            note(
-                f"{args.inputs[0]} is a still image: taken as a clip of {len(inputs)} equal frames."
-            )
-        progress.next()
-        result = task.answer(inputs)
-        if args.draw is not None:
-            pictures.write(task.draw(inputs, result), args.draw)
-    files = [str(path) for path in args.inputs]
-    one = {"text": args.text} if not files else {"file": files[0]}
-    answer = {
-        **({"files": files} if len(files) > 1 else one),
-        "model": str(args.model or Path(name).name),
-        **({} if args.template is None else {"template": args.template}),
-        **result.to_dict(),
-        **({} if args.draw is None else {"picture": str(args.draw)}),
-        "seconds": progress.seconds,
-    }
-    if args.json:
-        show_json(answer)
-        return
-    show(f"{' '.join(files) or args.text} ({answer['model']})", *result.lines())
-    if args.draw is not None:
-        show(f"picture {args.draw}")
-    show(", ".join(f"{step} {seconds:.2f} s" for step, seconds in progress.seconds.items()))
+        for number, result in enumerate(task(iter(sources), progress=False), 1):
+            progress.detail(f"{number}")
+            drawn = _draw(args.draw, result, number if many else None)
+            if many:
+                progress.clear()
+                _show(args, name, result, drawn)
+    if not many:
+        _show(args, name, result, drawn, progress.seconds)
 
 
 def _check_usage(args: argparse.Namespace) -> None:
-    """Refuse what cannot end well before anything is loaded."""
+    """Refuse what cannot end well, whatever the model is."""
+    from tfzoo.tasks.settings import checked
+
     if not args.inputs and args.text is None:
         raise UsageError("There is nothing to look at: name a video or an image, or pass --text.")
-    _check_texts("--query: query", args.queries or ())
-    _check_texts("--labels: label", args.labels or ())
-    if args.template is not None and args.labels is None:
+    if args.hypothesis_template is not None and args.candidate_labels is None:
         raise UsageError("--template needs --labels: it is the sentence around each of them.")
-    if args.template is not None and "{}" not in args.template:
-        raise UsageError(
-            f"--template must hold {{}} where the label goes, e.g. 'a photo of {{}}', "
-            f"got {args.template!r}."
-        )
+    for setting, (flag, *_) in _SETTINGS.items():
+        try:
+            checked(setting, getattr(args, setting))
+        except ValueError as error:
+            raise UsageError(str(error).replace(setting, flag, 1)) from None
     for path in args.inputs:
-        if not path.exists():
+        if not is_address(path) and not Path(path).exists():
             raise FileNotFoundError(f"{path}: no such file.")
-        if args.draw is not None:
-            pictures.check_target("--draw", args.draw, path)
 
 
-def _check_texts(what: str, texts: Sequence[str]) -> None:
-    for number, text in enumerate(texts):
-        if not text.strip():
-            raise UsageError(f"{what} {number + 1} is empty.")
-        if text in texts[:number]:
-            raise UsageError(f"{what.partition(':')[0]}: {text!r} is given twice.")
+def _chosen(args: argparse.Namespace) -> tuple[type[Task], str, dict[str, Any]]:
+    """The task, the model's name and the task's settings, seen to fit each other."""
+    asked = args.task or (None if args.model else _task_for_options(args))
+    name = args.model or shipped_for(asked)
+    if name is None:
+        raise UsageError(f"No checkpoint ships with tfzoo for {asked}: name one by --model.")
+    start_keras()
+    from tfzoo.tasks import config_of, task_class, task_for
+
+    config = config_of(name, hub_options(args))
+    kind = task_for(config) if args.task is None else task_class(args.task)
+    given = {n: getattr(args, n) for n in _SETTINGS if getattr(args, n) is not None}
+    others = dict(_SETTINGS[n][:2] for n in given if n not in kind.settings())
+    if args.text is not None and kind.kind != "text":
+        others["--text"] = "models that take texts"
+    if others:
+        flag = min(others)
+        chosen = name if args.model else f"{name}, which was taken without --model,"
+        architecture = (config.architectures or [config.model_type])[0]
+        raise UsageError(f"{flag} is for {others[flag]}, and {chosen} is a {architecture}.")
+    lacks = bool(kind.needs) and not set(kind.needs) & set(given)
+    fits = len(args.inputs) == 2 if kind.kind == "pair" else bool(args.inputs)
+    if lacks or fits == (kind.kind == "text"):
+        raise _wrong_inputs(args, kind, name, f"got {', '.join(args.inputs) or 'no file'}")
+    return kind, name, given
 
 
-def _shipped(args: argparse.Namespace) -> Path:
-    """The folder of the shipped checkpoint for what was asked."""
-    from tfzoo.assets import default_checkpoint
-
+def _task_for_options(args: argparse.Namespace) -> str:
+    """What the options ask for."""
     are_still = _are_still(args.inputs)
     if args.text is not None:
-        name = "perceiver-bytes"
-    elif args.queries is not None:
-        name = "tvp-pans"
-    elif args.labels is not None:
-        name = "owlv2-shapes" if are_still else "xclip-camera-motion"
-    else:
-        two = are_still and len(args.inputs) == 2
-        name = "perceiver-flow" if two else "timesformer-camera-motion"
-    return default_checkpoint(name)
+        return "fill-mask"
+    if args.queries is not None:
+        return "video-grounding"
+    if args.question is not None:
+        return "visual-question-answering"
+    if args.query_image is not None or (args.candidate_labels is not None and are_still):
+        return "zero-shot-object-detection"
+    if args.candidate_labels is not None:
+        return "zero-shot-video-classification"
+    return "optical-flow" if are_still and len(args.inputs) == 2 else "video-classification"
 
 
-def _settings(args: argparse.Namespace, task: type[Task], name: str, config: Any) -> dict[str, Any]:
-    """The task's settings, once options and files are seen to fit it."""
-    fields = {field.name: field for field in dataclasses.fields(task) if field.kw_only}
-    takes = {*fields, *task.inputs, *(["draw"] if hasattr(task, "draw") else [])}
-    given = {option for option in _OPTIONS if getattr(args, option) is not None}
-    chosen = name if args.model else f"{Path(name).name}, which was taken without --model,"
-    for option in sorted(given - takes):
-        architecture = (config.architectures or [config.model_type])[0]
-        raise UsageError(
-            f"{_flag(option)} is for {_OPTIONS[option]}, and {chosen} is a {architecture}."
-        )
-    needed = [n for n, field in fields.items() if field.default is dataclasses.MISSING]
-    if not set(needed) <= given or not _are_readable(task.inputs, args):
-        wanted = " and ".join([_INPUTS[task.inputs], *map(_flag, needed)])
-        found = ", ".join(map(str, args.inputs)) or "no file"
-        raise UsageError(f"{name} {task.does}: give it {wanted}, got {found}.")
-    return {option: getattr(args, option) for option in given & set(fields)}
+def _are_still(paths: list[str]) -> bool:
+    from tfzoo.tasks.inputs import is_still
+
+    return all(not is_address(path) and is_still(path) for path in paths)
 
 
-def _flag(option: str) -> str:
-    return "--query" if option == "queries" else "--" + option.replace("_", "-")
+def _wrong_inputs(args: argparse.Namespace, kind: type[Task], name: str, found: str) -> UsageError:
+    flags = " or ".join(_SETTINGS[setting][0] for setting in kind.needs)
+    wanted = " and ".join([_INPUTS[kind.kind], *([flags] if flags else [])])
+    return UsageError(f"{name} {kind.does}: give it {wanted}, {found}.")
 
 
-def _are_readable(kinds: Sequence[str], args: argparse.Namespace) -> bool:
-    """Whether the files are as many and of the kinds that a task takes."""
-    if kinds == ("text",):
-        return args.text is not None and not args.inputs
-    if len(args.inputs) != len(kinds):
-        return False
-    if "image" in kinds:
-        return _are_still(args.inputs)
-    return kinds == ("clip",) or not (args.inputs[0].is_dir() or _are_still(args.inputs))
+def _sources(args: argparse.Namespace, kind: type[Task]) -> tuple[Iterable[Any], bool]:
+    """The single inputs, seen to be of the kind that the task takes; and whether there are many."""
+    from tfzoo.tasks.inputs import check_file
+
+    if kind.kind == "text":
+        return [args.text], False
+    parts = [kind.split(given) for given in args.inputs]
+    for path in (path for part, _ in parts if isinstance(part, list) for path in part):
+        if kind.kind != "regions" and not is_address(path):
+            try:
+                check_file(Path(path), kind.kind)
+            except ValueError as error:
+                name = args.model or shipped_for(kind.name)
+                raise _wrong_inputs(args, kind, name, f"got {path} ({error})") from None
+    if kind.kind == "pair":
+        return [tuple(args.inputs)], False
+    return chain.from_iterable(part for part, _ in parts), len(parts) > 1 or not parts[0][1]
 
 
-def _are_still(paths: Sequence[Path]) -> bool:
-    from tfzoo.tasks.files import is_still
+def _check_drawing(args: argparse.Namespace, kind: type[Task], many: bool) -> None:
+    """Refuse what cannot be drawn."""
+    if args.draw is None:
+        return
+    if not many:
+        has_video = kind.kind == "image or video" and not _are_still(args.inputs)
+        pictures.check_target("--draw", args.draw, args.inputs, has_video)
+    elif args.draw.suffix or args.draw.is_file():
+        raise UsageError(f"--draw names a folder where there are several inputs, got {args.draw}.")
 
-    return all(map(is_still, paths))
+
+def _draw(target: Path | None, result: Result, number: int | None) -> Path | None:
+    """Draw an answer, if that is asked for, and say where."""
+    if target is None:
+        return None
+    if number is not None:
+        name = re.sub(r"[^\w.-]+", "_", Path(str(result.source)).stem)
+        target = target / f"{number:04}_{name}{result.drawn_as}"
+    result.plot(target)
+    return target
+
+
+def _show(
+    args: argparse.Namespace,
+    name: str,
+    result: Result,
+    drawn: Path | None,
+    seconds: dict[str, float] | None = None,
+) -> None:
+    """Print one answer."""
+    source = result.source
+    files = [str(part) for part in (source if isinstance(source, tuple) else [source])]
+    if result.note is not None:
+        note(f"{' '.join(files)}: {result.note}")
+    if args.json:
+        one = {"text" if args.text is not None else "file": files[0]}
+        answer = {
+            **({"files": files} if len(files) > 1 else one),
+            "model": str(name),
+            **({} if args.hypothesis_template is None else {"template": args.hypothesis_template}),
+            **result.to_dict(),
+            **({} if drawn is None else {"picture": str(drawn)}),
+            **({} if seconds is None else {"seconds": seconds}),
+        }
+        show_json(answer)
+        return
+    show(f"{' '.join(files)} ({name})", *result.lines())
+    if drawn is not None:
+        show(f"picture {drawn}")
+    if seconds is not None:
+        show(", ".join(f"{step} {value:.2f} s" for step, value in seconds.items()))

@@ -1,7 +1,8 @@
 """From the name of a checkpoint to a local folder: the only room that knows the model hub.
 
-A name is a folder, a file in a folder, or a repository `org/name` that is looked up in the local
-cache and, unless this process is offline, downloaded into it.
+A name is a folder, a file in a folder, the short name of a checkpoint that ships with tfzoo, or a
+repository `org/name` that is looked up in the local cache and, unless this process is offline,
+downloaded into it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from tfzoo.assets import shipped_checkpoints
 from tfzoo.core.replacing import recover
 from tfzoo.core.untrusted import escaped
 from tfzoo.hub.download import Beat, fetch, is_known_absent, patiently
@@ -46,12 +48,13 @@ def resolve(
 ) -> Path:
     """The local folder that holds the files of a checkpoint, downloaded where needed.
 
-    A local folder wins over a repository of the same name. All files of a repository come from
-    one commit, even if somebody pushes to it meanwhile. Progress is shown on terminals only.
+    A local folder wins over a checkpoint or repository of the same name. All files of a repository
+    come from one commit, even if somebody pushes to it meanwhile. Progress is shown on terminals
+    only.
 
     Args:
-        name_or_path: A folder, a file in it, or a repository `org/name`. A `Path` is never a
-            repository.
+        name_or_path: A folder, a file in it, the short name of a shipped checkpoint, or a
+            repository `org/name`. A `Path` is never a short name or a repository.
         filenames: The required file or files, relative to the folder, with forward slashes.
         options: Where to look.
         optional: Files that are fetched if the repository has them. Offline, those in the cache
@@ -89,6 +92,8 @@ def resolve(
     recover(path)
     if os.path.exists(path):
         return _local_folder(path, required)
+    if isinstance(name_or_path, str) and text in (shipped := shipped_checkpoints()):
+        return _local_folder(shipped[text], required)
     if isinstance(name_or_path, os.PathLike) or is_path(text):
         raise HubFileNotFoundError(
             f"There is no file or folder {str(path)!r} (looked from {os.getcwd()!r}). Check the "

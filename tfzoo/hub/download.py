@@ -37,13 +37,16 @@ from tfzoo.hub.repository import (
     explain,
     is_local,
     not_cached,
+    offline_variable,
 )
 
 __all__ = [
     "Beat",
     "RemoteFile",
+    "download",
     "fetch",
     "is_absence",
+    "is_address",
     "is_known_absent",
     "look_up",
     "patiently",
@@ -85,13 +88,14 @@ class RemoteFile:
     url: str
 
 
-def patiently(work: Callable[[Beat], Result]) -> Result:
+def patiently(work: Callable[[Beat], Result], server: str | None = None) -> Result:
     """Run `work` in a thread until it ends, or for as long as enough comes from the server.
 
     A thread, because nothing else ends a call in which a server sends one byte now and then.
 
     Args:
         work: Calls its argument with the bytes that have come, and ends by its error.
+        server: What messages call the server; the hub where None.
 
     Returns:
         What `work` returns.
@@ -122,7 +126,8 @@ def patiently(work: Callable[[Beat], Result]) -> Result:
         while not wait([future], timeout=patience).done:
             if arrived < ENOUGH:
                 raise HubError(
-                    f"The hub {constants.ENDPOINT} was given up: less than {ENOUGH:,} bytes and "
+                    f"{server or f'The hub {constants.ENDPOINT}'} was given up: less than "
+                    f"{ENOUGH:,} bytes and "
                     f"no answer came in {patience:.0f} seconds. Check the connection and try "
                     "again, or give a local folder."
                 )
@@ -130,6 +135,56 @@ def patiently(work: Callable[[Beat], Result]) -> Result:
         return future.result()
     finally:
         is_over.set()
+
+
+def is_address(text: Any) -> bool:
+    """Whether something is the address of a file, of http or https."""
+    return isinstance(text, str) and text.lower().startswith(("http://", "https://"))
+
+
+def download(url: str, target: Path, limit: int) -> None:
+    """Download the file of any address; no token is sent.
+
+    Args:
+        url: Of http or https; redirects lead from https to https alone.
+        target: The file to write.
+        limit: Bytes that it may have.
+
+    Raises:
+        HubError: This process is offline, the server cannot be reached, refuses or stalls, or the
+            file is larger.
+    """
+    from huggingface_hub.utils import build_hf_headers
+
+    if reason := offline_variable():
+        raise HubError(f"{url!r:.200} is an address, and {reason} forbids the download.")
+    headers = build_hf_headers(token=False) | {"Accept-Encoding": "identity"}
+
+    def receive(beat: Beat) -> None:
+        place = url
+        for _ in range(_REDIRECTS + 1):
+            with _get(place, headers) as (response, blocks), open(target, "wb") as out:
+                onward = _target(response, place)
+                if onward is None:
+                    if response.status_code != 200:
+                        raise _unexpected(response)
+                    for block in blocks:
+                        if out.tell() + len(block) > limit:
+                            raise HubError(f"{url!r:.200} has more than {limit:,} bytes.")
+                        out.write(block)
+                        beat(len(block))
+                    return
+            place = onward
+        raise _circle(place)
+
+    try:
+        patiently(receive, f"{url!r:.200}")
+    except HubError:
+        raise
+    except Exception as error:  # those of the HTTP libraries have no common base
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        reason = f"HTTP status {status}" if status else type(error).__name__
+        raise HubError(f"{url!r:.200} cannot be downloaded ({reason}).") from error
 
 
 def fetch(repository: Repository, filename: str, revision: str | None, beat: Beat) -> Path:

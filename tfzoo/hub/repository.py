@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tfzoo.assets import shipped_checkpoints
 from tfzoo.core.untrusted import escaped
 
 __all__ = [
@@ -140,10 +142,12 @@ class Repository:
 
     def __post_init__(self) -> None:
         if not _REPOSITORY.fullmatch(self.name) or len(self.name) > _LONGEST_REPOSITORY:
+            near = difflib.get_close_matches(self.name.lower(), shipped_checkpoints(), 1)
             raise HubError(
                 f"{self.name!r} is neither a file or folder here nor the name of a repository: "
                 "expected 'org/name' of letters, digits, '-', '_' and '.', such as "
-                "'facebook/timesformer-base-finetuned-k400'."
+                "'facebook/timesformer-base-finetuned-k400', or a short name of `tfzoo list`."
+                + (f" Did you mean {near[0]!r}?" if near else "")
             )
         revision = self.options.revision
         if revision and not (isinstance(revision, str) and _REVISION.fullmatch(revision)):

@@ -11,3 +11,4 @@ from tfzoo.io.sampling import choose_indices as choose_indices
 from tfzoo.io.sampling import sample_frame_indices as sample_frame_indices
 from tfzoo.io.video_reader import VideoClip as VideoClip
 from tfzoo.io.video_reader import read_video as read_video
+from tfzoo.io.video_writer import write_video as write_video

@@ -17,7 +17,15 @@ from tfzoo.core.untrusted import refuse_lfs_pointer
 from tfzoo.io.errors import ImageError
 from tfzoo.io.limits import CLIP_PIXELS
 
-__all__ = ["FORMATS", "opened", "read_frames", "read_image", "to_rgb", "upright_rgb"]
+__all__ = [
+    "FORMATS",
+    "files_of",
+    "opened",
+    "read_frames",
+    "read_image",
+    "to_rgb",
+    "upright_rgb",
+]
 
 #: Pillow's names of the formats that it decodes by itself, those that are told by their first bytes
 #: in front. Left out: EPS, which starts Ghostscript; WMF, BUFR, GRIB and HDF5, which need a program
@@ -136,7 +144,7 @@ def read_frames(path: str | os.PathLike[str]) -> np.ndarray:
     path = Path(path)
     if not path.is_dir():
         return read_image(path)[None]
-    files = sorted((f for f in path.iterdir() if not f.name.startswith(".")), key=_natural)
+    files = files_of(path)
     if not files:
         raise ImageError(f"{path}: expected a folder of images, got an empty one.")
     first = read_image(files[0])
@@ -157,6 +165,11 @@ def read_frames(path: str | os.PathLike[str]) -> np.ndarray:
             )
         frames[place] = frame
     return frames
+
+
+def files_of(folder: Path) -> list[Path]:
+    """What lies in a folder in natural order ("frame2" before "frame10"), but for hidden files."""
+    return sorted((f for f in folder.iterdir() if not f.name.startswith(".")), key=_natural)
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

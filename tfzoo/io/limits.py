@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["CANVAS_PIXELS", "CLIP_PIXELS", "FLOW_PIXELS", "FRAME_PIXELS", "RESIZED_PIXELS"]
+__all__ = [
+    "CANVAS_PIXELS",
+    "CLIP_PIXELS",
+    "DOWNLOAD_BYTES",
+    "FLOW_PIXELS",
+    "FRAME_PIXELS",
+    "RESIZED_PIXELS",
+]
 
 #: Of one frame of a video, height times width: twice those of 8K.
 FRAME_PIXELS = 2**26
@@ -14,3 +21,5 @@ RESIZED_PIXELS = 2**24
 CANVAS_PIXELS = 2**28
 #: Of each of two frames between which the optical flow is computed: 8K.
 FLOW_PIXELS = 2**25
+#: Of a file whose address a task is given: 1 GiB.
+DOWNLOAD_BYTES = 2**30

@@ -2,15 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tfzoo.io.errors import VideoError
 
-__all__ = ["SAMPLINGS", "choose_indices", "sample_frame_indices"]
+__all__ = ["SAMPLINGS", "FrameChoice", "choose_indices", "sample_frame_indices"]
 
 SAMPLINGS = ("uniform", "spread", "segment", "centre", "random_clip")
+
+
+@dataclass(frozen=True)
+class FrameChoice:
+    """Which frames of a video are taken, see `choose_indices`.
+
+    Attributes:
+        num_frames: How many; None where nothing says it.
+        sampling: How they are chosen.
+        frame_sample_rate: The distance between frames.
+    """
+
+    num_frames: int | None = None
+    sampling: str = "uniform"
+    frame_sample_rate: int = 1
+
+    def following(self, config: Mapping[str, Any]) -> FrameChoice:
+        """The choice that a checkpoint's configuration makes; this one where it says nothing.
+
+        Args:
+            config: The content of its `config.json`. The number of frames may stand in its section
+                `vision_config`. Values of another type, which models refuse, say nothing.
+
+        Example:
+            >>> choice = FrameChoice().following({"num_frames": 8, "sampling": "centre"})
+            >>> choice.num_frames, choice.sampling, choice.frame_sample_rate
+            (8, 'centre', 1)
+        """
+        vision = config.get("vision_config")
+        values = {**(vision if isinstance(vision, Mapping) else {}), **config}
+        kinds = {"num_frames": int, "sampling": str, "frame_sample_rate": int}
+        said = {n: values[n] for n, kind in kinds.items() if type(values.get(n)) is kind}
+        return self.with_given(**said)
+
+    def with_given(self, **given: Any) -> FrameChoice:
+        """The same, but for what is given and not None."""
+        return FrameChoice(
+            **{**vars(self), **{name: value for name, value in given.items() if value is not None}}
+        )
+
+    def indices(self, total: int, rng: Any = None) -> np.ndarray:
+        """`choose_indices` of a video of `total` frames."""
+        how = {"frame_sample_rate": self.frame_sample_rate, "rng": rng}
+        return choose_indices(total, self.num_frames, self.sampling, **how)
 
 
 def sample_frame_indices(

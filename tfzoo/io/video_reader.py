@@ -32,7 +32,7 @@ from tfzoo.io.frame_table import FrameTable, read_table
 from tfzoo.io.limits import CLIP_PIXELS, FRAME_PIXELS
 from tfzoo.io.sampling import choose_indices
 
-__all__ = ["VideoClip", "read_video"]
+__all__ = ["VideoClip", "check_video", "read_video"]
 
 #: FFmpeg's formats that are no videos: texts that it would draw, and lists of other files, which
 #: whoever wrote the list chose.
@@ -137,6 +137,24 @@ def read_video(
             rate = float(video.average_rate or video.guessed_rate or 0)
             fps, duration = _timing(table.seconds, table.total, rate)
             return VideoClip(frames, wanted, fps, table.total, duration)
+
+
+def check_video(path: str | os.PathLike[str]) -> None:
+    """Open a video as `read_video` does, and read none of its frames.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        VideoError: It is not a video, or its header is damaged.
+
+    Example:
+        >>> check_video("clip.mp4")
+    """
+    path = os.fspath(path)
+    with _errors_of(path):
+        _check_file(path)
+        if animation_of(path) is None:
+            with _open(path) as container:
+                _select_stream(container, 0)
 
 
 def _read_animation(

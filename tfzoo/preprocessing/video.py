@@ -3,33 +3,79 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
+from tfzoo.core.files import read_json
+from tfzoo.hub import HubError, HubOptions, resolve
 from tfzoo.io.image_reader import to_rgb
+from tfzoo.io.sampling import FrameChoice
 from tfzoo.preprocessing import image as im
 from tfzoo.preprocessing.image import as_array, is_image
 
-__all__ = ["make_batched_videos", "resized_frames"]
+__all__ = ["ReadsVideos", "make_batched_videos", "resized_frames"]
 
 _ACCEPTED = (
     "a path of a video, an image, an array of shape (T, height, width, C) or "
     "(B, T, height, width, C) (channels first also goes), a list of frames, or a list of videos"
 )
 
+_CONFIG_FILE = "config.json"
+
+
+class ReadsVideos:
+    """What the video processors share: which frames of a file they read.
+
+    One that is loaded from a checkpoint chooses as the checkpoint's `config.json` says.
+
+    Attributes:
+        default_choice: What is done where nothing says it.
+        least_frames: The least number of frames that a config stands for.
+    """
+
+    default_choice: ClassVar[FrameChoice] = FrameChoice()
+    least_frames: ClassVar[int] = 1
+
+    # A slot, since attributes are written to the processor's file.
+    __slots__ = ("_choice",)
+
+    @property
+    def frame_choice(self) -> FrameChoice:
+        """Which frames of a file are read where a call does not say it."""
+        return getattr(self, "_choice", self.default_choice)
+
+    @classmethod
+    def choice_of(cls, config: Mapping[str, Any]) -> FrameChoice:
+        """Which frames a checkpoint takes, by the content of its `config.json`."""
+        choice = cls.default_choice.following(config)
+        least = choice.num_frames and max(choice.num_frames, cls.least_frames)
+        return choice.with_given(num_frames=least)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | os.PathLike[str], **kwargs: Any) -> Any:
+        processor = super().from_pretrained(name_or_path, **kwargs)
+        options, _ = HubOptions.split(kwargs)
+        try:
+            folder = resolve(name_or_path, _CONFIG_FILE, options)
+        except HubError:  # a processor alone
+            return processor
+        processor._choice = cls.choice_of(read_json(folder / _CONFIG_FILE))
+        return processor
+
 
 def make_batched_videos(
     videos: Any,
     *,
     num_frames: int | None = None,
-    sampling: str = "uniform",
-    frame_sample_rate: int = 1,
+    sampling: str | None = None,
+    frame_sample_rate: int | None = None,
     rng: Any = None,
     equal_lengths: bool = True,
+    default: FrameChoice = FrameChoice(),  # noqa: B008 - it is frozen
 ) -> list[list[Any]]:
     """Bring `videos` to a list of videos, each a list of frames; pixels are left alone.
 
@@ -43,6 +89,7 @@ def make_batched_videos(
         frame_sample_rate: For paths: the distance between frames.
         rng: For paths: the source of random clips.
         equal_lengths: Whether all videos must have the same number of frames.
+        default: For paths: the choice of what is None.
 
     Returns:
         B lists of T frames.
@@ -57,13 +104,23 @@ def make_batched_videos(
         >>> len(make_batched_videos(np.zeros((2, 8, 32, 32, 3), np.uint8))[0])
         8
     """
-    reading = {
+    given = {
         "num_frames": num_frames,
         "sampling": sampling,
         "frame_sample_rate": frame_sample_rate,
-        "rng": rng,
     }
-    batch = [_frames(video, reading) for video in _videos(videos)]
+    choice = default.with_given(**given)
+    batch = []
+    for video in _videos(videos):
+        if _is_path(video):
+            batch.append(_read(video, choice, rng))
+        elif num_frames is not None:
+            raise ValueError(
+                "num_frames chooses frames of video files; for frames in memory, pass those you "
+                "want."
+            )
+        else:
+            batch.append(_frames(video))
     counts = [len(frames) for frames in batch]
     if equal_lengths and len(set(counts)) > 1:
         listed = ", ".join(f"video {i} has {count}" for i, count in enumerate(counts))
@@ -122,14 +179,8 @@ def _videos(videos: Any) -> Sequence[Any]:
     return [videos] if images[0] else videos
 
 
-def _frames(video: Any, reading: dict[str, Any]) -> list[Any]:
-    """The frames of one video."""
-    if _is_path(video):
-        return _read(video, reading)
-    if reading["num_frames"] is not None:
-        raise ValueError(
-            "num_frames chooses frames of video files; for frames in memory, pass those you want."
-        )
+def _frames(video: Any) -> list[Any]:
+    """The frames of a video in memory."""
     if is_image(video):
         return [video]
     if isinstance(video, (list, tuple)):
@@ -162,15 +213,15 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, (str, os.PathLike))
 
 
-def _read(path: str | os.PathLike[str], reading: dict[str, Any]) -> list[Any]:
-    if reading["num_frames"] is None:
+def _read(path: str | os.PathLike[str], choice: FrameChoice, rng: Any) -> list[Any]:
+    if choice.num_frames is None:
         raise ValueError(
             f"{os.fspath(path)}: give num_frames, the number of frames to read (a model's "
             "config.num_frames)."
         )
     from tfzoo.io import read_video  # loads the video decoder, which frames in memory do not need
 
-    return list(read_video(path, **reading).frames)
+    return list(read_video(path, **vars(choice), rng=rng).frames)
 
 
 def _describe(value: Any) -> str:

@@ -20,7 +20,7 @@ from tfzoo.preprocessing.processor import (
     per_channel_field,
     switch_field,
 )
-from tfzoo.preprocessing.video import make_batched_videos, resized_frames
+from tfzoo.preprocessing.video import ReadsVideos, make_batched_videos, resized_frames
 
 __all__ = ["VideoMAEImageProcessor"]
 
@@ -32,7 +32,7 @@ def _frame_size(size: Any) -> dict[str, int]:
     return size
 
 
-class VideoMAEImageProcessor(BaseImageProcessor):
+class VideoMAEImageProcessor(ReadsVideos, BaseImageProcessor):
     """Videos to `pixel_values`: resize, centre crop, rescale, normalise each frame.
 
     The crop does not follow `size`: for 336-pixel inputs set both, also where a checkpoint's file
@@ -86,8 +86,8 @@ class VideoMAEImageProcessor(BaseImageProcessor):
         input_data_format: str | None = None,
         *,
         num_frames: int | None = None,
-        sampling: str = "uniform",
-        frame_sample_rate: int = 1,
+        sampling: str | None = None,
+        frame_sample_rate: int | None = None,
         rng: Any = None,
     ) -> BatchFeature:
         """Prepare one video or a batch.
@@ -101,8 +101,10 @@ class VideoMAEImageProcessor(BaseImageProcessor):
                 input's.
             input_data_format: Layout of the frames; default: inferred, and then grey frames and
                 frames with transparency become RGB. Where it is given, all channels are kept.
-            num_frames: For paths: how many frames to read.
-            sampling: For paths: how to choose them, see `tfzoo.io.choose_indices`.
+            num_frames: For paths: how many frames to read. As the next two, as the configuration
+                of the checkpoint says that the processor was loaded from.
+            sampling: For paths: how to choose them, see `tfzoo.io.choose_indices`; "uniform" where
+                nothing says it.
             frame_sample_rate: For paths: the distance between frames.
             rng: For paths: the source of random clips.
 
@@ -114,9 +116,15 @@ class VideoMAEImageProcessor(BaseImageProcessor):
             ValueError: Shapes, values, sizes or lengths that do not fit; the message says which.
         """
         im.check_formats(data_format=data_format, input_data_format=input_data_format)
-        reading = {"sampling": sampling, "frame_sample_rate": frame_sample_rate, "rng": rng}
+        reading = {
+            "num_frames": num_frames,
+            "sampling": sampling,
+            "frame_sample_rate": frame_sample_rate,
+            "rng": rng,
+            "default": self.frame_choice,
+        }
         pixels = []
-        for frames in make_batched_videos(videos, num_frames=num_frames, **reading):
+        for frames in make_batched_videos(videos, **reading):
             layout = data_format or input_data_format or im.layout_of(frames[0])
             frames = resized_frames(frames, settings, input_data_format)
             pixels.append(_video(frames, settings, layout))

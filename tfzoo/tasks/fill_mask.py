@@ -3,63 +3,117 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
+from PIL import Image
 
 from tfzoo.auto import AutoTokenizer, TFAutoModelForMaskedLM
 from tfzoo.models.perceiver.heads.language import TFPerceiverForMaskedLM
 from tfzoo.models.perceiver.tokenizer import PerceiverTokenizer
-from tfzoo.tasks.base import Progress, Task
-from tfzoo.tasks.scores import best, check_count, finite, probabilities
+from tfzoo.tasks.base import Result, Task, percent
+from tfzoo.tasks.scores import best, finite, probabilities
+from tfzoo.tasks.texts import padded
 
 __all__ = ["FillMask", "FilledText", "fill_mask"]
 
 
-class FilledText(NamedTuple):
-    """A text whose masked bytes were guessed.
+@dataclass(frozen=True, kw_only=True)
+class FilledText(Result):
+    """A text whose masked bytes were guessed; a sequence of the candidates for each of them.
 
     Attributes:
         text: The text with the most likely byte in each place.
         candidates: For each `[MASK]` the most likely tokens and their probabilities, the best
             first. A byte above 127 is a part of a character; as a token it is the character of its
             number.
+        mask: What stands for a byte to guess.
     """
 
     text: str
     candidates: list[list[tuple[str, float]]]
+    mask: str = field(default="[MASK]", repr=False, compare=False)
+
+    @property
+    def rows(self) -> Sequence[list[tuple[str, float]]]:
+        return self.candidates
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer in JSON's terms."""
         rows = [[{"token": t, "score": score} for t, score in row] for row in self.candidates]
-        return {"filled": self.text, "candidates": rows}
+        note = {} if self.note is None else {"note": self.note}
+        return {"filled": self.text, "candidates": rows, **note}
+
+    def line(self) -> str:
+        return self.text
 
     def lines(self) -> list[str]:
-        """The answer in lines of text."""
         rows = [
-            f"[MASK] {number}: " + "  ".join(f"{t!r} {100 * score:.1f} %" for t, score in row)
+            f"[MASK] {number}: " + "  ".join(f"{t!r} {percent(score)}" for t, score in row)
             for number, row in enumerate(self.candidates, 1)
         ]
         return [self.text, *rows]
 
+    def draw(self) -> Image.Image:
+        from tfzoo.viz import draw_suggestions
+
+        return draw_suggestions(self.source, self, mask=self.mask)
+
 
 @dataclass(eq=False, kw_only=True)
 class FillMask(Task):
-    """Guesses the bytes that are missing in a text, with `top_k` candidates for each."""
+    """Guesses the bytes that are missing in a text.
+
+    Each `[MASK]` is one byte, and each is guessed by itself: nine of them for `" missing."`.
+    Special tokens are not guessed.
+
+    Args:
+        top_k: How many candidates for each.
+
+    Example:
+        >>> import tfzoo
+        >>> tfzoo.pipeline("fill-mask")("the val[MASK]e of the function").text
+        'the value of the function'
+    """
 
     top_k: int = 5
 
+    name: ClassVar[str] = "fill-mask"
     auto: ClassVar[Any] = TFAutoModelForMaskedLM
     processor_auto: ClassVar[Any] = AutoTokenizer
     does: ClassVar[str] = "fills in masked texts"
-    inputs: ClassVar[tuple[str, ...]] = ("text",)
+    kind: ClassVar[str] = "text"
 
-    def read(self, *inputs: Any, progress: Progress = False) -> str:
-        return inputs[0]
+    def read(self, source: Any) -> str:
+        return source
 
-    def answer(self, inputs: str) -> FilledText:
-        return fill_mask(self.model, self.processor, inputs, self.top_k)
+    def answer(self, items: Sequence[str]) -> list[FilledText]:
+        tokenizer, limit = self.processor, self.model.config.max_position_embeddings
+        rows, batch = padded(tokenizer, items, limit)
+        for text, ids in zip(items, rows, strict=True):
+            if tokenizer.mask_token_id not in ids:
+                raise ValueError(
+                    f"text: expected {tokenizer.mask_token} in place of each byte to guess, got "
+                    f"{text!r}."
+                )
+        scores = probabilities(finite(self.model(**batch, training=False, return_dict=True).logits))
+        return [self._filled(np.array(i), s) for i, s in zip(rows, scores, strict=True)]
+
+    def _filled(self, ids: np.ndarray, scores: np.ndarray) -> FilledText:
+        """A text from its ids (N,) and the probabilities of each place (positions, ids)."""
+        tokenizer = self.processor
+        alphabet = np.array(tokenizer.convert_tokens_to_ids(map(chr, range(256))))
+        places = np.flatnonzero(ids == tokenizer.mask_token_id)
+        scores = scores[places][:, alphabet]
+        order = best(scores, self.top_k)
+        complete = ids.copy()
+        complete[places] = alphabet[order[:, 0]]
+        candidates = [
+            [(chr(byte), float(row[byte])) for byte in bytes_.tolist()]
+            for row, bytes_ in zip(scores, order, strict=True)
+        ]
+        text = tokenizer.decode(complete[1:-1])
+        return FilledText(text=text, candidates=candidates, mask=tokenizer.mask_token)
 
 
 def fill_mask(
@@ -68,10 +122,7 @@ def fill_mask(
     text: str | Sequence[str],
     top_k: int = 5,
 ) -> FilledText | list[FilledText]:
-    """Guess the bytes that `[MASK]` stands for.
-
-    Each `[MASK]` is one byte, and each is guessed by itself: nine of them for `" missing."`.
-    Special tokens are not guessed.
+    """Guess the bytes that `[MASK]` stands for, see `FillMask`; `tfzoo.pipeline` does more.
 
     Args:
         model: A `TFPerceiverForMaskedLM`.
@@ -103,47 +154,4 @@ def fill_mask(
             f"tokenizer: expected a PerceiverTokenizer, got a {type(tokenizer).__name__}; the text "
             "comes after it."
         )
-    check_count(top_k)
-    texts = [text] if isinstance(text, str) else list(text)
-    limit = model.config.max_position_embeddings
-    rows = [_masked_ids(tokenizer, one, limit) for one in texts]
-    batch = tokenizer.pad({"input_ids": rows}, return_tensors="np")
-    scores = probabilities(finite(model(**batch, training=False, return_dict=True).logits))
-    filled = [
-        _filled(np.array(ids), row, tokenizer, top_k) for ids, row in zip(rows, scores, strict=True)
-    ]
-    return filled[0] if isinstance(text, str) else filled
-
-
-def _masked_ids(tokenizer: PerceiverTokenizer, text: str, limit: int) -> list[int]:
-    """The ids of a text that can be filled."""
-    if not isinstance(text, str):
-        raise ValueError(f"text: expected a text or a list of texts, got {type(text).__name__}.")
-    ids = tokenizer(text, truncation=False, max_length=limit).input_ids
-    if tokenizer.mask_token_id not in ids:
-        raise ValueError(
-            f"text: expected {tokenizer.mask_token} in place of each byte to guess, got {text!r}."
-        )
-    if len(ids) > limit:
-        raise ValueError(
-            f"text: expected at most {limit - 2} bytes, a {tokenizer.mask_token} counted as one, "
-            f"got {len(ids) - 2}. Shorten the text."
-        )
-    return ids
-
-
-def _filled(
-    ids: np.ndarray, scores: np.ndarray, tokenizer: PerceiverTokenizer, top_k: int
-) -> FilledText:
-    """A text from its ids (N,) and the probabilities of each place (positions, ids)."""
-    alphabet = np.array(tokenizer.convert_tokens_to_ids(map(chr, range(256))))
-    places = np.flatnonzero(ids == tokenizer.mask_token_id)
-    scores = scores[places][:, alphabet]
-    order = best(scores, top_k)
-    complete = ids.copy()
-    complete[places] = alphabet[order[:, 0]]
-    candidates = [
-        [(chr(byte), float(row[byte])) for byte in bytes_.tolist()]
-        for row, bytes_ in zip(scores, order, strict=True)
-    ]
-    return FilledText(tokenizer.decode(complete[1:-1]), candidates)
+    return FillMask(model, tokenizer, top_k=top_k, batch_size=64)(text)

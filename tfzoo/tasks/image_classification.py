@@ -2,57 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from tfzoo.auto import AutoImageProcessor, TFAutoModelForImageClassification
-from tfzoo.io import read_image
 from tfzoo.models.perceiver.heads.vision import CLASSIFIERS
 from tfzoo.models.perceiver.image_processor import PerceiverImageProcessor
-from tfzoo.tasks.base import Progress, Result, Task, ranking_lines
-from tfzoo.tasks.scores import best, check_count, finite, probabilities
+from tfzoo.tasks.base import Task
+from tfzoo.tasks.classification import ClassifiedImage
+from tfzoo.tasks.inputs import image_of
+from tfzoo.tasks.scores import finite, probabilities, ranked
 
-__all__ = ["ClassifiedImage", "ImageClassification", "classify_image"]
-
-
-@dataclass(frozen=True)
-class ClassifiedImage(Result):
-    """The most likely labels of an image and their probabilities, the best first."""
-
-    predictions: list[tuple[str, float]]
-
-    def to_dict(self) -> dict[str, Any]:
-        rows = [{"label": label, "score": score} for label, score in self.predictions]
-        return {"predictions": rows}
-
-    def lines(self) -> list[str]:
-        return ranking_lines(self.predictions)
+__all__ = ["ImageClassification", "classify_image"]
 
 
 @dataclass(eq=False, kw_only=True)
 class ImageClassification(Task):
-    """Classifies images, by their `top_k` most likely labels."""
+    """Classifies images.
 
-    top_k: int = 5
+    Args:
+        top_k: How many labels; all if None.
 
+    Example:
+        >>> import tfzoo
+        >>> task = tfzoo.pipeline("image-classification", top_k=3)
+        >>> len(task("photo.jpg"))
+        3
+    """
+
+    top_k: int | None = 5
+
+    name: ClassVar[str] = "image-classification"
     auto: ClassVar[Any] = TFAutoModelForImageClassification
     processor_auto: ClassVar[Any] = AutoImageProcessor
     does: ClassVar[str] = "classifies images"
-    inputs: ClassVar[tuple[str, ...]] = ("image",)
+    kind: ClassVar[str] = "image"
 
-    def read(self, *inputs: Any, progress: Progress = False) -> np.ndarray:
-        return read_image(inputs[0])
+    def read(self, source: Any) -> Any:
+        return image_of(source)
 
-    def answer(self, inputs: np.ndarray) -> ClassifiedImage:
-        return ClassifiedImage(classify_image(self.model, inputs, self.processor, self.top_k))
+    def answer(self, items: Sequence[Any]) -> list[ClassifiedImage]:
+        inputs = self.processor(list(items), return_tensors="np")
+        logits = finite(self.model(**inputs, training=False, return_dict=True).logits)
+        config = self.model.config
+        scores = probabilities(logits, config.problem_type == "multi_label_classification")
+        return [
+            ClassifiedImage(predictions=ranked(row, config.id2label, self.top_k)) for row in scores
+        ]
 
 
 def classify_image(
     model: Any, image: Any, processor: PerceiverImageProcessor | None = None, top_k: int = 5
 ) -> Any:
-    """The most likely labels of an image.
+    """The most likely labels of an image, as pairs; `tfzoo.pipeline` does more.
 
     Args:
         model: A `TFPerceiverForImageClassificationLearned`, `...Fourier` or `...ConvProcessing`.
@@ -82,17 +85,11 @@ def classify_image(
             f"model: expected a {' or '.join(c.__name__ for c in CLASSIFIERS)}, got a "
             f"{type(model).__name__}."
         )
-    check_count(top_k)
     processor = _processor_of(model) if processor is None else processor
-    inputs = processor(image, return_tensors="np")
-    logits = finite(model(**inputs, training=False, return_dict=True).logits)
-    scores = probabilities(logits, model.config.problem_type == "multi_label_classification")
-    labels = model.config.id2label
-    ranked = [
-        [(labels[index], float(row[index])) for index in best(row, top_k).tolist()]
-        for row in scores
-    ]
-    return ranked if isinstance(image, (list, tuple)) or np.ndim(image) == 4 else ranked[0]
+    found = ImageClassification(model, processor, top_k=top_k, batch_size=64)(image)
+    if isinstance(found, ClassifiedImage):
+        return [(row.label, row.score) for row in found]
+    return [[(row.label, row.score) for row in one] for one in found]
 
 
 def _processor_of(model: Any) -> PerceiverImageProcessor:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from keras import ops
+from PIL import Image
 from tqdm import tqdm
 
+from tfzoo.auto import model_class_for
+from tfzoo.core.config import ConfigError, PretrainedConfig
+from tfzoo.io.sampling import FrameChoice
 from tfzoo.models.perceiver.heads.multimodal import TFPerceiverForMultimodalAutoencoding
 from tfzoo.models.perceiver.image_processor import PerceiverImageProcessor
 from tfzoo.preprocessing.image_batch import flatten_images
-from tfzoo.tasks.scores import finite, probabilities
+from tfzoo.tasks.base import Task
+from tfzoo.tasks.classification import Ranking
+from tfzoo.tasks.inputs import clip_of, is_file
+from tfzoo.tasks.scores import finite, probabilities, ranked
 
-__all__ = ["DecodedVideo", "autoencode_video"]
+__all__ = ["DecodedVideo", "MultimodalAutoencoding", "autoencode_video"]
 
 _CHUNKS = 128  # as in the paper: 6,272 pixels and 15 patches of sound at a time
 
 
-class DecodedVideo(NamedTuple):
-    """A video after it went through the latents and back.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DecodedVideo(Ranking):
+    """A video after it went through the latents and back; a sequence of its labels.
 
     Attributes:
         frames: (T, height, width, 3) float32, mostly within 0 to 1.
@@ -36,6 +46,81 @@ class DecodedVideo(NamedTuple):
         """The frames as uint8, to be looked at or saved."""
         return np.rint(self.frames.clip(0, 1) * 255).astype(np.uint8)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The labels in JSON's terms, and the sizes of the frames and of the sound."""
+        return {
+            "predictions": [dict(vars(row)) for row in self.predictions],
+            "frames": list(self.frames.shape),
+            "samples": len(self.audio),
+            **({} if self.note is None else {"note": self.note}),
+        }
+
+    def draw(self) -> Image.Image:
+        from tfzoo.viz import draw_frames
+
+        return self._draw(draw_frames(self.images(), width=640))
+
+
+@dataclass(eq=False, kw_only=True)
+class MultimodalAutoencoding(Task):
+    """Encodes videos with their sound, and decodes every pixel, sample and the label.
+
+    An input is a tuple of a video (path, address, bytes, array or list of frames) and the sound of
+    just those frames, see `autoencode_video`. Each is decoded by itself, whatever `batch_size`.
+
+    Args:
+        num_chunks: In how many parts the outputs are decoded.
+        top_k: How many labels are ranked; all if None.
+
+    Example:
+        >>> import tfzoo
+        >>> config = tfzoo.PerceiverConfig(num_latents=4, d_latents=16, num_labels=5,
+        ...     num_self_attends_per_block=1, num_cross_attention_heads=1, num_frames=2,
+        ...     output_shape=[1, 2, 8, 8], image_size=8, audio_samples_per_frame=64)
+        >>> task = tfzoo.pipeline(model=tfzoo.TFPerceiverForMultimodalAutoencoding(config))
+        >>> task(("clip.mp4", np.zeros(128, "int16"))).images().shape
+        (2, 8, 8, 3)
+    """
+
+    num_chunks: int | None = None
+    top_k: int | None = 5
+
+    name: ClassVar[str] = "multimodal-autoencoding"
+    processor_auto: ClassVar[Any] = None
+    does: ClassVar[str] = "encodes videos with their sound"
+    kind: ClassVar[str] = "sound"
+
+    @classmethod
+    def model_class(cls, config: PretrainedConfig) -> type:
+        wanted = model_class_for(config)
+        if not issubclass(wanted, TFPerceiverForMultimodalAutoencoding):
+            raise ConfigError(
+                f"{wanted.__name__}: only a PerceiverForMultimodalAutoencoding {cls.does}."
+            )
+        return wanted
+
+    def read(self, source: Any) -> tuple[Any, Any]:
+        if not isinstance(source, tuple) or len(source) != 2:
+            raise TypeError(
+                f"Expected a tuple of a video and its sound, got a {type(source).__name__}."
+            )
+        video, audio = source
+        if is_file(video):
+            video = clip_of(video, FrameChoice(self.model.config.num_frames)).frames
+        return video, audio
+
+    def answer(self, items: Sequence[tuple[Any, Any]]) -> list[DecodedVideo]:
+        return [
+            autoencode_video(
+                self.model,
+                *item,
+                num_chunks=self.num_chunks,
+                top_k=self.top_k,
+                progress=False,
+            )
+            for item in items
+        ]
+
 
 def autoencode_video(
     model: TFPerceiverForMultimodalAutoencoding,
@@ -43,6 +128,7 @@ def autoencode_video(
     audio: Any,
     *,
     num_chunks: int | None = None,
+    top_k: int | None = 5,
     progress: bool = True,
 ) -> DecodedVideo:
     """Encode a short video with its sound, and decode every pixel and sample, and its label.
@@ -59,6 +145,7 @@ def autoencode_video(
             floats within -1 to 1.
         num_chunks: In how many parts the outputs are decoded. Default: 128, or as many as there
             are patches of sound, if those are fewer.
+        top_k: How many labels are ranked; all if None.
         progress: Whether a bar counts the chunks, where stderr is a terminal.
 
     Returns:
@@ -114,7 +201,12 @@ def autoencode_video(
             sound[points["audio"]] = found["audio"].reshape(-1, config.samples_per_patch)
             bar.update()
     scores = probabilities(found["label"][0]).astype("float32")
-    return DecodedVideo(image.reshape(*shape, 3), sound.reshape(-1), scores)
+    return DecodedVideo(
+        frames=image.reshape(*shape, 3),
+        audio=sound.reshape(-1),
+        scores=scores,
+        predictions=ranked(scores, config.id2label, top_k),
+    )
 
 
 def _pixels(video: Any, config: Any) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,25 +12,33 @@ from tqdm import tqdm
 
 from tfzoo.auto import model_class_for
 from tfzoo.core.config import ConfigError, PretrainedConfig
-from tfzoo.io import read_image
 from tfzoo.io.limits import FLOW_PIXELS
 from tfzoo.models.perceiver.heads.vision import TFPerceiverForOpticalFlow
 from tfzoo.models.perceiver.image_processor import flow_patches
 from tfzoo.preprocessing.image import to_channels_last
-from tfzoo.preprocessing.image_batch import open_image
-from tfzoo.tasks.base import Progress, Result, Task
+from tfzoo.tasks.base import Result, Task
+from tfzoo.tasks.inputs import image_of
 from tfzoo.tasks.scores import finite
 
 __all__ = ["Motion", "OpticalFlow", "compute_flow"]
 
 _TILES = 2**14  # more would take hours
+_SMALLEST = 320  # pixels of the longer side of a drawing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Motion(Result):
-    """The motion between two frames: (height, width, 2), to the right and downwards, in pixels."""
+    """The motion between two frames; a sequence of its rows.
+
+    Attributes:
+        flow: (height, width, 2) float32, to the right and downwards, in pixels.
+    """
 
     flow: np.ndarray
+
+    @property
+    def rows(self) -> Sequence[np.ndarray]:
+        return self.flow  # type: ignore[return-value]
 
     def to_dict(self) -> dict[str, Any]:
         length = np.hypot(self.flow[..., 0], self.flow[..., 1])
@@ -39,7 +47,11 @@ class Motion(Result):
             "mean_flow": self.flow.mean((0, 1), dtype="float64").tolist(),
             "mean_length": float(length.mean(dtype="float64")),
             "longest": float(length.max()),
+            **({} if self.note is None else {"note": self.note}),
         }
+
+    def line(self) -> str:
+        return ", ".join(self.lines())
 
     def lines(self) -> list[str]:
         found = self.to_dict()
@@ -50,13 +62,37 @@ class Motion(Result):
             f"mean {right:.2f} to the right, {down:.2f} downwards",
         ]
 
+    def draw(self) -> Image.Image:
+        from tfzoo.viz import flow_to_image
 
+        image = flow_to_image(self.flow)
+        factor = -(-_SMALLEST // max(image.size))
+        return image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
+
+
+@dataclass(eq=False, kw_only=True)
 class OpticalFlow(Task):
-    """Computes the motion between two frames."""
+    """Computes the motion between two frames, see `compute_flow`.
 
+    An input is a pair of images, a list or tuple of two. `batch_size` counts tiles of a pair.
+
+    Args:
+        min_overlap: How much neighbouring tiles overlap at least, in pixels.
+
+    Example:
+        >>> import tfzoo
+        >>> folder = tfzoo.default_checkpoint("perceiver-flow")
+        >>> task = tfzoo.pipeline("optical-flow")
+        >>> task([folder / "sample_1.png", folder / "sample_2.png"]).flow.shape
+        (48, 48, 2)
+    """
+
+    min_overlap: int | None = None
+
+    name: ClassVar[str] = "optical-flow"
     processor_auto: ClassVar[Any] = None
     does: ClassVar[str] = "computes the motion between two frames"
-    inputs: ClassVar[tuple[str, ...]] = ("image", "image")
+    kind: ClassVar[str] = "pair"
 
     @classmethod
     def model_class(cls, config: PretrainedConfig) -> type:
@@ -65,17 +101,14 @@ class OpticalFlow(Task):
             raise ConfigError(f"{wanted.__name__}: only a PerceiverForOpticalFlow {cls.does}.")
         return wanted
 
-    def read(self, *inputs: Any, progress: Progress = False) -> list[np.ndarray]:
-        return [read_image(path) for path in inputs]
+    def read(self, source: Any) -> list[Any]:
+        if not isinstance(source, (list, tuple, np.ndarray)) or len(source) != 2:
+            raise TypeError(f"Expected a pair of images, got {type(source).__name__}.")
+        return [image_of(image) for image in source]
 
-    def answer(self, inputs: list[np.ndarray]) -> Motion:
-        return Motion(compute_flow(self.model, *inputs, progress=False))
-
-    def draw(self, inputs: list[np.ndarray], result: Motion) -> Image.Image:
-        """Draw the motion as colours."""
-        from tfzoo.viz import flow_to_image
-
-        return flow_to_image(result.flow)
+    def answer(self, items: Sequence[list[Any]]) -> list[Motion]:
+        how = {"min_overlap": self.min_overlap, "batch_size": self.batch_size, "progress": False}
+        return [Motion(flow=compute_flow(self.model, *pair, **how)) for pair in items]
 
 
 def compute_flow(
@@ -94,8 +127,8 @@ def compute_flow(
 
     Args:
         model: A `TFPerceiverForOpticalFlow`.
-        image1: The first frame: path or bytes of an image file, Pillow image, or uint8 array
-            (height, width), (height, width, C) or (C, height, width).
+        image1: The first frame: path, address or bytes of an image file, Pillow image, or uint8
+            array (height, width), (height, width, C) or (C, height, width).
         image2: The second frame, of the same size.
         min_overlap: How much neighbouring tiles overlap at least, in pixels. Default: 20, for tiles
             of less than 80 pixels a quarter of their shorter side.
@@ -154,7 +187,7 @@ def compute_flow(
 
 def _frame(image: Any, name: str) -> np.ndarray:
     """A frame as (height, width, 3) uint8."""
-    pixels = to_channels_last(open_image(image))
+    pixels = to_channels_last(image_of(image))
     if pixels.dtype != np.uint8 or pixels.shape[-1] != 3:
         raise ValueError(
             f"{name}: expected pixels as uint8 of 1, 3 or 4 channels, got {pixels.dtype} of shape "

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-__all__ = ["best", "check_count", "finite", "probabilities"]
+from tfzoo.tasks.base import Prediction
+
+__all__ = ["best", "finite", "probabilities", "ranked"]
 
 
 def finite(values: Any) -> np.ndarray:
@@ -36,11 +39,6 @@ def best(scores: np.ndarray, count: int | None) -> np.ndarray:
     return np.argsort(-scores, axis=-1, kind="stable")[..., :count]
 
 
-def check_count(top_k: int) -> None:
-    """Refuse a `top_k` that is not a whole number above 0.
-
-    Raises:
-        ValueError: It is not.
-    """
-    if not isinstance(top_k, int) or top_k < 1:
-        raise ValueError(f"top_k: expected a whole number above 0, got {top_k!r}.")
+def ranked(scores: np.ndarray, labels: Mapping[int, str], count: int | None) -> list[Prediction]:
+    """The `count` (if None, all) most likely labels, the best first."""
+    return [Prediction(labels[i], float(scores[i]), i) for i in best(scores, count).tolist()]

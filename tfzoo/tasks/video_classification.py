@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tfzoo.auto import AutoImageProcessor, TFAutoModelForVideoClassification
 from tfzoo.io import VideoClip
-from tfzoo.tasks.base import Prediction, Progress, Result, Task, ranking_lines
-from tfzoo.tasks.files import read_clip
-from tfzoo.tasks.scores import best, finite, probabilities
+from tfzoo.tasks.base import Task, still_note
+from tfzoo.tasks.classification import ClassifiedVideo
+from tfzoo.tasks.inputs import clip_of
+from tfzoo.tasks.scores import finite, probabilities, ranked
 
-__all__ = ["ClassifiedVideo", "VideoClassification"]
-
-
-@dataclass(frozen=True)
-class ClassifiedVideo(Result):
-    """The most likely labels of a video, the best first, and the places of the frames used."""
-
-    frames: list[int]
-    predictions: list[Prediction]
-
-    def lines(self) -> list[str]:
-        rows = ranking_lines((row.label, row.score) for row in self.predictions)
-        return [*rows, "frames " + " ".join(map(str, self.frames))]
+__all__ = ["VideoClassification"]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -36,12 +24,12 @@ class VideoClassification(Task):
 
     Args:
         top_k: How many labels; all if None.
-        num_frames: How many frames are used; the model's number if None.
+        num_frames: How many frames are used; the checkpoint's number if None.
 
     Example:
         >>> import tfzoo
-        >>> task = VideoClassification.from_pretrained(tfzoo.default_checkpoint(), top_k=2)
-        >>> result = task.answer(task.read("clip.mp4"))
+        >>> task = tfzoo.pipeline("video-classification", top_k=2)
+        >>> result = task("clip.mp4")
         >>> len(result.frames), len(result.predictions)
         (8, 2)
     """
@@ -49,41 +37,38 @@ class VideoClassification(Task):
     top_k: int | None = 5
     num_frames: int | None = None
 
+    name: ClassVar[str] = "video-classification"
     auto: ClassVar[Any] = TFAutoModelForVideoClassification
     processor_auto: ClassVar[Any] = AutoImageProcessor
     does: ClassVar[str] = "classifies videos"
-    inputs: ClassVar[tuple[str, ...]] = ("clip",)
+    kind: ClassVar[str] = "clip"
 
-    def read(self, *inputs: Any, progress: Progress = False) -> VideoClip:
-        return read_clip(
-            Path(inputs[0]),
-            self.num_frames or self._num_frames(),
-            getattr(self.model.config, "sampling", "uniform"),
-            getattr(self.model.config, "frame_sample_rate", 1),
-            progress,
-        )
+    def read(self, source: Any) -> VideoClip:
+        return clip_of(source, self.frame_choice(self.num_frames))
 
-    def answer(self, inputs: VideoClip) -> ClassifiedVideo:
+    def answer(self, items: Sequence[VideoClip]) -> list[ClassifiedVideo]:
         images = getattr(self.processor, "image_processor", self.processor)
-        pixels = images(list(inputs.frames), return_tensors="np")["pixel_values"]
-        scores = self._scores(finite(self._logits(pixels)))
+        pixels = images([list(clip.frames) for clip in items], return_tensors="np")["pixel_values"]
+        logits = finite(self._logits(pixels))
+        # A model that looks at each frame by itself gives a row for each.
+        logits = logits.reshape(len(items), -1, logits.shape[-1]).mean(axis=1, dtype="float64")
         labels = self._labels()
-        ranking = [
-            Prediction(labels[i], float(scores[i]), i) for i in best(scores, self.top_k).tolist()
+        return [
+            ClassifiedVideo(
+                frames=clip.indices.tolist(),
+                predictions=ranked(scores, labels, self.top_k),
+                note=still_note(clip.total_frames, len(clip)),
+            )
+            for clip, scores in zip(items, self._scores(logits), strict=True)
         ]
-        return ClassifiedVideo(inputs.indices.tolist(), ranking)
-
-    def _num_frames(self) -> int:
-        return self.model.config.num_frames
 
     def _labels(self) -> Mapping[int, str]:
         return self.model.config.id2label
 
     def _logits(self, pixels: np.ndarray) -> Any:
-        """(rows, labels); of a model that looks at each frame by itself, a row for each."""
+        """(B, labels) or (B T, labels)."""
         return self.model(pixel_values=pixels, training=False, return_dict=True).logits
 
     def _scores(self, logits: np.ndarray) -> np.ndarray:
-        """The probabilities of the averaged rows."""
         independent = self.model.config.problem_type == "multi_label_classification"
-        return probabilities(logits.mean(axis=0, dtype="float64"), independent)
+        return probabilities(logits, independent)

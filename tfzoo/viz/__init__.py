@@ -9,6 +9,7 @@ _MODULES = {
     "detections": ("draw_detections",),
     "flow": ("draw_flow", "flow_to_image", "flow_wheel"),
     "frames": ("draw_attention", "draw_frames"),
+    "ranking": ("draw_ranking",),
     "rollout": ("attention_rollout", "rollout_divided", "rollout_joint"),
     "similarity": ("draw_similarity",),
     "suggestions": ("draw_suggestions",),

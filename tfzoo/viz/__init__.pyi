@@ -8,6 +8,7 @@ from tfzoo.viz.flow import flow_to_image as flow_to_image
 from tfzoo.viz.flow import flow_wheel as flow_wheel
 from tfzoo.viz.frames import draw_attention as draw_attention
 from tfzoo.viz.frames import draw_frames as draw_frames
+from tfzoo.viz.ranking import draw_ranking as draw_ranking
 from tfzoo.viz.rollout import attention_rollout as attention_rollout
 from tfzoo.viz.rollout import rollout_divided as rollout_divided
 from tfzoo.viz.rollout import rollout_joint as rollout_joint

@@ -10,7 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tfzoo.viz.drawing import Colour, colour_of, floats, font_of, ink_on, rgb_pixels, size_of
+from tfzoo.viz.drawing import (
+    Colour,
+    colour_of,
+    enlarged,
+    floats,
+    font_of,
+    ink_on,
+    rgb_pixels,
+    size_of,
+)
 
 __all__ = ["draw_detections"]
 
@@ -29,6 +38,7 @@ def draw_detections(
     labels: Sequence[str] | Mapping[int, str] | None = None,
     *,
     min_score: float = 0.0,
+    min_size: int | None = None,
     line_width: int | None = None,
     font_size: int | None = None,
     font: str | os.PathLike[str] | None = None,
@@ -46,13 +56,15 @@ def draw_detections(
         labels: Name of each number in `results["labels"]`, e.g. the queries, or a config's
             `id2label`. Default: `text_labels`, or else the numbers themselves.
         min_score: Detections with a lower score are left out.
+        min_size: Least length of the longer side, in pixels, so that labels can be read: a smaller
+            image is enlarged by a whole number.
         line_width: Of the boxes, in pixels; default: to suit the image's size.
         font_size: Of the labels, in pixels; default: to suit the image's size.
         font: File of a TrueType font, for labels in scripts other than Latin, which Pillow's own
             font lacks.
 
     Returns:
-        A new image of the same size, in RGB.
+        A new image in RGB, of the same size but for `min_size`.
 
     Raises:
         FileNotFoundError: The image file does not exist.
@@ -70,8 +82,10 @@ def draw_detections(
         >>> picture.size, picture.mode
         ((320, 213), 'RGB')
     """
-    canvas = Image.fromarray(rgb_pixels(image).copy())
-    detections = _detections(results, labels, min_score)
+    canvas, factor = enlarged(Image.fromarray(rgb_pixels(image).copy()), min_size)
+    detections = [
+        one._replace(box=factor * one.box) for one in _detections(results, labels, min_score)
+    ]
     longer = max(canvas.size)
     line_width = size_of("line_width", line_width, max(1, round(longer / 320)))
     letters = font_of(font, size_of("font_size", font_size, max(10, round(longer / 45))))

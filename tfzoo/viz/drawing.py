@@ -19,6 +19,7 @@ __all__ = [
     "TRACK",
     "Colour",
     "colour_of",
+    "enlarged",
     "floats",
     "font_of",
     "heat",
@@ -60,6 +61,15 @@ def rgb_frames(frames: Sequence[Any]) -> list[np.ndarray]:
 def resized(pixels: np.ndarray, width: int, height: int) -> Image.Image:
     """An image of another size."""
     return Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
+
+
+def enlarged(image: Image.Image, min_size: int | None) -> tuple[Image.Image, int]:
+    """An image whose longer side has at least so many pixels, and how many times as large it is."""
+    factor = -(-size_of("min_size", min_size, 1) // max(image.size))
+    if factor == 1:
+        return image, 1
+    size = (factor * image.width, factor * image.height)
+    return image.resize(size, Image.Resampling.BICUBIC), factor
 
 
 def floats(name: str, values: Any, what: str) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfzoo.core.fields import field
+from tfzoo.io.sampling import FrameChoice
 from tfzoo.preprocessing import image as im
 from tfzoo.preprocessing.image import Size, height_and_width
 from tfzoo.preprocessing.image_features import SingleSteps, step
@@ -26,7 +27,7 @@ from tfzoo.preprocessing.processor import (
     per_channel_field,
     switch_field,
 )
-from tfzoo.preprocessing.video import make_batched_videos, resized_frames
+from tfzoo.preprocessing.video import ReadsVideos, make_batched_videos, resized_frames
 
 __all__ = ["TvpImageProcessor"]
 
@@ -48,7 +49,7 @@ def _fill(values: Fill) -> Fill:
     return values
 
 
-class TvpImageProcessor(SingleSteps):
+class TvpImageProcessor(ReadsVideos, SingleSteps):
     """Videos to `pixel_values`: each frame is resized, cropped, scaled, padded and made BGR.
 
     The published checkpoints neither crop nor rescale: their means and standard deviations are
@@ -71,6 +72,8 @@ class TvpImageProcessor(SingleSteps):
     """
 
     accepted_types = ("TvpFeatureExtractor",)
+    default_choice = FrameChoice(sampling="spread")
+    least_frames = 2  # a moment needs two, and prompts of one frame are those of all frames
 
     do_resize: bool = switch_field(True, "Whether to resize.")
     size: dict[str, int] | None = field(
@@ -121,8 +124,8 @@ class TvpImageProcessor(SingleSteps):
         input_data_format: str | None = None,
         *,
         num_frames: int | None = None,
-        sampling: str = "spread",
-        frame_sample_rate: int = 1,
+        sampling: str | None = None,
+        frame_sample_rate: int | None = None,
         rng: Any = None,
     ) -> BatchFeature:
         """Prepare one video or a batch.
@@ -137,8 +140,10 @@ class TvpImageProcessor(SingleSteps):
                 input's.
             input_data_format: Layout of the frames; default: inferred, and then grey frames and
                 frames with transparency become RGB. Where it is given, all channels are kept.
-            num_frames: For paths: how many frames to read, the model's `config.num_frames`.
-            sampling: For paths: how to choose them, see `tfzoo.io.choose_indices`.
+            num_frames: For paths: how many frames to read. As the next two, as the configuration
+                of the checkpoint says that the processor was loaded from.
+            sampling: For paths: how to choose them, see `tfzoo.io.choose_indices`; "spread" where
+                nothing says it.
             frame_sample_rate: For paths: the distance between frames.
             rng: For paths: the source of random clips.
 
@@ -150,9 +155,15 @@ class TvpImageProcessor(SingleSteps):
             ValueError: Shapes, values, sizes or lengths that do not fit; the message says which.
         """
         im.check_formats(data_format=data_format, input_data_format=input_data_format)
-        reading = {"sampling": sampling, "frame_sample_rate": frame_sample_rate, "rng": rng}
+        reading = {
+            "num_frames": num_frames,
+            "sampling": sampling,
+            "frame_sample_rate": frame_sample_rate,
+            "rng": rng,
+            "default": self.frame_choice,
+        }
         equal = return_tensors is not None
-        batch = make_batched_videos(videos, num_frames=num_frames, equal_lengths=equal, **reading)
+        batch = make_batched_videos(videos, equal_lengths=equal, **reading)
         pixels = []
         for frames in batch:
             layout = data_format or input_data_format or im.layout_of(frames[0])
