@@ -409,7 +409,7 @@ FAULTS = (
     Fault(
         name="io-cut-off-film-accepted",
         file="tfzoo/io/frame_table.py",
-        old="if len(packets) < promised or (packets and packets[-1].is_corrupt):",
+        old="if is_cut or len(packets) < promised:",
         new="if len(packets) < promised:",
         tests="tests/io/test_video_reader.py",
     ),
