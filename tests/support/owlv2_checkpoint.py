@@ -7,8 +7,12 @@ from pathlib import Path
 import keras
 
 import tfzoo
-from tests.models.owlv2.cases import config
+from recipes.running import weaken
+from tests.models.owlv2.cases import VISION, config
 from tests.text.clip_files import write_vocabulary
+
+#: Fresh heads are drawn from N(0, 1), as the reference does, and would amplify rounding.
+HEADS = (r"_head\.", VISION["hidden_size"] ** -0.5)
 
 
 def write_owlv2_checkpoint(folder: Path, seed: int = 0, kind: str = "Owlv2") -> Path:
@@ -26,6 +30,8 @@ def write_owlv2_checkpoint(folder: Path, seed: int = 0, kind: str = "Owlv2") -> 
     fields = config(text, {"image_size": 32, "patch_size": 8})
     keras.utils.set_random_seed(seed)
     model_class = getattr(tfzoo, f"TF{kind}ForObjectDetection")
-    model_class(getattr(tfzoo, f"{kind}Config")(**fields)).save_pretrained(folder)
+    model = model_class(getattr(tfzoo, f"{kind}Config")(**fields))
+    weaken(model, *HEADS)
+    model.save_pretrained(folder)
     getattr(tfzoo, f"{kind}Processor")(images, tokenizer).save_pretrained(folder)
     return folder

@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import tfzoo
+from recipes.running import weaken
 from tests.models.owlv2.cases import config
 from tests.support.cases import Head
-from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
+from tests.support.owlv2_checkpoint import HEADS, write_owlv2_checkpoint
 from tests.support.published_checkpoints import moved
 from tests.text.clip_files import write_vocabulary
 
@@ -24,6 +25,7 @@ def _base(kind: str, folder: Path) -> None:
     text = {"vocab_size": len(tokenizer), "max_position_embeddings": 16}
     fields = config(text, {"image_size": side, "patch_size": 64})
     model = getattr(tfzoo, f"TF{kind}ForObjectDetection")(getattr(tfzoo, f"{kind}Config")(**fields))
+    weaken(model, *HEADS)
     moved(model).save_pretrained(folder)
     getattr(tfzoo, f"{kind}Processor")(images, tokenizer).save_pretrained(folder)
 

@@ -73,14 +73,24 @@ class _LinearPostprocessor(TFPerceiverAbstractPostprocessor):
 class TFPerceiverProjectionPostprocessor(_LinearPostprocessor):
     """Projects channels: (B, N, in_channels) -> (B, N, out_channels).
 
+    Args:
+        config: Says how fresh weights are drawn; the default one where None.
+
     Example:
         >>> post = TFPerceiverProjectionPostprocessor(in_channels=8, out_channels=3)
         >>> tuple(post(np.zeros((1, 5, 8), "float32")).shape)
         (1, 5, 3)
     """
 
-    def __init__(self, in_channels: int, out_channels: int, **kwargs: Any) -> None:
-        super().__init__(None, in_channels, out_channels, **kwargs)
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        config: PerceiverConfig | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(config, in_channels, out_channels, **kwargs)
 
 
 class TFPerceiverAudioPostprocessor(_LinearPostprocessor):

@@ -415,7 +415,9 @@ def _decoder(config: PerceiverConfig, waves: Mapping[str, Any]) -> TFPerceiverMu
 def _postprocessor(config: PerceiverConfig) -> Part:
     width = config.output_num_channels
     audio = postprocessors.TFPerceiverAudioPostprocessor(config, width, name="audio")
-    image = postprocessors.TFPerceiverProjectionPostprocessor(width, _COLOURS, name="image")
+    image = postprocessors.TFPerceiverProjectionPostprocessor(
+        width, _COLOURS, config=config, name="image"
+    )
     label = postprocessors.TFPerceiverClassificationPostprocessor(config, width, name="label")
     parts = {"audio": audio, "image": image, "label": label}
     return postprocessors.TFPerceiverMultimodalPostprocessor(parts, name="output_postprocessor")
