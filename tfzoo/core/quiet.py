@@ -25,8 +25,9 @@ def start_keras() -> None:
     with quiet_start():
         import keras
 
-        # The first operation on 64-bit integers logs what the processor lacks.
-        keras.ops.transpose(keras.ops.zeros((1, 1), "int64"))
+        if keras.backend.backend() == "tensorflow":
+            # The first operation on 64-bit integers logs what the processor lacks.
+            keras.ops.transpose(keras.ops.zeros((1, 1), "int64"))
 
 
 @contextlib.contextmanager
