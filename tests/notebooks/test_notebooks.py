@@ -61,7 +61,9 @@ def test_the_file_is_in_its_one_form(path: Path) -> None:
 def test_it_needs_what_one_line_of_pip_brings(path: Path) -> None:
     notebook = read(path)
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    installs = [line.strip() for text in sources for line in text.splitlines() if "pip" in line]
+    installs = [
+        line.strip() for text in sources for line in text.splitlines() if "pip install" in line
+    ]
     assert installs == ['%pip install -q "tfzoo[viz]"']
     assert "import tfzoo\nexcept ImportError:\n    %pip" in sources[0]
     for code in codes(notebook):

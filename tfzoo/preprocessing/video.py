@@ -57,6 +57,16 @@ class ReadsVideos:
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike[str], **kwargs: Any) -> Any:
+        """As `BaseImageProcessor.from_pretrained`; `config.json` beside the file says the frames.
+
+        Args:
+            name_or_path: A folder, a file in it, or a hub name.
+            **kwargs: Where to look, and fields that win over the file's.
+
+        Raises:
+            HubError: The processor's file cannot be found.
+            ValueError: A file is not JSON, or is meant for another class.
+        """
         processor = super().from_pretrained(name_or_path, **kwargs)
         options, _ = HubOptions.split(kwargs)
         try:
