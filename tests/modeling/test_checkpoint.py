@@ -19,7 +19,7 @@ from tests.support.cases import Case
 from tests.support.compare import assert_same
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.core.config import ConfigError
-from tfzoo.modeling.base import parse_size
+from tfzoo.modeling.checkpoint import parse_size
 from weights_convert.checkpoint import open_checkpoint, write_checkpoint
 from weights_convert.errors import CheckpointError, WeightMismatchError
 

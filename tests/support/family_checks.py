@@ -190,13 +190,19 @@ class FamilyChecks:
 
     @for_one_case
     def test_summary_shows_shapes(
-        self, case: Case, shared: Any, capsys: pytest.CaptureFixture[str]
+        self,
+        case: Case,
+        shared: Any,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setenv("COLUMNS", "200")  # of the terminal, which cuts wider lines
         shared.summary(line_length=200)
         rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
         assert len(rows) == len(shared.layers)
         assert any("(None, " in row for row in rows)
-        assert not any(" ? " in row for row in rows), rows
+        # A model in a model may have its parts called one by one, and then no output of its own.
+        assert not any(" ? " in row for row in rows if "Model)" not in row), rows
 
     # ---- weights
     def test_names_lead_there_and_back(self, case: Case, shared: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tfzoo.core.keras_compat import register_pytree
@@ -20,6 +20,7 @@ __all__ = [
     "TFBaseModelOutput",
     "TFBaseModelOutputWithPooling",
     "TFImageClassifierOutput",
+    "flattened",
 ]
 
 
@@ -141,3 +142,14 @@ class TFImageClassifierOutput(ModelOutput):
     logits: Tensor
     hidden_states: tuple[Tensor, ...] | None
     attentions: tuple[Tensor, ...] | None
+
+
+def flattened(outputs: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The tensors of an output by one name each, such as `hidden_states_0`."""
+    flat: dict[str, Any] = {}
+    for name, value in outputs.items():
+        if isinstance(value, (list, tuple)):
+            value = {str(i): item for i, item in enumerate(value)}
+        is_nested = isinstance(value, Mapping)
+        flat.update(flattened(value, f"{prefix}{name}_") if is_nested else {prefix + name: value})
+    return flat

@@ -34,7 +34,7 @@ from tfzoo.core.keras_compat import (
     say,
     whole_file,
 )
-from tfzoo.core.outputs import ModelOutput
+from tfzoo.core.outputs import ModelOutput, flattened
 from tfzoo.core.quiet import start_keras
 from tfzoo.core.replacing import recover, replacing, updating
 from tfzoo.core.types import Tensor
@@ -46,8 +46,10 @@ from tfzoo.modeling.adapters import AdapterMixin
 from tfzoo.modeling.checkpoint import (
     check_open_file,
     check_weights_file,
+    dtype_policy,
     load_model_from,
     locate,
+    parse_size,
     write_weights,
 )
 from tfzoo.modeling.processor_files import Source
@@ -56,7 +58,7 @@ from tfzoo.modeling.training import TrainingMixin
 from tfzoo.modeling.vocabulary import VocabularyMixin
 from weights_convert.errors import CheckpointError
 
-__all__ = ["TFPreTrainedModel", "parse_size"]
+__all__ = ["TFPreTrainedModel"]
 
 _FLAGS = ("output_attentions", "output_hidden_states")
 _STATISTICS = ("moving_mean", "moving_variance", "num_batches_tracked")  # PyTorch's buffers
@@ -316,7 +318,7 @@ class TFPreTrainedModel(
             raise TypeError(
                 f"Pass either config= or fields to override, not both: {sorted(config_overrides)}."
             )
-        policy = _policy(torch_dtype if dtype is None else dtype, config)
+        policy = dtype_policy(torch_dtype if dtype is None else dtype, config)
         model = load_model_from(
             locate(pretrained_model_name_or_path, options),
             lambda: cls(config, dtype=policy, **more),
@@ -523,7 +525,7 @@ class TFPreTrainedModel(
             an output inside become `field_inner`.
         """
         outputs: Any = self(**inputs, training=False, return_dict=True)
-        return _flat(outputs)
+        return flattened(outputs)
 
     def export(
         self,
@@ -589,27 +591,6 @@ def _symbol(value: Any) -> Any:
     return keras.KerasTensor(tuple(value.shape), keras.backend.standardize_dtype(value.dtype))
 
 
-def _policy(dtype: Any, config: PretrainedConfig) -> Any:
-    """Keras's name of a dtype of any library; of `"auto"`, that of the checkpoint's weights."""
-    if isinstance(dtype, str) and dtype == "auto":
-        dtype = getattr(config, "dtype", None) or getattr(config, "torch_dtype", None)
-    if isinstance(dtype, str):
-        return dtype.removeprefix("torch.")
-    if dtype is None or isinstance(dtype, keras.DTypePolicy):
-        return dtype
-    return keras.backend.standardize_dtype(dtype)
-
-
-def _flat(outputs: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in outputs.items():
-        if isinstance(value, (list, tuple)):
-            value = {str(i): item for i, item in enumerate(value)}
-        is_nested = isinstance(value, Mapping)
-        flat.update(_flat(value, f"{prefix}{name}_") if is_nested else {prefix + name: value})
-    return flat
-
-
 def _is_local(filepath: Any) -> bool:
     """Whether Keras would write to this place by itself: neither a URL nor an open file."""
     return isinstance(filepath, (str, os.PathLike)) and "://" not in str(filepath)
@@ -617,30 +598,3 @@ def _is_local(filepath: Any) -> bool:
 
 def _items(folder: Path) -> Iterator[Path]:
     return folder.iterdir() if folder.is_dir() else iter([folder])
-
-
-def parse_size(size: str | int) -> int:
-    """Bytes of a size such as `"5GB"`, `"300MB"` or `1000`.
-
-    Raises:
-        ValueError: Not a size.
-
-    Example:
-        >>> parse_size("1.5GB")
-        1500000000
-    """
-    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-    text = str(size).strip().upper()
-    for unit in sorted(units, key=len, reverse=True):
-        if text.endswith(unit):
-            number, factor = text.removesuffix(unit), units[unit]
-            break
-    else:
-        number, factor = text, 1
-    try:
-        value = int(float(number) * factor)
-    except ValueError:
-        value = 0
-    if value <= 0:
-        raise ValueError(f"A size must look like '5GB', '300MB' or 1000, got {size!r}.")
-    return value

@@ -43,8 +43,10 @@ __all__ = [
     "check_open_file",
     "check_weights_file",
     "checkpoint_sources",
+    "dtype_policy",
     "load_model_from",
     "locate",
+    "parse_size",
     "write_weights",
 ]
 
@@ -328,3 +330,41 @@ def _writer(variable: Any, entry: Entry) -> Callable[[], np.ndarray]:
         return array.astype("int64") if array.dtype.kind == "i" else array
 
     return write
+
+
+def dtype_policy(dtype: Any, config: Any) -> Any:
+    """Keras's name of a dtype of any library; of `"auto"`, that of the checkpoint's weights."""
+    if isinstance(dtype, str) and dtype == "auto":
+        dtype = getattr(config, "dtype", None) or getattr(config, "torch_dtype", None)
+    if isinstance(dtype, str):
+        return dtype.removeprefix("torch.")
+    if dtype is None or isinstance(dtype, keras.DTypePolicy):
+        return dtype
+    return keras.backend.standardize_dtype(dtype)
+
+
+def parse_size(size: str | int) -> int:
+    """Bytes of a size such as `"5GB"`, `"300MB"` or `1000`.
+
+    Raises:
+        ValueError: Not a size.
+
+    Example:
+        >>> parse_size("1.5GB")
+        1500000000
+    """
+    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+    text = str(size).strip().upper()
+    for unit in sorted(units, key=len, reverse=True):
+        if text.endswith(unit):
+            number, factor = text.removesuffix(unit), units[unit]
+            break
+    else:
+        number, factor = text, 1
+    try:
+        value = int(float(number) * factor)
+    except ValueError:
+        value = 0
+    if value <= 0:
+        raise ValueError(f"A size must look like '5GB', '300MB' or 1000, got {size!r}.")
+    return value

@@ -188,7 +188,7 @@ class TrainingMixin(BatchingMixin, UnusedWeightsMixin, ModelRepairs):
 
     def _pair(self, x: Any, y: Any, outputs: ModelOutput) -> tuple[Any, Any]:
         """Labels and predictions in plain structures of the same form, as Keras needs them."""
-        if y is None and isinstance(x, Mapping):
+        if y is None and self.labels_input and isinstance(x, Mapping):
             y = self._table.renamed(x).get(self.labels_input)
         if y is None:
             y = self.implied_labels(outputs)

@@ -159,7 +159,7 @@ def test_tokens_can_be_added():
     assert ids == [103, 263, 262, 104]
     assert tokenizer.decode(ids) == "a <xy> <x> b"  # apart, as in the reference
     assert tokenizer.add_special_tokens({"additional_special_tokens": ["<s>"]}) == 1
-    assert tokenizer.decode(tokenizer("a<s>b").input_ids) == "[CLS]a<s>b[SEP]"
+    assert tokenizer.decode(tokenizer("a<s>b").input_ids) == "[CLS]a <s> b[SEP]"
     assert tokenizer.decode(tokenizer("a<s>b").input_ids, True) == "ab"
 
 

@@ -159,7 +159,7 @@ def test_classifier_refuses_what_does_not_fit(folder: Path, tmp_path: Path) -> N
     fresh = tfzoo.TFXCLIPModel(model.config.from_dict(model.config.to_dict()))
     with pytest.raises(ValueError, match="its tokenizer is unknown: pass tokenizer="):
         fresh.zero_shot_classifier(LABELS)
-    model.save_pretrained(tmp_path)
+    fresh.save_pretrained(tmp_path)
     alone = tfzoo.TFXCLIPModel.from_pretrained(tmp_path)
     with pytest.raises(ValueError, match="holds no tokenizer"):
         alone.zero_shot_classifier(LABELS)
