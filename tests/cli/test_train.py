@@ -249,7 +249,7 @@ def test_only_videos_are_split(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_what_cannot_be_trained(videos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = FIXTURES / "models" / "perceiver" / "masked_lm"
     message = fails(capsys, "val", videos, "--model", folder)
-    assert "no reader of training files for a perceiver, only for lxmert, owlv2" in message
+    assert "no reader of training files for a perceiver, see docs/data.md" in message
     assert main(["train", str(videos), "--model", "m", "--out", "o", "--learning-rate", "0"]) == 2
     assert "expected a number above 0, got '0'" in capsys.readouterr().err
 

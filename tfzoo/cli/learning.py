@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -71,6 +72,11 @@ class Trainable(abc.ABC):
         self.name, self.config, self.where = name, config, options.keywords()
         self.template, self.reading = template, reading
         self.processor = self.processor_auto.from_pretrained(name, **self.where)
+
+    @classmethod
+    def fits(cls, model_class: type) -> bool:
+        """Whether a class that `auto` gives learns the task."""
+        return True
 
     def choose_labels(self, paths: Sequence[Path]) -> bool:
         """Take the labels from a training set where the checkpoint's are others.
@@ -197,6 +203,10 @@ class ZeroShotVideo(VideoClassification):
     processor_auto = AutoProcessor
     head = None
     names: Sequence[str] = ()  # of the first set that was read
+
+    @classmethod
+    def fits(cls, model_class: type) -> bool:
+        return hasattr(model_class, "zero_shot_classifier")
 
     def choose_labels(self, paths: Sequence[Path]) -> bool:
         self.names = [_words(name) for name in self._inferred(paths[0]).class_names]
@@ -346,14 +356,7 @@ def _right_answers(question: Any) -> set[str]:
     return {answer for answer, score in scores.items() if is_number(score) and score > 0}
 
 
-_TASKS: dict[str, type[Trainable]] = {
-    "lxmert": QuestionAnswering,
-    "owlv2": Detection,
-    "owlvit": Detection,
-    "timesformer": VideoClassification,
-    "tvp": Grounding,
-    "xclip": ZeroShotVideo,
-}
+_TASKS = (VideoClassification, Detection, Grounding, QuestionAnswering, ZeroShotVideo)
 
 
 def trainable_for(config: PretrainedConfig) -> type[Trainable]:
@@ -362,9 +365,11 @@ def trainable_for(config: PretrainedConfig) -> type[Trainable]:
     Raises:
         ConfigError: There is none for its family.
     """
-    if config.model_type not in _TASKS:
-        raise ConfigError(
-            f"There is no reader of training files for a {config.model_type}, only for "
-            f"{', '.join(_TASKS)}: train it with fit, see the notebook fine_tune."
-        )
-    return _TASKS[config.model_type]
+    for task in _TASKS:
+        with contextlib.suppress(ConfigError):
+            if task.fits(task.auto.class_for(config)):
+                return task
+    raise ConfigError(
+        f"There is no reader of training files for a {config.model_type}, see docs/data.md: train "
+        "it with fit, as the notebook fine_tune does."
+    )
