@@ -12,7 +12,7 @@ import tensorflow as tf
 from tests.support.cases import Case
 from tests.support.classes import model_families
 from tests.support.paths import FIXTURES
-from tfzoo.modeling.base import _flat
+from tfzoo.core.outputs import flattened
 
 RECORDED = FIXTURES / "signatures"
 
@@ -42,7 +42,7 @@ def traced_signature(case: Case) -> tuple[Sides, list[str]]:
     def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         outputs = model(**inputs, return_dict=True)
         fields.extend(outputs.field_names())
-        return _flat(outputs)  # as `serving_outputs` does: one trace gives both
+        return flattened(outputs)  # as `serving_outputs` does: one trace gives both
 
     traced = tf.function(serve, input_signature=[specs], autograph=False).get_concrete_function()
     sides = {"inputs": _described(specs), "outputs": _described(traced.structured_outputs)}
