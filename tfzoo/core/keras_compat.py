@@ -484,7 +484,9 @@ class ModelRepairs(ModelMixin):
 
     def make_train_function(self, force: bool = False) -> Any:
         # Keras makes the optimizer's variables in the first step, and so traces that step twice.
-        if self.optimizer is not None and not self.optimizer.built:
+        # Layers of a user's own may get their weights there.
+        is_whole = all(layer.built for layer in self._flatten_layers())
+        if is_whole and self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 

@@ -43,6 +43,7 @@ class DropPath(keras.layers.Layer):
         self.rate = float(rate)
         if self.rate > 0:
             self.seed_generator = keras.random.SeedGenerator()
+        self.built = True
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
