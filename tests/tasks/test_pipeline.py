@@ -127,15 +127,23 @@ class TestShippedCheckpoints:
         assert isinstance(lazy, Iterator)
         assert_alike(next(lazy), one.result)
 
-    def test_it_is_saved_with_all_that_it_needs(self, name: str, tmp_path: Path) -> None:
-        one = loaded(name)
-        one.task.save_pretrained(tmp_path / "saved")
-        settings = {n: getattr(one.task, n) for n in one.task.settings()}
-        again = pipeline(model=tmp_path / "saved", **settings)
-        assert type(again) is type(one.task)
-        assert_alike(again(one.inputs), one.result)
-        known = getattr(one.task.model.config, "id2label", None)
-        assert getattr(again.model.config, "id2label", None) == known
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ANSWERS else [pytest.mark.slow])
+        for name in shipped_checkpoints()
+    ],
+)
+def test_it_is_saved_with_all_that_it_needs(name: str, tmp_path: Path) -> None:
+    one = loaded(name)
+    one.task.save_pretrained(tmp_path / "saved")
+    settings = {n: getattr(one.task, n) for n in one.task.settings()}
+    again = pipeline(model=tmp_path / "saved", **settings)
+    assert type(again) is type(one.task)
+    assert_alike(again(one.inputs), one.result)
+    known = getattr(one.task.model.config, "id2label", None)
+    assert getattr(again.model.config, "id2label", None) == known
 
 
 # Tasks, models and settings
