@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,24 @@ def test_links_are_followed_where_asked(tmp_path: Path) -> None:
         for follow, names in {False: ["1.mp4"], True: ["1.mp4", "more/1.mp4"]}.items():
             found = dataset(tmp_path / "here", labels=labels, follow_links=follow)
             assert found.file_paths == [str(tmp_path / "here" / "a" / name) for name in names]
+    (tmp_path / "there" / "back").symlink_to(tmp_path / "here")  # a circle
+    found = dataset(tmp_path / "here", labels=None, follow_links=True)
+    assert [Path(path).name for path in found.file_paths] == ["1.mp4", "1.mp4"]
+
+
+def test_folders_that_cannot_be_read_are_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+
+    def scandir(path: str) -> Any:
+        if Path(path).name == LABELS[1]:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=f"{LABELS[1]}: the folder cannot be read: Permission den"):
+        dataset(folder)
 
 
 def test_split(folder: Path) -> None:

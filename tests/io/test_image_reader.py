@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.support.paths import FIXTURES
-from tfzoo.io import ImageError, read_frames, read_image, to_rgb
+from tfzoo.io import ImageError, VideoError, read_frames, read_image, read_video, to_rgb
 from tfzoo.io.image_reader import upright_rgb
 
 PHOTO = FIXTURES / "photos" / "chelsea_141x93.png"
@@ -106,6 +107,19 @@ def test_a_truncated_image():
 def test_a_folder_is_no_image(tmp_path):
     with pytest.raises(ImageError, match="got a folder"):
         read_image(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_no_image_or_video(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    for read, error in ((read_image, ImageError), (read_video, VideoError)):
+        with pytest.raises(error, match="got a pipe or a device"):
+            read(tmp_path / "a.png")
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    with pytest.raises(ImageError, match="cannot be decoded: .*name too long"):
+        read_image(tmp_path / ("a" * 300 + ".png"))
 
 
 def test_frames_of_a_folder_come_in_natural_order(tmp_path):

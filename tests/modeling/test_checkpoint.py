@@ -7,6 +7,7 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -503,3 +504,13 @@ def test_keras_files_of_others_are_refused(tmp_path: Path) -> None:
         tfzoo.load_model(tmp_path / "text.keras")
     with pytest.raises(FileNotFoundError):
         tfzoo.load_model(tmp_path / "none.keras")
+
+
+def test_a_disk_that_is_too_full_for_a_folder_of_keras(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HDF5, which writes it, would crash the process."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1000))
+    with pytest.raises(OSError, match="needs up to .* MB left: make room"):
+        CASE.load().save(tmp_path / "m", zipped=False)
+    assert list(tmp_path.iterdir()) == []

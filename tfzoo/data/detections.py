@@ -367,7 +367,7 @@ def _unique(images: list[dict[str, Any]], path: Path) -> dict[Any, _Image]:
 def _file_names(image: Mapping[str, Any], where: str) -> tuple[str, str]:
     """Where an image may lie in the folder: at its `file_name`, or as LVIS's `coco_url` ends."""
     name, url = image.get("file_name"), image.get("coco_url")
-    if isinstance(name, str) and name:
+    if isinstance(name, str) and name.strip() and _is_below(name):
         return name, name
     if name is None and isinstance(url, str):
         try:
@@ -379,7 +379,13 @@ def _file_names(image: Mapping[str, Any], where: str) -> tuple[str, str]:
             return "/".join(parts[-2:]), parts[-1]
     if name is None and url is None:
         raise DataError(f"{where}: file_name missing.")
-    raise DataError(f"{where}: expected file_name, a path in the folder, got {name or url!r:.100}.")
+    found = url if name is None else name
+    raise DataError(f"{where}: expected file_name, a path in the folder, got {found!r:.100}.")
+
+
+def _is_below(name: str) -> bool:
+    """Whether a path stays in the folder that it is looked for in."""
+    return not os.path.isabs(name) and ".." not in Path(name).parts
 
 
 def _corners(annotation: Mapping[str, Any], image: _Image, where: str) -> list[float] | None:

@@ -198,7 +198,8 @@ def _videos(moments: list[_Moment], directory: Path, on_error: str) -> list[Path
             f"{directory}: {len(missing)} of {len(needed)} videos are missing: {shown(missing)}. "
             f"Expected files that end in {', '.join(SUFFIXES)}."
         )
-    return [files.get(m.video, directory / f"{m.video}.mp4") for m in moments]
+    # A name that leads out of the folder is looked for nowhere else.
+    return [files.get(m.video, directory / f"{Path(m.video).name}.mp4") for m in moments]
 
 
 def _encoded(processor: Any, sentences: list[str], length: int | None) -> dict[str, np.ndarray]:

@@ -287,10 +287,21 @@ def _folder(directory: str | os.PathLike[str]) -> Path:
     return directory
 
 
+def _refuse(error: OSError) -> None:
+    """Let `os.walk` leave out no folder that it cannot read."""
+    raise DataError(f"{error.filename}: the folder cannot be read: {error.strerror}.") from error
+
+
 def _walk(folder: Path, follow_links: bool, report: Callable[[int], None]) -> list[Path]:
     """The videos below a folder; at least one."""
     paths: list[Path] = []
-    for root, folders, files in os.walk(folder, followlinks=follow_links):
+    known: set[tuple[int, int]] = set()
+    for root, folders, files in os.walk(folder, followlinks=follow_links, onerror=_refuse):
+        place = os.stat(root)
+        if (place.st_dev, place.st_ino) in known:  # a link leads to where the walk has been
+            folders.clear()
+            continue
+        known.add((place.st_dev, place.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:

@@ -94,8 +94,10 @@ def opened(source: str | os.PathLike[str] | bytes) -> Iterator[Image.Image]:
     """
     encoded = isinstance(source, bytes)
     name = f"{len(source)} bytes" if encoded else os.fspath(source)
-    if not encoded and Path(source).is_dir():
+    if not encoded and os.path.isdir(source):
         raise ImageError(f"{name}: expected an image file, got a folder. Use read_frames for it.")
+    if not encoded and os.path.exists(source) and not os.path.isfile(source):
+        raise ImageError(f"{name}: expected an image file, got a pipe or a device.")  # may wait
     try:
         with Image.open(io.BytesIO(source) if encoded else source, formats=_formats()) as image:
             yield image

@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
@@ -202,10 +201,12 @@ def _errors_of(path: str) -> Iterator[None]:
 
 
 def _check_file(path: str) -> None:
-    if not Path(path).exists():
+    if not os.path.exists(path):
         raise FileNotFoundError(f"{path}: no such video file.")
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         raise VideoError("expected a video file, got a folder. Use read_frames for it.")
+    if not os.path.isfile(path):
+        raise VideoError("expected a video file, got a pipe or a device.")  # which may wait
     refuse_lfs_pointer(path, VideoError)
     try:
         open(path, "rb").close()

@@ -14,7 +14,7 @@ import inspect
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -250,10 +250,8 @@ class TFPreTrainedModel(
         """Print the layers with the shapes of their outputs, see `keras.Model.summary`."""
         specs = self._table.specs(self.config).values()
         symbols = {s.name: keras.KerasTensor(s.shape, s.dtype) for s in specs}
-        shapes: Any = nullcontext()
-        if symbols:  # inputs of no fixed structure have no symbols
-            shapes = known_shapes(self, lambda: self.compute_output_spec(symbols))
-        with shapes:
+        run = partial(self.compute_output_spec, symbols)
+        with known_shapes(self, run) if symbols else nullcontext():  # of no fixed structure: none
             super().summary(*args, **kwargs)
 
     # ---- checkpoints
@@ -404,6 +402,9 @@ class TFPreTrainedModel(
         elif may_write(filepath, overwrite):
             path = Path(filepath)
             block = updating(path) if is_folder else replacing(path, force=True)
+            kept = [*self.variables, *getattr(getattr(self, "optimizer", None), "variables", ())]
+            if is_folder:  # HDF5 crashes when a disk is full
+                check_space(path, sum(4 * math.prod(variable.shape) for variable in kept))
             with writing(path), block as new:
                 save(str(new))
 
@@ -566,7 +567,7 @@ class TFPreTrainedModel(
         if kwargs:
             raise TypeError(f"export to a SavedModel takes no {', '.join(sorted(kwargs))}.")
         folder = Path(filepath)
-        there = {path.name for path in _items(folder)} if folder.exists() else set()
+        there = {*(os.listdir(folder) if folder.is_dir() else [folder.name] * folder.exists())}
         if there and ("saved_model.pb" not in there or not there <= _SAVED_MODEL):
             raise FileExistsError(
                 f"{folder} exists and is not a SavedModel alone: choose another name."
@@ -594,7 +595,3 @@ def _symbol(value: Any) -> Any:
 def _is_local(filepath: Any) -> bool:
     """Whether Keras would write to this place by itself: neither a URL nor an open file."""
     return isinstance(filepath, (str, os.PathLike)) and "://" not in str(filepath)
-
-
-def _items(folder: Path) -> Iterator[Path]:
-    return folder.iterdir() if folder.is_dir() else iter([folder])
