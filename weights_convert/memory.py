@@ -2,7 +2,7 @@
 
 The first touch of a page costs more than reading it from the page cache, so memory to read into is
 used again. Huge pages would be fewer, but the host of a virtual machine takes free ones back, and
-fetching 600 MB of them anew took twice as long as touching small pages.
+fetching 600 MB of them again took twice as long as touching small pages.
 """
 
 from __future__ import annotations

@@ -348,7 +348,7 @@ class QuestionAnswering(Trainable):
 
 
 def _right_answers(question: Any) -> set[str]:
-    """The answers of a score above 0; the reader refuses what is no question."""
+    """The answers of a score above 0; the reader refuses what is not a question."""
     label = question.get("label", {}) if isinstance(question, Mapping) else {}
     if isinstance(label, str):
         return {label}

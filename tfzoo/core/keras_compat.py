@@ -56,7 +56,7 @@ def _require_keras_3() -> None:
         raise ImportError(
             "tfzoo needs Keras 3, but the environment variable TF_USE_LEGACY_KERAS="
             f"{os.environ['TF_USE_LEGACY_KERAS']} makes TensorFlow use Keras 2 (tf_keras). "
-            "Unset it and start Python anew."
+            "Unset it and start Python again."
         )
     import keras
 

@@ -123,7 +123,7 @@ class SetEpoch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         steps = (self.params or {}).get("steps")
-        if steps in (None, int(self._dataset.cardinality())):  # each epoch iterates the set anew
+        if steps in (None, int(self._dataset.cardinality())):  # each epoch iterates the set again
             for order in self._orders:
                 order.move_to(_first_batch(order, epoch, steps))
         elif not self._has_begun:  # Keras goes on with one iteration in all epochs
@@ -164,7 +164,7 @@ def set_epoch(dataset: tf.data.Dataset, epoch: int) -> None:
 
 
 def _first_batch(order: Order, epoch: int, steps: int | None) -> int:
-    """Where an epoch begins that iterates the set anew, maybe more than once (`repeat(2)`)."""
+    """Where an epoch begins that iterates the set again, maybe more than once (`repeat(2)`)."""
     times = max(1, -(-(steps or 0) // order.batches))
     return epoch * times * order.batches
 

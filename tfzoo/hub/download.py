@@ -446,7 +446,7 @@ def _circle(url: str) -> HubError:
 
 
 def _unexpected(response: Any) -> ConnectionError:
-    """The error of a status; `response` is where the HTTP libraries' errors have it, too."""
+    """The error of a status; `response` is where the HTTP libraries' errors have it."""
     error = ConnectionError(f"HTTP status {response.status_code}")
     error.response = response  # type: ignore[attr-defined]
     return error
@@ -521,7 +521,7 @@ def _stored(
 def _receive(
     repository: Repository, filename: str, file: RemoteFile, part: Path, beat: Beat
 ) -> None:
-    """Download a file, going on where the connection broke off."""
+    """Download a file, resumed where the connection was lost."""
     from huggingface_hub.utils import tqdm
 
     free = shutil.disk_usage(part.parent).free

@@ -133,7 +133,7 @@ def _whole_frames(packets: list[_Packet]) -> list[_Packet]:
 
 def _span(times: list[int | None], shown: list[_Packet], trusted: bool) -> Fraction:
     """From the start of the first frame to the end of the last, in ticks; 0 where unknown."""
-    if not trusted or None in times:  # time starts anew within the file, or nothing says it
+    if not trusted or None in times:  # time starts again within the file, or nothing says it
         durations = [packet.duration for packet in shown]
         return Fraction(sum(durations) if all(durations) else 0)
     order = sorted(times)

@@ -397,11 +397,11 @@ class AdapterMixin(ModelMixin):
             )
 
     def _forget_functions(self) -> None:
-        """Let `fit`, `evaluate` and `predict` be traced anew."""
+        """Let `fit`, `evaluate` and `predict` be traced again."""
         self.train_function = self.test_function = self.predict_function = None
 
     def forget_traces(self) -> None:
-        """Let Keras trace its functions anew, and be compiled again: weights have gone."""
+        """Let Keras trace its functions again, and be compiled again: weights have gone."""
         self._forget_functions()
         self.compiled = False  # the optimizer holds the old weights as well
 

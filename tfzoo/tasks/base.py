@@ -134,6 +134,7 @@ class Task(abc.ABC):
     Class attributes:
         name: What `tfzoo.pipeline` calls the task.
         auto: The auto class of the models.
+        only: Instead, the one class that does the task.
         processor_auto: The auto class of the processors; None if none is needed.
         does: What the models do, after "The model".
         kind: What one input is, see `tfzoo.tasks.inputs.split`; or "regions" (region features).
@@ -154,6 +155,7 @@ class Task(abc.ABC):
 
     name: ClassVar[str] = ""
     auto: ClassVar[Any] = None
+    only: ClassVar[type | None] = None
     processor_auto: ClassVar[Any] = AutoProcessor
     does: ClassVar[str] = ""
     kind: ClassVar[str] = ""
@@ -194,7 +196,13 @@ class Task(abc.ABC):
         Raises:
             ConfigError: The family has no such class.
         """
-        return cls.auto.class_for(config)
+        if cls.only is None:
+            return cls.auto.class_for(config)
+        wanted = model_class_for(config)
+        if not issubclass(wanted, cls.only):
+            able = cls.only.__name__.removeprefix("TF")
+            raise ConfigError(f"{wanted.__name__}: only a {able} {cls.does}.")
+        return wanted
 
     @classmethod
     def from_pretrained(

@@ -12,8 +12,6 @@ from keras import ops
 from PIL import Image
 from tqdm import tqdm
 
-from tfzoo.auto import model_class_for
-from tfzoo.core.config import ConfigError, PretrainedConfig
 from tfzoo.io.sampling import FrameChoice
 from tfzoo.models.perceiver.heads.multimodal import TFPerceiverForMultimodalAutoencoding
 from tfzoo.models.perceiver.image_processor import PerceiverImageProcessor
@@ -86,18 +84,10 @@ class MultimodalAutoencoding(Task):
     top_k: int | None = 5
 
     name: ClassVar[str] = "multimodal-autoencoding"
+    only: ClassVar[type | None] = TFPerceiverForMultimodalAutoencoding
     processor_auto: ClassVar[Any] = None
     does: ClassVar[str] = "encodes videos with their sound"
     kind: ClassVar[str] = "sound"
-
-    @classmethod
-    def model_class(cls, config: PretrainedConfig) -> type:
-        wanted = model_class_for(config)
-        if not issubclass(wanted, TFPerceiverForMultimodalAutoencoding):
-            raise ConfigError(
-                f"{wanted.__name__}: only a PerceiverForMultimodalAutoencoding {cls.does}."
-            )
-        return wanted
 
     def read(self, source: Any) -> tuple[Any, Any]:
         if not isinstance(source, tuple) or len(source) != 2:

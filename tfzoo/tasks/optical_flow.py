@@ -10,8 +10,6 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from tfzoo.auto import model_class_for
-from tfzoo.core.config import ConfigError, PretrainedConfig
 from tfzoo.io.limits import FLOW_PIXELS
 from tfzoo.models.perceiver.heads.vision import TFPerceiverForOpticalFlow
 from tfzoo.models.perceiver.image_processor import flow_patches
@@ -90,16 +88,10 @@ class OpticalFlow(Task):
     min_overlap: int | None = None
 
     name: ClassVar[str] = "optical-flow"
+    only: ClassVar[type | None] = TFPerceiverForOpticalFlow
     processor_auto: ClassVar[Any] = None
     does: ClassVar[str] = "computes the motion between two frames"
     kind: ClassVar[str] = "pair"
-
-    @classmethod
-    def model_class(cls, config: PretrainedConfig) -> type:
-        wanted = model_class_for(config)
-        if not issubclass(wanted, TFPerceiverForOpticalFlow):
-            raise ConfigError(f"{wanted.__name__}: only a PerceiverForOpticalFlow {cls.does}.")
-        return wanted
 
     def read(self, source: Any) -> list[Any]:
         if not isinstance(source, (list, tuple, np.ndarray)) or len(source) != 2:

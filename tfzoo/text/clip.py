@@ -191,14 +191,14 @@ def _read_merges(path: Path, vocabulary: Mapping[str, int], vocab_file: Path) ->
     if "#version" not in lines[0]:
         raise TokenizerError(
             f"{path}: expected '#version: 0.2' in the first line, got {lines[0][:60]!r}. Fetch "
-            "the checkpoint's file anew."
+            "the checkpoint's file again."
         )
     merges = [tuple(line.split()) for line in lines[1 : _MAX_MERGES + 1]]
     for number, merge in enumerate(merges, start=2):
         if len(merge) != 2:
             raise TokenizerError(
                 f"{path}, line {number}: expected two tokens, got {lines[number - 1][:60]!r}. "
-                "Fetch the checkpoint's file anew."
+                "Fetch the checkpoint's file again."
             )
         missing = [token for token in (*merge, "".join(merge)) if token not in vocabulary]
         if missing:

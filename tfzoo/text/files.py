@@ -151,7 +151,7 @@ def read_backend(path: Path) -> Tokenizer:
         words = escaped(f"{error!s:.300}")  # they may quote the file
         raise TokenizerError(
             f"{path} is not a tokenizer.json of the tokenizers library: {words}. Fetch the file "
-            "anew, or remove it to use the vocabulary's own files."
+            "again, or remove it to use the vocabulary's own files."
         ) from error
 
 
@@ -189,7 +189,7 @@ def check_vocabulary(vocabulary: Mapping[str, Any], path: Path | str) -> None:
         found = f"{wrong[0]!r:.100} has the id {vocabulary[wrong[0]]!r:.100}" if wrong else found
         raise TokenizerError(
             f"{path}: a vocabulary of {len(vocabulary)} tokens must have {expected}, but {found}. "
-            "Fetch the checkpoint's file anew."
+            "Fetch the checkpoint's file again."
         )
 
 
@@ -262,7 +262,7 @@ def _checked(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
         if not kind.holds(value):
             raise TokenizerError(
                 f"{path}: {name} must be {kind.description}, got {value!r:.100}. Fetch the "
-                "checkpoint's file anew, or correct it."
+                "checkpoint's file again, or correct it."
             )
     length = settings.get("model_max_length")
     return {**settings, "model_max_length": int(length)} if length else dict(settings)

@@ -460,7 +460,7 @@ class BaseTokenizer(PushMixin, Vocabulary):
                 raise
             words = escaped(f"{error!s:.300}")  # they may quote the files
             raise TokenizerError(
-                f"The tokenizer's files in {folder} cannot be used: {words}. Fetch them anew."
+                f"The tokenizer's files in {folder} cannot be used: {words}. Fetch them again."
             ) from error
         tokenizer.init_kwargs.update({k: v for k, v in settings.items() if k not in known})
         tokenizer.name_or_path = os.fspath(name_or_path)

@@ -87,7 +87,7 @@ def read_tokens(path: Path) -> dict[str, int]:
         if vocabulary.setdefault(token, index) != index:
             raise TokenizerError(
                 f"{path}: the token {token!r:.100} is in line {vocabulary[token] + 1} and in line "
-                f"{index + 1}, so its id is unclear. Fetch the checkpoint's file anew."
+                f"{index + 1}, so its id is unclear. Fetch the checkpoint's file again."
             )
     check_vocabulary(vocabulary, path)
     return vocabulary

@@ -151,7 +151,7 @@ class DividedTimesformerLayer(TimesformerLayer):
     """A block with divided space-time attention: first over time, then over space.
 
     Tokens are grouped by the *config's* number of frames, whatever the input's, as in the
-    reference: with another number of frames neighbouring tokens are grouped anew.
+    reference: with another number of frames neighbouring tokens are grouped again.
     """
 
     def __init__(self, config: TimesformerConfig, drop_path_rate: float, **kwargs: Any) -> None:
