@@ -381,6 +381,10 @@ def test_ids_are_prepared(bert, call, expected):
         ({"pair_ids": [99]}, "vocabulary of 9 tokens has no id 99"),
         ({"truncation": True, "max_length": 1}, "too short for 2 special tokens"),
         ({"truncation": "only_second", "max_length": 3}, "Change one of these"),
+        (  # a named text keeps a token
+            {"pair_ids": [4], "truncation": "only_second", "max_length": 6},
+            "Texts of 3 and 1 tokens and 3 special ones cannot be cut to max_length=6",
+        ),
     ],
 )
 def test_ids_that_cannot_be_prepared_are_refused(bert, call, message):

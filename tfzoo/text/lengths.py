@@ -143,7 +143,9 @@ class Lengths:
             ]
         cut = int(self.truncation == "only_second")
         kept = [size - surplus * (number == cut) for number, size in enumerate(sizes)]
-        if cut >= len(kept) or kept[cut] < 0:
+        # A text that is named must keep a token, as the backend has it.
+        least = int(self.truncation != "longest_first")
+        if cut >= len(kept) or kept[cut] < least:
             raise self.impossible(sizes, added)
         return kept
 
