@@ -13,6 +13,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from weights_convert.transforms import checkpoint_leaf, variable_leaf
@@ -20,6 +21,7 @@ from weights_convert.transforms import checkpoint_leaf, variable_leaf
 __all__ = ["FamilyMap", "SlotLike", "checkpoint_names", "family_map"]
 
 Rows = tuple[tuple[str, str], ...]
+_Table = dict[str, list[tuple[list[str], list[str]]]]
 
 
 class SlotLike(Protocol):
@@ -77,6 +79,27 @@ class FamilyMap:
                     f"row ({old!r}, {new!r}): both sides need a path, and equally many *"
                 )
 
+    # Made once: a model has hundreds of names, and each is rewritten several times.
+    @cached_property
+    def _forwards(self) -> _Table:
+        return _by_first(self.rows)
+
+    @cached_property
+    def _backwards(self) -> _Table:
+        return _by_first(_swapped(self.rows))
+
+    @cached_property
+    def _current(self) -> _Table:
+        return _by_first(self.aliases)
+
+    @cached_property
+    def _ignored(self) -> list[list[str]]:
+        return [pattern.split(".") for pattern in self.ignore]
+
+    @cached_property
+    def _heads(self) -> list[tuple[str, str]]:
+        return [(head, _rewrite(head, self._forwards) + ".") for head in self.heads]
+
     def checkpoint_name(self, path: str, kind: str) -> str:
         """Return the checkpoint's name of a variable.
 
@@ -91,7 +114,7 @@ class FamilyMap:
             ValueError: the kind is unknown or owns no such variable.
         """
         body, _, leaf = path.rpartition(".")
-        return _join(_rewrite(body, self.rows), checkpoint_leaf(kind, leaf))
+        return _join(_rewrite(body, self._forwards), checkpoint_leaf(kind, leaf))
 
     def variable_path(self, name: str, kind: str) -> str:
         """Return the variable's path for a checkpoint's name: ``checkpoint_name`` backwards.
@@ -107,19 +130,16 @@ class FamilyMap:
             ValueError: the kind is unknown or has no such tensor.
         """
         body, _, leaf = name.rpartition(".")
-        return _join(_rewrite(body, _swapped(self.rows)), variable_leaf(kind, leaf))
+        return _join(_rewrite(body, self._backwards), variable_leaf(kind, leaf))
 
     def current_name(self, name: str) -> str:
         """Return a checkpoint's name with its old components replaced, see ``aliases``."""
-        return _rewrite(name, self.aliases)
+        return _rewrite(name, self._current)
 
     def is_ignored(self, name: str) -> bool:
         """Return whether a checkpoint's tensor is left out, see ``ignore``."""
         parts = name.split(".")
-        ends = [pattern.split(".") for pattern in self.ignore]
-        return any(
-            len(end) <= len(parts) and _carried(end, parts[-len(end) :]) is not None for end in ends
-        )
+        return any(_carried(end, parts[-len(end) :]) is not None for end in self._ignored)
 
     def has_base(self, names: Iterable[str]) -> bool:
         """Return whether these names (of one model or checkpoint) carry the base prefix."""
@@ -127,8 +147,8 @@ class FamilyMap:
 
     def head_of(self, name: str) -> str | None:
         """Return the head, as in ``heads``, that a checkpoint's name in full form belongs to."""
-        for head in self.heads:
-            if f"{name}.".startswith(_rewrite(head, self.rows) + "."):
+        for head, prefix in self._heads:
+            if f"{name}.".startswith(prefix):
                 return head
         return None
 
@@ -217,20 +237,27 @@ def family_map(model_type: str) -> FamilyMap:
     return importlib.import_module(f"weights_convert.families.{model_type}").MAP
 
 
-def _rewrite(path: str, rows: Rows) -> str:
-    """Apply the rows to a dotted path, left to right, each component at most once."""
+def _by_first(rows: Rows) -> _Table:
+    """The rows split at their dots, by the component that a path has to begin with."""
     split = [(old.split("."), new.split(".")) for old, new in rows]
-    parts, out = path.split("."), []
-    while parts:
-        for old, new in split:
-            carried = _carried(old, parts[: len(old)])
+    firsts = {"*", *(old[0] for old, _ in split)}
+    return {first: [row for row in split if row[0][0] in (first, "*")] for first in firsts}
+
+
+def _rewrite(path: str, table: _Table) -> str:
+    """Apply the rows to a dotted path, left to right, each component at most once."""
+    parts, out, place = path.split("."), [], 0
+    while place < len(parts):
+        for old, new in table.get(parts[place], table["*"]):
+            carried = _carried(old, parts[place : place + len(old)])
             if carried is not None:
                 taken = iter(carried)
                 out += [next(taken) if part == "*" else part for part in new]
-                parts = parts[len(old) :]
+                place += len(old)
                 break
         else:
-            out.append(parts.pop(0))
+            out.append(parts[place])
+            place += 1
     return ".".join(out)
 
 
