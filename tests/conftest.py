@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -38,6 +39,18 @@ def pytest_collection_finish() -> None:
     """The modules and thousands of tests stay: whenever garbage is collected, they are left out."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def unfrozen() -> Iterator[None]:
+    """Nothing is left out when garbage is collected, as in a user's process.
+
+    For tests of what drops variables: each would be followed by a collection where something is
+    left out, see `tfzoo.core.keras_compat.collected_once`.
+    """
+    gc.unfreeze()
+    yield
+    pytest_collection_finish()
 
 
 @pytest.fixture

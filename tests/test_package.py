@@ -139,10 +139,15 @@ def room_of(module: str) -> str:
     return ".".join(module.split(".")[: 3 if module.startswith("tfzoo.models.") else 2])
 
 
+def loads_models(room: str) -> bool:
+    """Whether the examples of a room take seconds."""
+    return room.split(".")[1] in ("export", "modeling", "models", "tasks")
+
+
 @pytest.mark.parametrize(
     "room",
     [
-        pytest.param(room, marks=[pytest.mark.slow] if room == "tfzoo.export" else [])
+        pytest.param(room, marks=[pytest.mark.slow] if loads_models(room) else [])
         for room in sorted(set(map(room_of, MODULES)))
     ],
 )

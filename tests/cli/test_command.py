@@ -158,6 +158,7 @@ def read_all(terminal: int) -> str:
     return b"".join(chunks).decode()
 
 
+@pytest.mark.slow
 def test_process_shows_progress_on_a_terminal(tiny: Path) -> None:
     terminal, side = os.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))  # 24 lines of 100

@@ -297,7 +297,14 @@ def test_errors_of_files_are_those_of_the_system() -> None:
         raise RuntimeError
 
 
-def test_legacy_keras_is_refused_with_a_clear_sentence() -> None:
+def test_legacy_keras_is_refused_with_a_clear_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "true")
+    with pytest.raises(ImportError, match=r"needs Keras 3, but .* TF_USE_LEGACY_KERAS=true"):
+        keras_compat._require_keras_3()
+
+
+@pytest.mark.slow
+def test_legacy_keras_is_refused_wherever_it_is_set() -> None:
     code = """
 import tfzoo
 try:

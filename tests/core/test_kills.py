@@ -59,7 +59,7 @@ def test_folders_are_whole_wherever_a_writer_is_struck(tmp_path: Path) -> None:
 
 @each_writer
 def test_every_writer_is_struck_now_and_then(writer: Writer, tmp_path: Path) -> None:
-    assert strike_everywhere(writer, tmp_path / "a", "interrupt", every=9) > 0
+    assert strike_everywhere(writer, tmp_path / "a", "interrupt", every=15) > 0
     assert strike_everywhere(writer, tmp_path / "b", "kill", every=81) > 0
 
 
@@ -87,7 +87,7 @@ def test_every_writer_in_every_way(
 def test_short_writes_leave_the_old_version(writer: Writer, tmp_path: Path) -> None:
     """As on a full disk, which not Python alone writes to."""
     writer.write(tmp_path / "new" / writer.path, 2)
-    for size in (0, 400, 6_000, 60_000, 10**7):
+    for size in (0, 6_000, 10**7):
         root = tmp_path / str(size)
         writer.prepare(root)
         old = snapshot(root)

@@ -55,9 +55,9 @@ def losses(dataset: tf.data.Dataset, *callbacks: Any, **how: Any) -> list[float]
     ("cut", "options", "how"),
     [
         (lambda d: d, {}, {}),
-        (lambda d: d, {"on_error": "skip"}, {}),
+        pytest.param(lambda d: d, {"on_error": "skip"}, {}, marks=pytest.mark.slow),
         (lambda d: d.map(lambda x, y: (x + 1, y)).take(2), {}, {}),
-        (lambda d: d.repeat(2), {}, {}),
+        pytest.param(lambda d: d.repeat(2), {}, {}, marks=pytest.mark.slow),
         (lambda d: d.repeat(), {}, {"steps_per_epoch": 2}),  # of three: epochs begin within passes
         (lambda d: d.repeat().prefetch(2), {}, {"steps_per_epoch": 3}),
     ],

@@ -47,6 +47,7 @@ def documented_of(model: Any) -> dict[str, tuple[set[str], set[str]]]:
 
 
 @pytest.mark.parametrize("name", HEADS)
+@pytest.mark.slow
 def test_signatures_are_documented(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
     model, _ = load_head(name, tmp_path / "checkpoint")
     offered = read_signatures(saved(name))

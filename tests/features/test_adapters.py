@@ -23,6 +23,8 @@ from tests.features.families import (
 )
 from tfzoo.core.variables import slots
 
+pytestmark = pytest.mark.usefixtures("unfrozen")
+
 
 def values(model: Any) -> dict[str, np.ndarray]:
     """Values of all weights by their paths."""

@@ -25,6 +25,8 @@ from tests.features.families import (
 from tfzoo.core.variables import named_layers, slots
 from tfzoo.layers.linear import Linear
 
+pytestmark = pytest.mark.usefixtures("unfrozen")
+
 
 def half(model: Any) -> list[str]:
     """Paths of the first half of the linear layers."""
@@ -32,6 +34,7 @@ def half(model: Any) -> list[str]:
     return linear[: len(linear) // 2]
 
 
+@on_one_family
 def test_freezing_by_name(tiny: Tiny, tmp_path: Path) -> None:
     """Freezing by a name pattern: frozen layers stay, others learn; a `.keras` file knows."""
     model = tiny.load()

@@ -23,6 +23,7 @@ from tests.features.families import (
 )
 
 
+@on_one_family
 def test_own_loss(tiny: Tiny) -> None:
     """`compile(optimizer)`: the model's own loss falls."""
     losses, _ = trained(tiny, 3, SLOW)
@@ -36,6 +37,7 @@ _PARTIAL = pytest.mark.filterwarnings("ignore:Gradients do not exist for variabl
 
 
 @_PARTIAL
+@on_one_family
 def test_loss_and_metrics(tiny: Tiny) -> None:
     """`compile(optimizer, loss, metrics)`: they see `y` and the main output."""
     model = tiny.compiled(loss="mean_squared_error", metrics=["mean_absolute_error"])
@@ -50,6 +52,7 @@ def test_loss_and_metrics(tiny: Tiny) -> None:
 
 @_PARTIAL
 @pytest.mark.parametrize("loss", [None, "mean_squared_error"], ids=["own", "compiled"])
+@on_one_family
 def test_sample_weights(tiny: Tiny, loss: str | None) -> None:
     """`sample_weight`: weights of 2 and of 0 double the loss and silence it."""
     model = tiny.compiled(loss=loss)

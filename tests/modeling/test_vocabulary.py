@@ -36,7 +36,10 @@ def sizes(model: Any) -> Any:
     return getattr(model.config, "text_config", model.config)
 
 
-@pytest.mark.parametrize("case", WORDS, ids=lambda case: case.model)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=[pytest.mark.slow] if c.is_part else [], id=c.model) for c in WORDS],
+)
 def test_words_can_be_added(case: Case, tmp_path: Path) -> None:
     model, inputs = case.load(), case.make_inputs(with_labels=False)
     old, before = sizes(model).vocab_size, flatten(model(inputs))

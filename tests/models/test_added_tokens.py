@@ -65,7 +65,9 @@ def encoded(tokenizer: Any, text: str) -> dict[str, np.ndarray]:
     return {name: found[name] for name in ("input_ids", "attention_mask")}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(  # the rows of the others: tests/modeling/test_vocabulary.py
+    "family", ["tvp", *(pytest.param(f, marks=pytest.mark.slow) for f in FAMILIES if f != "tvp")]
+)
 def test_added_tokens_get_rows_that_are_saved_and_loaded(family: str, tmp_path: Path) -> None:
     write, model_name, tokenizer_name, others = ROWS[family]
     write(tmp_path / "old")

@@ -1,8 +1,7 @@
-"""What a model writes for other processes: Keras's files and SavedModels, of every family.
+"""What other processes read: Keras's files of every class, SavedModels of two families.
 
-One process reads all of them, for each costs seconds. Keras's files: a class of each family, the
-others among the slow tests. SavedModels: of two families; tests/export/test_openvino.py
-has those of all.
+`FamilyChecks` reads Keras's files in the process that wrote them; tests/export/test_openvino.py has
+SavedModels of all families.
 """
 
 from __future__ import annotations
@@ -12,15 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.cases import Case
 from tests.support.compare import assert_same
 from tests.support.family_checks import checks_of, first_of_each_class
 from tests.support.processes import run_python
 from tfzoo.registry import families
 
+pytestmark = pytest.mark.slow
 CLASSES = {family.name: first_of_each_class(checks_of(family.name).cases) for family in families()}
-FIRST = [cases[0] for cases in CLASSES.values()]
-OTHERS = [case for cases in CLASSES.values() for case in cases[1:]]
 _RELOAD = """
 import sys, numpy as np, keras, tfzoo
 root, *names = sys.argv[1:]
@@ -51,10 +48,8 @@ for folder in sys.argv[1:]:
 """
 
 
-@pytest.mark.parametrize(
-    "cases", [FIRST, pytest.param(OTHERS, marks=pytest.mark.slow)], ids=["first", "others"]
-)
-def test_files_reload(cases: list[Case], tmp_path: Path) -> None:
+def test_files_reload(tmp_path: Path) -> None:
+    cases = [case for of_family in CLASSES.values() for case in of_family]
     for i, case in enumerate(cases):
         folder, model = tmp_path / str(i), case.load()
         folder.mkdir()

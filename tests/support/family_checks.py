@@ -222,6 +222,17 @@ class FamilyChecks:
         assert saved["architectures"] == [case.torch_class]
         assert _holds(saved, {k: v for k, v in case.config.items() if k != "num_labels"})
 
+    @for_one_case
+    def test_keras_file_returns(self, case: Case, shared: Any, tmp_path: Path) -> None:
+        """In a fresh process: `tests/models/test_fresh_processes.py`."""
+        shared.save(tmp_path / "m.keras")
+        for read in (keras.models.load_model, tfzoo.load_model):
+            again = read(tmp_path / "m.keras")
+            assert type(again) is case.tf_class
+            assert type(again.config) is case.tf_class.config_class
+            outputs = again(**case.make_inputs(), **case.all_flags)
+            assert_same(outputs, case.recorded("outputs"), what="reloaded")
+
     def test_default_size_counts(self) -> None:
         for name, counts in self.default_counts.items():
             cls = getattr(tfzoo, name)

@@ -178,9 +178,9 @@ def survives(path, raw):
 
 
 @pytest.mark.parametrize("form", ["zip", "legacy"])
-def test_thousands_of_mutated_files(form, tmp_path):
+def test_hundreds_of_mutated_files(form, tmp_path):
     sound = (DATA / f"{form}.bin").read_bytes()
-    rng, start, fine, count = random.Random(5), time.perf_counter(), 0, 2500
+    rng, start, fine, count = random.Random(5), time.perf_counter(), 0, 800
     for _ in range(count):
         raw = bytearray(sound)
         for _ in range(rng.choice((1, 1, 2, 5))):

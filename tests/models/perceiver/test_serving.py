@@ -113,7 +113,13 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture(scope="module", params=["Learned", "Fourier", "ConvProcessing"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "Learned",
+        *(pytest.param(p, marks=pytest.mark.slow) for p in ("Fourier", "ConvProcessing")),
+    ],
+)
 def classifier(request: pytest.FixtureRequest) -> tuple[Any, Callable]:
     model = tiny(f"ImageClassification{request.param}", image_size=64, num_labels=6)
     return model, traced(model, IMAGES, "classify_image", top_k=3)

@@ -255,9 +255,15 @@ def _frames(rng: np.random.Generator, problem: str, classes: int) -> np.ndarray:
     return rng.normal(size=(2, 4, classes) if classes > 1 else (2, 4)).astype("float32")
 
 
-@pytest.mark.parametrize("classes", [1, 3, 4])  # 4 is the number of frames as well
 @pytest.mark.parametrize(
-    "problem", ["single_label_classification", "multi_label_classification", "regression"]
+    ("problem", "classes"),  # 4 is the number of frames as well
+    [
+        ("single_label_classification", 3),
+        ("single_label_classification", 4),
+        ("multi_label_classification", 4),
+        ("regression", 1),
+        ("regression", 4),
+    ],
 )
 def test_labels_of_frames_come_by_clip(problem: str, classes: int) -> None:
     """With space-only attention: in calls and in `fit` as in the rows that the logits have."""

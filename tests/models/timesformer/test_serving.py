@@ -112,6 +112,7 @@ def test_own_labels_and_fewer_answers(loaded: tuple[Any, Any], run: Callable) ->
     np.testing.assert_allclose(every["scores"].sum(), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ["space_only", "joint_space_time"])
 def test_other_attention(attention: str) -> None:
     model, processor = tiny(attention_type=attention)
