@@ -1,4 +1,4 @@
-"""A server's work for a while: 2,000 requests from several threads, bad ones in between."""
+"""A server's work for a while: a thousand requests from several threads, bad ones in between."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 PHOTOS = sorted((FIXTURES / "photos").glob("*.*g"))
 HEADS = ("perceiver_conv", "perceiver_masked_lm", "owlv2", "lxmert", "timesformer")
-THREADS, REQUESTS = 4, 2000
+THREADS, REQUESTS = 4, 1000
 SECONDS, GROWTH = 100, 16e6  # most that all of them may take, and bytes that memory may grow
 
 

@@ -71,7 +71,8 @@ def test_checkpoints_go_both_ways(tmp_path: Path) -> None:
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends_prune_as_well(backend: str, tmp_path: Path) -> None:
     jobs, expected = [], []
-    for i, (case, heads) in enumerate(PRUNED):
+    chosen = PRUNED[3::2] if backend == "jax" else PRUNED  # which compiles each operation
+    for i, (case, heads) in enumerate(chosen):
         folder = tmp_path / str(i)
         model = case.load()
         heads = numbered(model, heads)

@@ -1,4 +1,4 @@
-"""What other processes read: Keras's files of every class, SavedModels of two families.
+"""What other processes read: Keras's files and SavedModels.
 
 `FamilyChecks` reads Keras's files in the process that wrote them; tests/export/test_openvino.py has
 SavedModels of all families.
@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from tests.support.compare import assert_same
-from tests.support.family_checks import checks_of, first_of_each_class
+from tests.support.family_checks import checks_of, first_of_each_whole_class
 from tests.support.processes import run_python
 from tfzoo.registry import families
 
 pytestmark = pytest.mark.slow
-CLASSES = {family.name: first_of_each_class(checks_of(family.name).cases) for family in families()}
+CLASSES = {
+    family.name: first_of_each_whole_class(checks_of(family.name).cases) for family in families()
+}
 _RELOAD = """
 import sys, numpy as np, keras, tfzoo
 root, *names = sys.argv[1:]

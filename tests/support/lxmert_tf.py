@@ -2,7 +2,7 @@
 
 It lives in processes of its own, because the first oracle switches TensorFlow off in transformers
 and because it brings another Keras. `python -m tests.support.lxmert_tf record` writes the fixtures
-in tests/fixtures/lxmert_tf anew; `... write FOLDER CASE SEED` writes one random model elsewhere.
+in tests/fixtures/lxmert_tf anew.
 """
 
 from __future__ import annotations
@@ -76,14 +76,12 @@ def write(folder: Path, case: str, seed: int) -> None:
 
 def main(arguments: list[str]) -> None:
     """Run a command of the module's docstring."""
-    if arguments == ["record"]:
-        for case in RECORDED:
-            write(DATA / case, case, seed=0)
-        files = sorted(path for path in DATA.rglob("*") if path.is_file())
-        print({str(path.relative_to(DATA)): path.stat().st_size for path in files})
-    else:
-        _, folder, case, seed = arguments
-        write(Path(folder), case, int(seed))
+    if arguments != ["record"]:
+        raise SystemExit(__doc__)
+    for case in RECORDED:
+        write(DATA / case, case, seed=0)
+    files = sorted(path for path in DATA.rglob("*") if path.is_file())
+    print({str(path.relative_to(DATA)): path.stat().st_size for path in files})
 
 
 if __name__ == "__main__":

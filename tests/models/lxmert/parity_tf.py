@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,46 +14,18 @@ from tests.support.compare import assert_same, flatten
 from tests.support.lxmert_tf import CASES, DATA, FLAGS, RECORDED, inputs
 from tests.support.migration import tables
 from tests.support.processes import run_python
+from tests.support.shared import made_once
 
-_WRITE = """
-import sys, warnings
+_RUN = """
+import inspect, json, sys, warnings
 warnings.simplefilter("ignore")
-from tests.support.lxmert_tf import main
-main(["write", *sys.argv[1:]])
-"""
-
-
-def written(folder: Path, case: str, seed: int) -> dict[str, np.ndarray]:
-    """Let the old class write a random model into the folder; returns its outputs."""
-    folder.mkdir(exist_ok=True)
-    run_python(_WRITE, folder, case, str(seed), USE_TF="1", USE_TORCH="0")
-    with np.load(folder / "outputs.npz") as arrays:
-        return dict(arrays)
-
-
-@pytest.mark.parametrize("case", [case for case in CASES if case not in RECORDED])
-def test_files_of_the_old_classes_give_their_numbers(case: str, tmp_path: Path) -> None:
-    expected = written(tmp_path, case, seed=5)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "config.json",
-        "outputs.npz",
-        "tf_model.h5",
-    }
-    model = getattr(tfzoo, CASES[case][0]).from_pretrained(tmp_path)
-    assert_same(flatten(model(inputs(), **FLAGS)), expected)
-
-
-@pytest.mark.parametrize("case", RECORDED)
-def test_recorded_answers_are_the_old_classes(case: str, tmp_path: Path) -> None:
-    expected = written(tmp_path, case, seed=0)
-    with np.load(DATA / case / "outputs.npz") as recorded:
-        assert_same(dict(recorded), expected, bound=2e-6)
-
-
-_NAMES = """
-import inspect, json, warnings
-warnings.simplefilter("ignore")
+from pathlib import Path
 import transformers
+from tests.support.lxmert_tf import CASES, RECORDED, write
+for case in CASES:
+    folder = Path(sys.argv[1], case)
+    folder.mkdir()
+    write(folder, case, seed=0 if case in RECORDED else 5)
 classes = [transformers.TFLxmertModel, transformers.TFLxmertForPreTraining]
 calls = {c.__name__: list(inspect.signature(c.call).parameters)[1:] for c in classes}
 loading = list(inspect.signature(classes[0].from_pretrained).parameters)
@@ -62,8 +35,42 @@ print(json.dumps({"calls": calls, "loading": loading, "methods": methods}))
 """
 
 
-def test_the_migration_tables_hold_every_old_argument() -> None:
-    old = json.loads(run_python(_NAMES, USE_TF="1", USE_TORCH="0").splitlines()[-1])
+@pytest.fixture(scope="module")
+def old_classes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A folder with a random model of each case, as the old classes write it, and their names."""
+
+    def make(folder: Path) -> str:  # in one process, whose start takes most of the time
+        said = run_python(_RUN, folder, USE_TF="1", USE_TORCH="0")
+        return json.dumps([str(folder), json.loads(said.splitlines()[-1])])
+
+    folder, names = json.loads(made_once(tmp_path_factory, "lxmert_tf", make))
+    return Path(folder), names
+
+
+def outputs_of(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "outputs.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in RECORDED])
+def test_files_of_the_old_classes_give_their_numbers(case: str, old_classes: Any) -> None:
+    folder = old_classes[0] / case
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json",
+        "outputs.npz",
+        "tf_model.h5",
+    }
+    model = getattr(tfzoo, CASES[case][0]).from_pretrained(folder)
+    assert_same(flatten(model(inputs(), **FLAGS)), outputs_of(folder))
+
+
+@pytest.mark.parametrize("case", RECORDED)
+def test_recorded_answers_are_the_old_classes(case: str, old_classes: Any) -> None:
+    assert_same(outputs_of(DATA / case), outputs_of(old_classes[0] / case), bound=2e-6)
+
+
+def test_the_migration_tables_hold_every_old_argument(old_classes: Any) -> None:
+    old = old_classes[1]
     rows = {key: [name for name, _ in table] for key, table in tables().items()}
     for name, arguments in old["calls"].items():
         assert rows["call", name] == arguments
