@@ -36,7 +36,7 @@ PIXELS = np.zeros((2, 3, 4, 4), "float32")
         (
             VideoClip(np.zeros((8, 4, 6, 3), "uint8"), np.arange(8), 25.0, 200, 8.0),
             "VideoClip(frames=(8, 4, 6, 3) uint8, indices=(8,) int64, fps=25.0, total_frames=200, "
-            "duration=8.0)",
+            "duration=8.0, timestamps=(8,) float64)",
         ),
     ],
     ids=["empty", "arrays", "tensors", "lists", "nested", "clip"],

@@ -123,11 +123,11 @@ def timed(path: Path, stamps: list[int], codec: str, sound: int = 0, **options: 
     return path
 
 
-def jpegs(path: Path, frames: list[bytes]) -> Path:
-    """Put encoded JPEGs into a file as the frames of a video of 10 a second."""
+def images(path: Path, frames: list[bytes], codec: str = "mjpeg", pixels: str = "yuvj420p") -> Path:
+    """Put encoded images into a file as the frames of a video of 10 a second."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mjpeg", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
         for i, content in enumerate(frames):
             packet = av.Packet(content)
             packet.stream, packet.time_base = stream, Fraction(1, 10)

@@ -1,18 +1,19 @@
-"""Animated WebP and AVIF."""
+"""Animated WebP, AVIF and PNG, and still images."""
 
 from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageCms, features
 
 from tests.io import synthetic
 from tfzoo.io import VideoError, read_image, read_video
 
-KINDS = ["WEBP", pytest.param("AVIF", marks=pytest.mark.skipif(
+KINDS = ["PNG", "WEBP", pytest.param("AVIF", marks=pytest.mark.skipif(
     not features.check("avif"), reason="this Pillow has no AVIF"))]  # fmt: skip
 DURATIONS = [100, 40, 60, 500, 40, 260]
 
@@ -21,7 +22,7 @@ DURATIONS = [100, 40, 60, 500, 40, 260]
 def animated(request, tmp_path):
     frames = [Image.new("RGB", (32, 24), (level,) * 3) for level in range(0, 30, synthetic.STEP)]
     path = tmp_path / f"moving.{request.param.lower()}"
-    how = {"quality": 95} if request.param == "AVIF" else {"lossless": True}
+    how = {"WEBP": {"lossless": True}, "AVIF": {"quality": 95}}.get(request.param, {})
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=DURATIONS, **how)
     return path
 
@@ -33,6 +34,7 @@ def test_all_frames_and_their_times(animated):
     chosen = read_video(animated, indices=[4, 1, 1])
     assert synthetic.places(chosen.frames) == [4, 1, 1]
     assert chosen.duration == 1.0
+    np.testing.assert_allclose(chosen.timestamps, [0.7, 0.1, 0.1])
     np.testing.assert_array_equal(read_video(animated, num_frames=2).indices, [0, 5])
 
 
@@ -76,16 +78,59 @@ def test_a_still_image_is_one_frame(tmp_path):
     assert read_video(path).frames.shape == (1, 24, 32, 3)
 
 
-def test_orientations_are_followed(tmp_path):
+@pytest.mark.parametrize("orientation", [2, 3, 6])
+@pytest.mark.parametrize("name", ["turned.webp", "turned.png", "still.webp", "still.png"])
+def test_orientations_and_colour_profiles(tmp_path, name, orientation):
+    """PyAV frees the name of a PNG's profile twice, which shows at a later collection."""
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     pixels = np.zeros((24, 32, 3), np.uint8)
     pixels[:12, :16] = 255
-    frames = [Image.fromarray(pixels), Image.fromarray(pixels // 2)]
-    frames[0].save(path := tmp_path / "turned.webp", save_all=True, append_images=frames[1:],
-                   lossless=True, exif=exif)  # fmt: skip
-    np.testing.assert_array_equal(read_video(path).frames[0], read_image(path))
+    frames = [Image.fromarray(pixels // level) for level in (1, 2, 3, 4)]
+    more = {"save_all": True, "append_images": frames[1:]} if name.startswith("turned") else {}
+    if name.endswith("webp"):
+        more["lossless"] = True
+    frames[0].save(path := tmp_path / name, exif=exif, icc_profile=profile, **more)
+    upright = read_image(path)
+    for number, frame in enumerate(read_video(path).frames, 1):
+        np.testing.assert_array_equal(frame, upright // number)
+    assert number == (4 if more.get("save_all") else 1)
     np.testing.assert_array_equal(read_video(path, upright=False).frames[0], pixels)
+
+
+def test_a_png_for_programs_without_animations(tmp_path):
+    frames = [Image.new("RGB", (32, 24), (level,) * 3) for level in (255, 0, 5, 10)]
+    path = tmp_path / "both.png"
+    frames[0].save(path, save_all=True, default_image=True, append_images=frames[1:], duration=30)
+    clip = read_video(path)
+    assert synthetic.places(clip.frames) == [0, 1, 2]
+    assert clip.duration == pytest.approx(0.09)
+
+
+@pytest.mark.parametrize(("orientation", "turn"), [(1, 0), (3, 2), (6, -1), (8, 1)])
+def test_png_frames_of_a_video(tmp_path, orientation, turn):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[:24, :32] = 255
+    Image.fromarray(pixels).save(file := io.BytesIO(), "PNG", exif=exif, icc_profile=profile)
+    clip = read_video(synthetic.images(tmp_path / "a.mkv", [file.getvalue()] * 3, "png", "rgb24"))
+    for frame in clip.frames:
+        np.testing.assert_array_equal(frame, np.rot90(pixels, turn))
+
+
+def test_more_frames_than_bytes(tmp_path):
+    frames = [Image.new("RGB", (32, 24), (level,) * 3) for level in (0, 99)]
+    frames[0].save(path := tmp_path / "hostile.png", save_all=True, append_images=frames[1:])
+    data = bytearray(path.read_bytes())
+    place = data.index(b"acTL")
+    body = b"acTL" + struct.pack(">2I", 2**31 - 1, 0)
+    data[place : place + 16] = body + struct.pack(">I", zlib.crc32(body))
+    path.write_bytes(data)
+    with pytest.raises(VideoError, match=r"hostile\.png: expected 2147483647 frames"):
+        read_video(path)
 
 
 def test_frames_of_too_many_pixels(tmp_path, monkeypatch):

@@ -1,7 +1,11 @@
-"""Animated WebP and AVIF by Pillow: FFmpeg reads no more than their first frame."""
+"""Animated WebP, AVIF and PNG by Pillow.
+
+Of the first two FFmpeg reads one frame, and it turns a part of a PNG's frames alone.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from fractions import Fraction
 
@@ -13,6 +17,7 @@ from tfzoo.io.limits import FRAME_PIXELS
 
 __all__ = ["Animation", "animation_of"]
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 _AVIF = (b"ftypavis", b"ftypavif", b"ftypmif1", b"ftypmsf1")
 
 
@@ -24,22 +29,32 @@ class Animation:
 
     Attributes:
         total: Number of frames; 1 for a still image.
-        seconds: Up to the end of the last frame that `pixels` went through.
+        times: Start of each frame that `pixels` went through, in seconds.
+        seconds: Up to the end of the last of them.
 
     Raises:
         ImageError: Pillow cannot read the file.
-        VideoError: Frames of more than `tfzoo.io.limits.FRAME_PIXELS`.
+        VideoError: Frames of more than `tfzoo.io.limits.FRAME_PIXELS`, or more of them than bytes.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self.times: list[float] = []
         self.seconds = Fraction(0)
         with opened(path) as image:
-            self.total = getattr(image, "n_frames", 1)
+            # A PNG may begin with an image for programs that do not know animations.
+            self._first = int(getattr(image, "default_image", False))
+            self.total = getattr(image, "n_frames", 1) - self._first
             width, height = image.size
         if height * width > FRAME_PIXELS:
             raise VideoError(
                 f"expected frames of up to {FRAME_PIXELS} pixels, got {height} x {width}."
+            )
+        size = os.path.getsize(path)
+        if self.total > size:  # before anything is made for each of them
+            raise VideoError(
+                f"expected {self.total} frames, as the header says, got {size} bytes: the file is "
+                "truncated or damaged."
             )
 
     def pixels(self, wanted: Collection[int], upright: bool) -> Iterator[tuple[int, np.ndarray]]:
@@ -54,17 +69,21 @@ class Animation:
         """
         with opened(self._path) as image:
             for index in range(self.total):
-                image.seek(index)
+                image.seek(self._first + index)
                 image.load()
-                begin, lasts = (image.info.get(key, 0) for key in ("timestamp", "duration"))
-                # Not the sum of the durations: each is rounded to milliseconds.
-                self.seconds = Fraction(round(begin + lasts), 1000)
+                begin, lasts = image.info.get("timestamp"), image.info.get("duration", 0)
+                if begin is None:
+                    self.times.append(float(self.seconds))
+                    self.seconds += Fraction(lasts).limit_denominator(10**6) / 1000
+                else:  # not the sum of the durations: each is rounded to milliseconds
+                    self.times.append(begin / 1000)
+                    self.seconds = Fraction(round(begin + lasts), 1000)
                 if index in wanted:
                     yield index, np.array(upright_rgb(image) if upright else to_rgb(image))
 
 
 def animation_of(path: str) -> Animation | None:
-    """Open a file that is an animated WebP or AVIF; None for all others, still ones included.
+    """Open a file that is an animated WebP, AVIF or PNG; None for all others, still ones included.
 
     Raises:
         ImageError: Such a file that is damaged.
@@ -75,13 +94,13 @@ def animation_of(path: str) -> Animation | None:
     """
     with open(path, "rb") as file:
         head = file.read(12)
-    is_webp = head[:4] == b"RIFF" and head[8:] == b"WEBP"
-    if not is_webp and head[4:] not in _AVIF:
+    is_own = head[:8] == _PNG or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
+    if not is_own and head[4:] not in _AVIF:
         return None
     try:
         animation = Animation(path)
     except ImageError:
-        if is_webp or head[8:] == b"avis":
+        if is_own or head[8:] == b"avis":
             raise
         return None  # a still HEIC may have the same first bytes, which FFmpeg reads
     return animation if animation.total > 1 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import cos, radians, sin
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from av.sidedata.sidedata import Type
 
 __all__ = ["display_matrix", "shown_by"]
 
-Matrix = tuple[int, int, int, int]
+Matrix = tuple[float, float, float, float]
 
 
 def _unnamed(kinds: type, number: int) -> Any:
@@ -23,20 +24,26 @@ def _unnamed(kinds: type, number: int) -> Any:
 Type._missing_ = classmethod(_unnamed)
 
 
-def display_matrix(frame: Any) -> Matrix | None:
+def display_matrix(frame: Any, codec: str) -> Matrix | None:
     """The matrix that a file asks to show a frame by, from (x, y) to (a x + c y, b x + d y).
 
     Args:
         frame: A decoded frame.
+        codec: FFmpeg's name of its codec.
 
     Returns:
-        a, b, c and d; None where the frame is to be shown as it is.
+        a, b, c and d; None where the frame is to be shown as it is. Of a PNG, whether it is to be
+        mirrored cannot be told.
 
     Example:
         >>> import av
         >>> with av.open("clip.mp4") as container:
-        ...     display_matrix(next(container.decode(video=0)))
+        ...     display_matrix(next(container.decode(video=0)), "h264")
     """
+    if codec in ("png", "apng"):
+        # PyAV frees the name of a colour profile twice if it is asked for the side data.
+        angle = radians(frame.rotation)
+        return cos(angle), -sin(angle), sin(angle), cos(angle)
     try:
         data = frame.side_data["DISPLAYMATRIX"]
     except KeyError:

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import dropwhile, pairwise
 from statistics import median_low
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+import av
 
 from tfzoo.io.errors import VideoError
 from tfzoo.io.h264 import FieldPairs, field_pairs
 
-__all__ = ["FrameTable", "read_table"]
+__all__ = ["FrameTable", "of_pyav", "read_table"]
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class FrameTable:
         seeks: Time stamp of each keyframe, to seek to it.
         seconds: From the start of the first frame to the end of the last; 0 where the packets do
             not say.
+        times: Start of each frame in seconds, the first one's 0; empty where the packets do not
+            say.
     """
 
     total: int
@@ -34,6 +40,7 @@ class FrameTable:
     keys: tuple[int, ...] = ()
     seeks: tuple[int, ...] = ()
     seconds: Fraction = Fraction(0)
+    times: tuple[float, ...] = ()
 
     def key_before(self, index: int) -> int:
         """Position in `keys` of the last keyframe that is not after frame `index`, or -1."""
@@ -82,7 +89,7 @@ def read_table(container: Any, stream: Any) -> FrameTable:
     """
     codec = stream.codec_context
     pairs = field_pairs(codec)
-    packets = [_packet(codec, pairs, p) for p in container.demux(stream) if p.size]
+    packets = [_packet(codec, pairs, p) for p in of_pyav(container.demux(stream)) if p.size]
     _check_whole(container, stream, packets)
     packets = _whole_frames(packets)
     # A stream cut out of a broadcast may begin with frames that lack their keyframe.
@@ -95,15 +102,41 @@ def read_table(container: Any, stream: Any) -> FrameTable:
     is_avi = container.format.name == "avi"
     are_known = None not in stamps and len(set(stamps)) == len(stamps)
     times = [packet.dts for packet in shown] if is_avi else stamps
-    seconds = _span(times, shown, is_avi or are_known) * (stream.time_base or 0)
+    tick = stream.time_base or Fraction(0)
+    are_timed = (is_avi or are_known) and None not in times  # or time starts again in the file
+    begins = sorted(times) if are_timed else []
+    seconds = _span(begins, times, shown) * tick
+    starts = tuple(float((begin - begins[0]) * tick) for begin in begins) if seconds else ()
     if is_avi or not are_known:
-        return FrameTable(len(stamps), seconds=seconds)
+        return FrameTable(len(stamps), seconds=seconds, times=starts)
     order = sorted(stamps)
     # Hidden keyframes count as well: what an edit list leaves of a video may start after one.
     keys = {bisect_left(order, p.pts): p.pts for p in packets if p.is_key and p.pts is not None}
     places = sorted(place for place in keys if place < len(order))
     seeks = tuple(keys[p] for p in places)
-    return FrameTable(len(order), tuple(order), tuple(places), seeks, seconds)
+    return FrameTable(len(order), tuple(order), tuple(places), seeks, seconds, starts)
+
+
+def of_pyav(items: Iterator[_Item]) -> Iterator[_Item]:
+    """What PyAV yields, with whatever it raises of a damaged file as a `VideoError`.
+
+    Args:
+        items: Its packets or frames.
+
+    Raises:
+        VideoError: An error of PyAV itself.
+        av.FFmpegError: One of FFmpeg.
+    """
+    while True:
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        except (av.FFmpegError, VideoError, MemoryError):
+            raise
+        except Exception as error:
+            raise VideoError(f"the video is damaged ({type(error).__name__}: {error}).") from error
+        yield item
 
 
 def _packet(codec: Any, pairs: FieldPairs | None, packet: Any) -> _Packet:
@@ -131,12 +164,17 @@ def _whole_frames(packets: list[_Packet]) -> list[_Packet]:
     return frames
 
 
-def _span(times: list[int | None], shown: list[_Packet], trusted: bool) -> Fraction:
-    """From the start of the first frame to the end of the last, in ticks; 0 where unknown."""
-    if not trusted or None in times:  # time starts again within the file, or nothing says it
+def _span(order: list[int], times: list[int | None], shown: list[_Packet]) -> Fraction:
+    """From the start of the first frame to the end of the last, in ticks; 0 where unknown.
+
+    Args:
+        order: The times in order; empty where they are not known.
+        times: The frames' times as they come.
+        shown: Their packets.
+    """
+    if not order:
         durations = [packet.duration for packet in shown]
         return Fraction(sum(durations) if all(durations) else 0)
-    order = sorted(times)
     lasts = shown[times.index(order[-1])].duration
     if not lasts and len(order) > 1:  # as long as most others
         lasts = median_low(after - before for before, after in pairwise(order))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -27,7 +27,7 @@ from tfzoo.io.animation import Animation, animation_of
 from tfzoo.io.display import display_matrix, shown_by
 from tfzoo.io.ends import says_more, seems_cut_off
 from tfzoo.io.errors import ImageError, VideoError
-from tfzoo.io.frame_table import FrameTable, read_table
+from tfzoo.io.frame_table import FrameTable, of_pyav, read_table
 from tfzoo.io.limits import CLIP_PIXELS, FRAME_PIXELS
 from tfzoo.io.sampling import choose_indices
 
@@ -39,6 +39,9 @@ _NOT_VIDEOS = {
     "tty": "a text file",
     **dict.fromkeys(("concat", "concatf", "dash", "hls", "imf", "rtsp", "sdp"), "a playlist"),
 }
+
+#: FFmpeg's formats of still images that are read as `read_image` does.
+_STILLS = ("bmp_pipe", "jpeg_pipe", "png_pipe", "tiff_pipe", "webp_pipe")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,8 @@ class VideoClip:
         total_frames: Number of frames of the video.
         duration: Seconds from the start of the video's first frame to the end of its last, by their
             time stamps; sound may be longer.
+        timestamps: (T,) float64, seconds from the start of the video's first frame to that of each
+            frame. Default: those of a constant frame rate.
     """
 
     frames: np.ndarray
@@ -59,9 +64,49 @@ class VideoClip:
     fps: float
     total_frames: int
     duration: float
+    timestamps: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if not self.timestamps.size:
+            even = self.indices * (self.duration / max(self.total_frames, 1))
+            object.__setattr__(self, "timestamps", even)
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def seconds_of(self, parts: Any) -> np.ndarray:
+        """Convert parts of the video's frames to seconds.
+
+        Models that see evenly spaced frames locate moments so. They are parts of the duration only
+        at a constant frame rate; else times between the frames of the clip are interpolated.
+
+        Args:
+            parts: Any shape, 0 for the start of the video and 1 for its end.
+
+        Returns:
+            Float64 of the same shape.
+
+        Example:
+            >>> clip = VideoClip(np.zeros((2, 4, 4, 3), "uint8"), np.array([0, 1]), 1.0, 2, 2.0)
+            >>> clip.seconds_of([0.25, 1.0])
+            array([0.5, 2. ])
+        """
+        return np.interp(parts, *self.knots())
+
+    def parts_at(self, seconds: Any) -> np.ndarray:
+        """The inverse of `seconds_of`.
+
+        Args:
+            seconds: Any shape, from 0 to `duration`.
+        """
+        parts, times = self.knots()
+        return np.interp(seconds, times, parts)
+
+    def knots(self) -> tuple[np.ndarray, np.ndarray]:
+        """What `seconds_of` interpolates between: ascending parts, and their seconds."""
+        order = np.argsort(self.indices, kind="stable")
+        parts = np.concatenate([[0], self.indices[order] / self.total_frames, [1]])
+        return parts, np.concatenate([[0], self.timestamps[order], [self.duration]])
 
     def __repr__(self) -> str:
         return brief_repr(self, vars(self))
@@ -79,7 +124,9 @@ def read_video(
     upright: bool = True,
     progress: bool | Callable[[int, int], None] = False,
 ) -> VideoClip:
-    """Read frames of a video, of any format that FFmpeg knows; animated GIF, WebP and AVIF as well.
+    """Read frames of a video of any format that FFmpeg knows, or of an animated image.
+
+    Those are GIF, PNG, WebP and AVIF.
 
     Give `indices`, or `num_frames` to have them chosen; without both, the whole video is read (a
     minute of 720p takes 5 GB).
@@ -103,7 +150,8 @@ def read_video(
         FileNotFoundError: The file does not exist.
         VideoError: Not a video, no such stream, too few frames, a damaged file, one that is
             shorter than it says, or more pixels than `tfzoo.io.limits` allows. A stream that seems
-            to be cut off is warned of.
+            to be cut off is warned of (MPEG, AVI, FLV, ASF, MXF, IVF, Y4M, GIF; raw streams do not
+            tell).
         ValueError: Arguments that contradict each other, or an unknown `sampling`.
 
     Example:
@@ -131,11 +179,16 @@ def read_video(
             video = _select_stream(container, stream)
             table = read_table(container, video)
             wanted = choose(table.total)
-            pixels = _pixels(container, video, table, sorted({*wanted.tolist()}), upright)
+            if table.total == 1 and container.format.name in _STILLS:
+                pixels = Animation(path).pixels({0}, upright)
+            else:
+                pixels = _pixels(container, video, table, sorted({*wanted.tolist()}), upright)
             frames = _collect(pixels, wanted, table.total, progress)
             rate = float(video.average_rate or video.guessed_rate or 0)
             fps, duration = _timing(table.seconds, table.total, rate)
-            return VideoClip(frames, wanted, fps, table.total, duration)
+            return VideoClip(
+                frames, wanted, fps, table.total, duration, _times_of(table.times, wanted)
+            )
 
 
 def check_video(path: str | os.PathLike[str]) -> None:
@@ -169,7 +222,13 @@ def _read_animation(
     pixels = animation.pixels({*wanted.tolist()}, upright)
     frames = _collect(pixels, wanted, animation.total, progress)
     fps, duration = _timing(animation.seconds, animation.total, 0.0)
-    return VideoClip(frames, wanted, fps, animation.total, duration)
+    times = _times_of(animation.times, wanted)
+    return VideoClip(frames, wanted, fps, animation.total, duration, times)
+
+
+def _times_of(times: Sequence[float], wanted: np.ndarray) -> np.ndarray:
+    """The wanted frames' times; empty where they are not known."""
+    return np.array(times)[wanted] if times else np.empty(0)
 
 
 def _timing(seconds: Fraction, total: int, rate: float) -> tuple[float, float]:
@@ -222,10 +281,10 @@ def _open(path: str) -> Any:
             container_options={"protocol_whitelist": "file", "pattern_type": "none"},
             metadata_errors="replace",
         )
-    except av.FFmpegError as error:
+    except Exception as error:  # not of FFmpeg alone: PyAV has some of its own
         raise VideoError(
             "expected a video that FFmpeg can read, got something else or a file that is damaged "
-            f"or cut off ({error.strerror})."
+            f"or cut off ({getattr(error, 'strerror', None) or error})."
         ) from error
     if kind := _NOT_VIDEOS.get(container.format.name):
         container.close()
@@ -349,7 +408,8 @@ def _pixels(
     reformatter = VideoReformatter()  # one for all, since it keeps its tables
     for index, frame in decoded(container, stream, table, wanted):
         pixels = reformatter.reformat(frame, format="rgb24").to_ndarray()
-        yield index, shown_by(display_matrix(frame), pixels) if upright else pixels
+        matrix = display_matrix(frame, stream.codec_context.name) if upright else None
+        yield index, shown_by(matrix, pixels)
 
 
 def _by_order(
@@ -400,9 +460,9 @@ def _decode(container: Any, stream: Any, seek: int | None) -> Iterator[Any]:
     """Decode from the keyframe at a time stamp; from the start of the file where None."""
     if seek is not None:
         container.seek(seek, stream=stream)
-        yield from container.decode(stream)
+        yield from of_pyav(container.decode(stream))
         return
     # Not every format can seek to its start, so the file is opened again.
     with _open(container.name.removeprefix("file:")) as again:
         number = [s.index for s in container.streams.video].index(stream.index)
-        yield from again.decode(_select_stream(again, number))
+        yield from of_pyav(again.decode(_select_stream(again, number)))
