@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.io import synthetic
-from tfzoo.io import VideoError, read_video
+from tfzoo.io import VideoError, frame_table, read_video, video_reader
 
 EVEN = [40 * i for i in range(50)]
 JUMPY = [0, 40, 80, 120, 1500, 1540, 3000, 5000, 5040, 9000]
@@ -36,6 +36,23 @@ def test_the_duration_is_that_of_the_frames(tmp_path, name, codec, stamps, how, 
     assert clip.total_frames == len(stamps)
     assert clip.duration == pytest.approx(seconds, abs=0.05)
     assert clip.fps == pytest.approx(len(stamps) / seconds, rel=0.02)
+
+
+def test_times_at_a_variable_frame_rate(tmp_path):
+    path = synthetic.timed(tmp_path / "phone.mp4", JUMPY, "libx264")
+    clip = read_video(path, indices=[9, 0, 4, 6])
+    np.testing.assert_allclose(clip.timestamps, [9.0, 0.0, 1.5, 3.0], atol=1e-3)
+    # Frames 4 to 6 of 10; between frames that were not read, time is taken to pass evenly.
+    seconds = clip.seconds_of([0.0, 0.4, 0.5, 0.6, 1.0])
+    np.testing.assert_allclose(seconds, [0, 1.5, 2.25, 3.0, 9.04], atol=1e-2)
+    np.testing.assert_allclose(clip.parts_at(seconds), [0.0, 0.4, 0.5, 0.6, 1.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["even.mp4", "even.avi", "bare.h264"])
+def test_times_at_a_constant_frame_rate(tmp_path, name):
+    clip = read_video(synthetic.make_video(tmp_path / name), indices=[7, 39, 0])
+    np.testing.assert_allclose(clip.timestamps, [0.28, 1.56, 0.0], atol=1e-9)
+    np.testing.assert_allclose(clip.seconds_of([0, 0.3, 1]), [0, 0.48, 1.6], atol=1e-9)
 
 
 def test_the_duration_of_a_stream_without_time_stamps(tmp_path):
@@ -82,7 +99,7 @@ def test_exif_data_of_frames_do_no_harm(tmp_path):
     exif = Image.Exif()
     exif[0x010F] = "Maker"
     frames = [_jpeg(level, exif=exif) for level in (20, 60, 100)]
-    clip = read_video(synthetic.jpegs(tmp_path / "camera.avi", frames))
+    clip = read_video(synthetic.images(tmp_path / "camera.avi", frames))
     assert np.abs(clip.frames[:, -8, -8, 0].astype(int) - (20, 60, 100)).max() < 5
     assert (clip.frames[:, 8, 8] > 240).all()
 
@@ -90,7 +107,7 @@ def test_exif_data_of_frames_do_no_harm(tmp_path):
 def test_a_mirrored_frame_with_exif_data(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 2
-    clip = read_video(synthetic.jpegs(tmp_path / "front.avi", [_jpeg(20, exif=exif)] * 2))
+    clip = read_video(synthetic.images(tmp_path / "front.avi", [_jpeg(20, exif=exif)] * 2))
     assert clip.frames[0, 8, -8, 0] > 240 > 40 > clip.frames[0, 8, 8, 0]
 
 
@@ -162,15 +179,42 @@ def test_fragments_that_were_cut_off(tmp_path, share):
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("a.ts", "libx264"), ("a.mpg", "mpeg2video"), ("a.gif", "gif")]
+    ("name", "codec"),
+    [
+        ("a.ts", "libx264"),
+        ("a.mpg", "mpeg2video"),
+        ("a.gif", "gif"),
+        ("a.flv", "flv1"),
+        ("a.wmv", "wmv2"),
+        ("a.mxf", "mpeg2video"),
+        ("a.ivf", "libvpx"),
+        ("a.y4m", "wrapped_avframe"),
+    ],
 )
-def test_a_stream_that_seems_to_be_cut_off_is_warned_of(tmp_path, name, codec):
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
+def test_a_stream_that_seems_to_be_cut_off_is_warned_of(tmp_path, name, codec, share):
     pixels = "rgb8" if codec == "gif" else "yuv420p"
     path = synthetic.make_video(tmp_path / name, codec=codec, pixels=pixels)
     assert len(read_video(path, indices=[0])) == 1  # without a warning
-    synthetic.cut_off(path, 0.7)
+    synthetic.cut_off(path, share)
     with pytest.warns(UserWarning, match=rf"{name}: the video seems to be cut off"):
         assert 1 < read_video(path, indices=[0]).total_frames < 40
+
+
+def test_errors_of_pyav_itself(tmp_path, monkeypatch):
+    """As it raises of an FLV whose damage looks like a new stream."""
+
+    def failing(items):
+        yield next(iter(items))
+        raise IndexError("list index out of range")
+
+    path = synthetic.make_video(tmp_path / "bad.flv", 5, codec="flv1")
+    for module in (frame_table, video_reader):
+        guard = module.of_pyav
+        monkeypatch.setattr(module, "of_pyav", lambda items, guard=guard: guard(failing(items)))
+        with pytest.raises(VideoError, match=r"bad\.flv: the video is damaged \(IndexError: list"):
+            read_video(path)
+        monkeypatch.undo()
 
 
 # ---- files that would take all memory

@@ -11,6 +11,8 @@ __all__ = ["says_more", "seems_cut_off"]
 
 _TAIL = 2**17  # bytes at the end of a program stream that hold its last packet
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_MXF_PARTITION = bytes.fromhex("060e2b34020501010d010201")
 _PES = re.compile(b"\0\0\1([\xb9-\xff])")
 
 
@@ -32,7 +34,7 @@ def seems_cut_off(path: str, name: str) -> bool:
     """Whether a file ends within one of its parts, or without the mark that ends the others.
 
     Of formats that are streams, so that their parts may end anywhere, or that programs often leave
-    unfinished.
+    unfinished. Raw streams, such as those of H.264, do not tell.
 
     Args:
         path: The file.
@@ -42,7 +44,9 @@ def seems_cut_off(path: str, name: str) -> bool:
         >>> seems_cut_off("clip.mp4", "mov,mp4,m4a,3gp,3g2,mj2")
         False
     """
-    return _asked(path, name, {"mpegts": _mpegts, "mpeg": _mpeg, "gif": _gif, "avi": _avi})
+    checks = {"mpegts": _mpegts, "mpeg": _mpeg, "gif": _gif, "avi": _avi, "flv": _flv}
+    checks |= {"asf": _asf, "mxf": _mxf, "ivf": _ivf, "yuv4mpegpipe": _y4m}
+    return _asked(path, name, checks)
 
 
 def _asked(path: str, name: str, checks: dict[str, Callable[[BinaryIO, int], bool]]) -> bool:
@@ -130,3 +134,50 @@ def _avi(file: BinaryIO, size: int) -> bool:
             return False
         place += 8 + int.from_bytes(head[4:], "little")
     return place > size
+
+
+def _flv(file: BinaryIO, size: int) -> bool:
+    """From tag to tag; the last one's length, which is repeated behind it, may be missing."""
+    file.seek(5)
+    place = int.from_bytes(file.read(4), "big") + 4
+    while place + 11 <= size:
+        file.seek(place)
+        place += 15 + int.from_bytes(file.read(4)[1:], "big")
+    return not size <= place <= size + 4
+
+
+def _asf(file: BinaryIO, size: int) -> bool:
+    """Of a file that is not a broadcast, whose length was not known when its header was written."""
+    head = file.read(2**16)
+    place = head.find(_ASF_PROPERTIES)
+    flags = int.from_bytes(head[place + 88 : place + 92], "little")
+    if place < 0 or flags & 1:
+        return False
+    return int.from_bytes(head[place + 40 : place + 48], "little") > size
+
+
+def _mxf(file: BinaryIO, size: int) -> bool:
+    """The first partition says where the last one begins, once it is written."""
+    head = file.read(2**16)
+    place = head.find(_MXF_PARTITION)
+    length = int.from_bytes(head[place + 16 : place + 17], "big")
+    footer = place + 41 + max(length - 128, 0)
+    return place >= 0 and int.from_bytes(head[footer : footer + 8], "big") >= size - place
+
+
+def _ivf(file: BinaryIO, size: int) -> bool:
+    """From frame to frame."""
+    place = 32
+    while place < size:
+        file.seek(place)
+        head = file.read(12)
+        place += 12 + int.from_bytes(head[:4], "little")
+    return place > size
+
+
+def _y4m(file: BinaryIO, size: int) -> bool:
+    """Frames of one length, each after a mark."""
+    head = file.read(2**25)
+    first = head.find(b"FRAME")
+    second = head.find(b"FRAME", first + 5)
+    return second > 0 and (size - first) % (second - first) > 0
