@@ -18,6 +18,7 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 import tfzoo
+from tests.io import synthetic
 from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
 from tests.support.paths import FIXTURES
 from tests.support.tvp_checkpoint import write_tvp_checkpoint
@@ -152,6 +153,18 @@ def test_a_checkpoint_finds_what_labels_name(folder: Path, tmp_path: Path) -> No
     assert run("--input", tmp_path / "*.png", "--output", out, *asked, "--threshold", "0.3") == 0
     (row,) = lines(out)
     assert {one["label"] for one in row["detections"]} == {"red circle", "blue triangle"}
+
+
+def test_the_seconds_of_a_variable_frame_rate(tmp_path: Path) -> None:
+    stamps = [0, 40, 80, 2000, 4000]
+    path = synthetic.timed(tmp_path / "phone.mp4", stamps, "libx264")
+    reading = Reading("ground", num_frames=5, queries=[("it runs", {})])
+    ((about, request),) = reading.requests(str(path))
+    parts = np.array([0.4, 0.8])  # of the frames: from the third to the fifth
+    seconds = parts * request["duration"]
+    row = reading.row(json.loads(json.dumps(about)), {"seconds": seconds})
+    assert set(row) == {"file", "query", "duration", "start", "end"}
+    np.testing.assert_allclose([row["start"], row["end"]], [0.08, 4.0], atol=1e-3)
 
 
 def test_a_bad_request_does_not_affect_the_others(classifier: tuple[Any, Any, Path]) -> None:

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import tfzoo
-from tests.io.synthetic import make_video
+from tests.io.synthetic import make_video, timed
 from tests.support.tvp_checkpoint import write_tvp_checkpoint
 from tfzoo.data import BrokenFileWarning, DataError, grounding_dataset_from_charades
 
@@ -53,6 +53,15 @@ def make(folder: Path, processor: Any, tmp_path: Path) -> Callable:
         return grounding_dataset_from_charades(path, options.pop("directory", folder), **options)
 
     return build
+
+
+def test_a_variable_frame_rate(make: Callable, tmp_path: Path) -> None:
+    (tmp_path / "uneven").mkdir()
+    timed(tmp_path / "uneven" / "V.mp4", [0, 40, 80, 2000, 4000], "libx264")
+    dataset = make("V 0.08 2.0##it runs", directory=tmp_path / "uneven", num_frames=5)
+    ((_, labels),) = list(dataset)
+    seconds = labels.numpy()[0, 0]
+    np.testing.assert_allclose(labels[0, 1:], [0.4 * seconds, 0.6 * seconds], rtol=1e-3)
 
 
 def test_sentences_videos_and_spans(make: Callable, processor: Any) -> None:

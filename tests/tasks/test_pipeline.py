@@ -20,6 +20,7 @@ import tfzoo
 from tests.support.paths import FIXTURES
 from tfzoo.assets import card_of, shipped_checkpoints, shipped_for
 from tfzoo.tasks import TASKS, pipeline, task_class, task_for
+from tfzoo.tasks.inputs import clip_of
 
 NASA = FIXTURES / "videos" / "nasa_13013.mp4"
 # The settings of tasks, by the option of `tfzoo predict` that each demonstration uses.
@@ -322,6 +323,19 @@ def test_one_file_has_one_answer() -> None:
     task = loaded("timesformer-camera-motion").task
     logits = np.asarray(task.model(**task.processor(NASA, return_tensors="tf")).logits)
     assert task.model.config.id2label[int(logits.argmax())] == task(NASA)[0].label == "still"
+
+
+def test_moments_of_a_variable_frame_rate() -> None:
+    one = loaded("tvp-pans")
+    even = one.task.read(one.inputs)
+    uneven = dataclasses.replace(even, timestamps=even.timestamps**2 / even.duration)
+    for plain, found in zip(one.task(even), one.task(uneven), strict=True):
+        expected = uneven.seconds_of(np.array([plain.start, plain.end]) / even.duration)
+        np.testing.assert_allclose([found.start, found.end], expected, atol=0.15)
+        assert found.start < plain.start - 0.2
+    part = clip_of(uneven, even.indices[3:5].tolist())
+    np.testing.assert_array_equal(part.timestamps, uneven.timestamps[3:5])
+    assert one.task(uneven).draw().size == one.task(even).draw().size
 
 
 # Detections in videos, and by an image

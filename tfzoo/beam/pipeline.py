@@ -11,7 +11,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, PredictionResult, R
 from apache_beam.pvalue import TaggedOutput
 
 from tfzoo.beam.handler import SavedModelHandler, TaskHandler
-from tfzoo.beam.reading import Reading, local_file
+from tfzoo.beam.reading import KNOTS, Reading, local_file
 
 __all__ = ["FAILED", "AnswerFiles", "PredictFiles"]
 
@@ -144,6 +144,7 @@ class _Sort(beam.DoFn):
     def process(self, keyed: tuple[str, PredictionResult]) -> Iterator[Any]:
         about, answer = json.loads(keyed[0]), keyed[1].inference
         if isinstance(answer, str):
+            about.pop(KNOTS, None)
             yield TaggedOutput(FAILED, {**about, "reason": answer})
         else:
             yield self._reading.row(about, answer)

@@ -15,11 +15,14 @@ import numpy as np
 from apache_beam.io.filesystems import FileSystems
 from PIL import Image
 
-__all__ = ["Reading", "local_file", "reading_for"]
+__all__ = ["KNOTS", "Reading", "local_file", "reading_for"]
 
 # Signatures that take files, in order of preference.
 _KINDS = ("classify_frames", "detect_image", "ground", "classify_image")
 _VIDEOS = ("classify_frames", "ground")
+
+#: A key of what a request is about that is not a part of its answer.
+KNOTS = "knots"
 
 
 @dataclass(frozen=True)
@@ -81,11 +84,11 @@ class Reading:
         if clip.duration <= 0:
             raise ValueError("The file does not say how long the video is.")
         for text, inputs in self.queries:
+            named = {**about, "query": text, "duration": clip.duration}
+            # The answer is a part of the frames; the graph takes their rate for constant.
+            knots = [values.tolist() for values in clip.knots()]
             duration = np.float32(clip.duration)
-            yield (
-                {**about, "query": text, "duration": clip.duration},
-                {**request, **inputs, "duration": duration},
-            )
+            yield {**named, KNOTS: knots}, {**request, **inputs, "duration": duration}
 
     def row(self, about: dict[str, Any], answer: dict[str, np.ndarray]) -> dict[str, Any]:
         """The answer to a request as a line of JSON holds it.
@@ -96,8 +99,10 @@ class Reading:
         """
         values = {name: _plain(value) for name, value in answer.items()}
         if self.signature == "ground":
-            start, end = values["seconds"]
-            return {**about, "start": start, "end": end}
+            named = {name: value for name, value in about.items() if name != KNOTS}
+            parts = np.array(values["seconds"]) / about["duration"]
+            start, end = np.interp(parts, *about[KNOTS]).tolist()
+            return {**named, "start": start, "end": end}
         if self.signature == "detect_image":
             return {**about, "detections": _detections(values)}
         ranking = zip(values["labels"], values["scores"], strict=True)

@@ -44,7 +44,8 @@ def grounding_dataset_from_charades(
     """Stream videos, sentences and their moments into TVP's `fit`.
 
     T frames are taken from all over each video, of a short one some twice. Where a moment ends
-    after its video, as some of Charades-STA do, its end becomes the video's.
+    after its video, as some of Charades-STA do, its end becomes the video's. At a variable frame
+    rate, labels tell where a moment lies among the frames, as if these were evenly spaced in time.
 
     Args:
         annotations: Lines `VIDEO START END##SENTENCE`, times in seconds.
@@ -139,7 +140,8 @@ class _Pairs:
                 f"begins after the video has ended, at {clip.duration:g} s."
             )
         # In float32 like the labels, whose rounding must not put the end behind the duration.
-        span = np.minimum(np.float32([moment.start, moment.end]), np.float32(clip.duration))
+        span = clip.parts_at([moment.start, moment.end]) * clip.duration
+        span = np.minimum(np.float32(span), np.float32(clip.duration))
         labels = np.array([clip.duration, *span], np.float32)
         texts = {name: rows[place] for name, rows in self.texts.items()}
         return {**texts, "pixel_values": pixels, "labels": labels}

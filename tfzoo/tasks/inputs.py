@@ -241,7 +241,8 @@ def _clip_within(clip: VideoClip, choice: FrameChoice | Sequence[int]) -> VideoC
         return clip
     else:
         kept = choice.indices(len(clip))
-    return dataclasses.replace(clip, frames=clip.frames[kept], indices=clip.indices[kept])
+    chosen = {name: getattr(clip, name)[kept] for name in ("frames", "indices", "timestamps")}
+    return dataclasses.replace(clip, **chosen)
 
 
 # ---- files

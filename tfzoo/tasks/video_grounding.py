@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-import numpy as np
 from PIL import Image
 
 from tfzoo.auto import TFAutoModelForVideoGrounding
@@ -55,10 +54,9 @@ class GroundedVideo(Result):
         from tfzoo.viz import draw_timeline
 
         clip = clip_of(self.source, self.frames)
-        times = np.array(self.frames) * (self.duration / clip.total_frames)
         spans = [(row.start, row.end) for row in self.moments]
         queries = [row.query for row in self.moments]
-        return draw_timeline(clip.frames, spans, self.duration, queries, times=times)
+        return draw_timeline(clip.frames, spans, self.duration, queries, times=clip.timestamps)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -111,7 +109,8 @@ class VideoGrounding(Task):
     def _grounded(self, clip: VideoClip) -> GroundedVideo:
         pixels = self.processor(videos=clip.frames, return_tensors="np")
         logits = finite(self.model.ground(self._texts, self.model.encode_video(pixels)).logits)
-        spans = self.processor.post_process_batch(logits, clip.duration)
+        parts = clip.seconds_of(logits) / clip.duration
+        spans = self.processor.post_process_batch(parts, clip.duration)
         moments = [Moment(q, *span) for q, span in zip(self.queries, spans, strict=True)]
         return GroundedVideo(duration=clip.duration, frames=clip.indices.tolist(), moments=moments)
 

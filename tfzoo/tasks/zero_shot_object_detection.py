@@ -233,9 +233,8 @@ class ZeroShotObjectDetection(Task):
         return results
 
     def _video(self, clip: VideoClip, found: list[list[Detection]]) -> DetectedVideo:
-        tick = clip.duration / clip.total_frames
-        rows = zip(clip.indices.tolist(), found, strict=True)
-        frames = [DetectedFrame(number, number * tick, one) for number, one in rows]
+        rows = zip(clip.indices.tolist(), clip.timestamps.tolist(), found, strict=True)
+        frames = [DetectedFrame(*row) for row in rows]
         return DetectedVideo(threshold=self.threshold, duration=clip.duration, frames=frames)
 
     def _detected(self, images: Sequence[Any]) -> Iterator[list[Detection]]:

@@ -153,6 +153,8 @@ class TvpProcessor(BaseProcessor):
     def post_process_video_grounding(logits: Tensor, video_durations: float) -> tuple[float, float]:
         """Convert the first prediction of a batch to seconds.
 
+        At a variable frame rate, `VideoClip.seconds_of` converts instead.
+
         Args:
             logits: (B, 2), the output `logits` of `TFTvpForVideoGrounding`: start and end as
                 fractions of the duration. Only the first row is used, as in the reference;
@@ -181,7 +183,7 @@ class TvpProcessor(BaseProcessor):
     def post_process_batch(
         logits: Tensor, video_durations: float | Sequence[float]
     ) -> list[tuple[float, float]]:
-        """Convert all predictions of a batch to seconds.
+        """Convert all predictions of a batch to seconds, as `post_process_video_grounding` does.
 
         Args:
             logits: (B, 2), see `post_process_video_grounding`.
