@@ -43,6 +43,54 @@ def rewrite(folder: Path, change: dict[str, np.ndarray | None]) -> None:
     write_checkpoint(folder, rows)
 
 
+# ---- what changes while it is read
+@pytest.fixture
+def relabelled(folder: Path) -> Any:
+    """Replaces the checkpoint by another, of other labels and weights."""
+    model = CASE.tf_class.from_pretrained(folder)
+
+    def replace(name: str, **how: Any) -> None:
+        model.config.id2label = dict.fromkeys(model.config.id2label, name)
+        model.config.label2id = {name: 0}
+        for variable in model.weights:
+            variable.assign(keras.ops.full(variable.shape, len(name)))
+        model.save_pretrained(folder, **how)
+
+    return replace
+
+
+@pytest.mark.parametrize("how", [{}, {"max_shard_size": "20KB"}])
+def test_a_checkpoint_that_is_replaced_is_read_again(
+    folder: Path, relabelled: Any, how: dict[str, Any]
+) -> None:
+    names = ["b", "cc", "cc"]  # the last one is the same but for its time
+
+    class Reader(CASE.tf_class):
+        @classmethod
+        def warn_about(cls, config: Any, overrides: Any) -> None:
+            if names:
+                relabelled(names.pop(0), **how)
+
+    model = Reader.from_pretrained(folder)
+    label, values = model.config.id2label[0], np.unique([np.unique(w) for w in model.weights])
+    assert values.tolist() == [len(label)]
+    assert label == "cc"
+    assert names == []
+
+
+def test_weights_that_are_replaced_while_they_are_read(folder: Path, relabelled: Any) -> None:
+    class Reader(CASE.tf_class):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **more)
+            tried.append(self)
+            relabelled("d" * len(tried))
+
+    tried: list[Any] = []
+    with pytest.raises(CheckpointError, match="files were replaced 5 times while they were read"):
+        Reader.from_pretrained(folder)
+    assert len(tried) == 5
+
+
 # ---- what is refused
 def test_missing_unexpected_and_misshaped_are_listed_together(folder: Path) -> None:
     rewrite(

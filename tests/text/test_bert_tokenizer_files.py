@@ -18,6 +18,7 @@ from tfzoo import AutoTokenizer
 from tfzoo.core.config import ConfigError
 from tfzoo.core.files import read_json
 from tfzoo.models.lxmert.tokenizer import LxmertTokenizer, LxmertTokenizerFast
+from tfzoo.text import files
 from tfzoo.text.bert import BertTokenizer, BertTokenizerFast
 from tfzoo.text.tokenizer import TokenizerError
 
@@ -172,6 +173,22 @@ def test_settings_of_the_file(little):
         assert not {"name_or_path", "vocab_file"} & set(saved)
     with pytest.raises(TypeError, match="BertTokenizerFast has no never_split"):
         BertTokenizerFast.from_pretrained(little, never_split=["x"])
+
+
+def test_files_that_are_replaced_while_they_are_read(little, monkeypatch):
+    reading = files.read_settings
+    write(little / "tokenizer_config.json", {"model_max_length": 5})
+
+    def read(folder, overrides):
+        found = reading(folder, overrides)
+        if found["model_max_length"] == 5:
+            write_tokens(folder, [*LITTLE, "new"])
+            write(folder / "tokenizer_config.json", {"model_max_length": 12})
+        return found
+
+    monkeypatch.setattr(files, "read_settings", read)
+    tokenizer = BertTokenizer.from_pretrained(little)
+    assert (len(tokenizer), tokenizer.model_max_length) == (12, 12)
 
 
 def test_special_tokens_in_old_and_new_files(little):

@@ -38,6 +38,7 @@ from tfzoo.core.outputs import ModelOutput, flattened
 from tfzoo.core.quiet import start_keras
 from tfzoo.core.replacing import recover, replacing, updating
 from tfzoo.core.types import Tensor
+from tfzoo.core.unmixed import Watch, read_unmixed
 from tfzoo.core.untrusted import escaped
 from tfzoo.core.variables import slots
 from tfzoo.hub import HubOptions
@@ -48,8 +49,9 @@ from tfzoo.modeling.checkpoint import (
     check_weights_file,
     dtype_policy,
     load_model_from,
-    locate,
     parse_size,
+    watched_config,
+    watched_weights,
     write_weights,
 )
 from tfzoo.modeling.processor_files import Source
@@ -294,7 +296,7 @@ class TFPreTrainedModel(
         Raises:
             HubError: Files are missing, or the hub cannot be reached.
             ConfigError: The config is invalid or of another family.
-            CheckpointError: The weights file is damaged.
+            CheckpointError: The weights file is damaged, or replaced whenever it is read.
             WeightMismatchError: Weights and model do not match; lists both sides.
 
         Example:
@@ -307,22 +309,25 @@ class TFPreTrainedModel(
         more = {name: config_overrides.pop(name, None) for name in cls.constructor_arguments}
         cls._refuse_unknown(config_overrides)
         options = HubOptions(revision, cache_dir, local_files_only, token, subfolder)
-        if config is None:
-            config = cls.config_class.from_pretrained(
-                pretrained_model_name_or_path, **options.keywords(), **config_overrides
-            )
-            cls.warn_about(config, config_overrides)
-        elif config_overrides:
-            raise TypeError(
-                f"Pass either config= or fields to override, not both: {sorted(config_overrides)}."
-            )
-        policy = dtype_policy(torch_dtype if dtype is None else dtype, config)
-        model = load_model_from(
-            locate(pretrained_model_name_or_path, options),
-            lambda: cls(config, dtype=policy, **more),
-            ignore_mismatched_sizes=ignore_mismatched_sizes,
-        )
-        model.source = Source.of(pretrained_model_name_or_path, options)
+        name = pretrained_model_name_or_path
+        if config is not None and config_overrides:
+            raise TypeError(f"Pass config= or fields, not both: {sorted(config_overrides)}.")
+
+        def read(watch: Watch) -> keras.Model:
+            watched_config(name, options, watch)
+            own = config
+            if own is None:
+                own = cls.config_class.from_pretrained(
+                    name, **options.keywords(), **config_overrides
+                )
+                cls.warn_about(own, config_overrides)
+            path = watched_weights(name, options, watch)
+            policy = dtype_policy(torch_dtype if dtype is None else dtype, own)
+            make = partial(cls, own, dtype=policy, **more)
+            return load_model_from(path, make, ignore_mismatched_sizes=ignore_mismatched_sizes)
+
+        model = read_unmixed(read, name, CheckpointError)
+        model.source = Source.of(name, options)
         return model
 
     @classmethod
@@ -567,11 +572,10 @@ class TFPreTrainedModel(
         if kwargs:
             raise TypeError(f"export to a SavedModel takes no {', '.join(sorted(kwargs))}.")
         folder = Path(filepath)
+        recover(folder)
         there = {*(os.listdir(folder) if folder.is_dir() else [folder.name] * folder.exists())}
         if there and ("saved_model.pb" not in there or not there <= _SAVED_MODEL):
-            raise FileExistsError(
-                f"{folder} exists and is not a SavedModel alone: choose another name."
-            )
+            raise FileExistsError(f"{folder} is not a SavedModel alone: choose another name.")
         archive, gives = keras.export.ExportArchive(), {}
 
         def serve(inputs: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -19,8 +19,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfzoo.core.config import CONFIG_NAME
 from tfzoo.core.files import read_json
 from tfzoo.core.keras_compat import adopt, build_filled
+from tfzoo.core.unmixed import Watch
 from tfzoo.core.untrusted import escaped, is_plain_name, refuse_lfs_pointer
 from tfzoo.core.variables import slots
 from tfzoo.core.warn import warn
@@ -47,6 +49,8 @@ __all__ = [
     "load_model_from",
     "locate",
     "parse_size",
+    "watched_config",
+    "watched_weights",
     "write_weights",
 ]
 
@@ -121,6 +125,28 @@ def _converted(
     if found is None:
         return None
     return _first_of(WEIGHT_FILES[:2], name_or_path, replace(options, revision=found), errors)
+
+
+def watched_config(name_or_path: str | Path, options: HubOptions, watch: Watch) -> None:
+    """Watch a folder's config by its content: weights of another version with the same fit it.
+
+    Args:
+        name_or_path: Folder, file in it, or repository name; the latter's files never change.
+        options: Where to look.
+        watch: See `tfzoo.core.unmixed`.
+    """
+    path = os.path.expanduser(name_or_path)
+    folder = Path(os.path.dirname(path) if os.path.isfile(path) else path)
+    watch.content(folder / (options.subfolder or "") / CONFIG_NAME)
+
+
+def watched_weights(name_or_path: str | Path, options: HubOptions, watch: Watch) -> Path:
+    """`locate` the weights, and watch their file, and those that an index names."""
+    path = locate(name_or_path, options)
+    watch.files(path)
+    if path.suffix == ".json":
+        watch.files(*(path.parent / name for name in shard_names(path)))
+    return path
 
 
 def load_model_from(

@@ -25,6 +25,7 @@ from tfzoo.hub import HubFileNotFoundError, HubOptions, resolve
 __all__ = [
     "ADDED_FILE",
     "CONFIG_FILE",
+    "SETTINGS",
     "SPECIAL_FILE",
     "SPECIAL_TOKENS",
     "TOKENIZER_FILE",
@@ -44,6 +45,7 @@ TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
 SPECIAL_FILE = "special_tokens_map.json"
 ADDED_FILE = "added_tokens.json"
+SETTINGS = (CONFIG_FILE, SPECIAL_FILE, ADDED_FILE)
 
 SPECIAL_TOKENS = (
     "bos_token",
@@ -115,9 +117,8 @@ def locate(
         HubError: The folder or repository cannot be found or reached.
         TokenizerError: It holds no tokenizer.
     """
-    others = (CONFIG_FILE, SPECIAL_FILE, ADDED_FILE)
     try:
-        folder = resolve(name_or_path, TOKENIZER_FILE, options, optional=others)
+        folder = resolve(name_or_path, TOKENIZER_FILE, options, optional=SETTINGS)
         return folder, {"tokenizer_file": folder / TOKENIZER_FILE}
     except HubFileNotFoundError:
         path = Path(name_or_path).expanduser()
@@ -129,7 +130,7 @@ def locate(
                 f"{' and '.join(vocabulary.values())} (missing: {', '.join(missing)}). Copy the "
                 "checkpoint's tokenizer there, or name the folder that has it."
             ) from None
-    folder = resolve(name_or_path, tuple(vocabulary.values()), options, optional=others)
+    folder = resolve(name_or_path, tuple(vocabulary.values()), options, optional=SETTINGS)
     return folder, {argument: folder / name for argument, name in vocabulary.items()}
 
 

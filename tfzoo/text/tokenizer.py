@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tokenizers import AddedToken, Encoding, Tokenizer
 
 from tfzoo.core.replacing import updating
+from tfzoo.core.unmixed import Watch, read_unmixed
 from tfzoo.core.untrusted import escaped
 from tfzoo.core.warn import warn
 from tfzoo.hub import HubOptions
@@ -447,7 +449,16 @@ class BaseTokenizer(PushMixin, Vocabulary):
             TypeError: An override that the constructor does not know, or a call of the base class.
         """
         options = HubOptions(revision, cache_dir, local_files_only, token, subfolder)
+        read = partial(cls._read, name_or_path, options, overrides)
+        return read_unmixed(read, name_or_path, TokenizerError)
+
+    @classmethod
+    def _read(
+        cls, name_or_path: Any, options: HubOptions, overrides: dict[str, Any], watch: Watch
+    ) -> BaseTokenizer:
         folder, sources = cls._locate(name_or_path, options)
+        names = (*files.SETTINGS, files.TOKENIZER_FILE)
+        watch.files(*(folder / name for name in names), *sources.values())
         settings = files.read_settings(folder, overrides)
         cls._check_class(folder / files.CONFIG_FILE, settings.pop("tokenizer_class", None))
         known = {*cls._argument_names(), *overrides}
