@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -141,6 +142,59 @@ def test_the_working_directory_is_not_replaced(
         fill(new, a="new", b="new")
     assert texts(Path(".")) == {"a": "new", "b": "new", "mine": "mine"}
     assert os.listdir(tmp_path) == ["here"]
+
+
+@pytest.mark.parametrize("error", [errno.EXDEV, errno.EBUSY])
+def test_a_folder_that_cannot_be_moved(
+    error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount point, or of a lower layer of an overlay."""
+    target = fill(tmp_path / "target", a="old", gone="old", same="old")
+    fill(target / "variables", data="old", more="old")
+    fill(target / "old only", data="old")
+    rename = os.rename
+
+    def refusing(source: Any, place: Any) -> None:
+        other_system = (Path(source) == target) or (
+            error == errno.EBUSY
+            and (target in Path(source).parents) != (target in Path(place).parents)
+        )
+        if other_system:
+            raise OSError(error, os.strerror(error))
+        rename(source, place)
+
+    monkeypatch.setattr(os, "rename", refusing)
+    monkeypatch.setattr(file_system, "exchange", lambda one, two: False)
+
+    def write() -> None:
+        with replacing(target, force=True) as path:
+            fill(path, a="new", same="old")
+            fill(path / "variables", data="new")
+
+    copy = shutil.copytree
+    for struck in ("copytree", "_roll_forward"):
+        owner = shutil if struck == "copytree" else module
+        monkeypatch.setattr(owner, struck, lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write()
+        assert texts(target)["a"] == "old"
+        monkeypatch.setattr(shutil, "copytree", copy)
+    monkeypatch.undo()
+    recover(target)  # finishes what was planned
+    wanted = {"a": "new", "same": "old", "variables/data": "new"}
+    assert texts(target) == wanted
+    fill(target, gone="again")
+    monkeypatch.setattr(os, "rename", refusing)
+    monkeypatch.setattr(file_system, "exchange", lambda one, two: False)
+    write()
+    assert texts(target) == wanted
+    assert os.listdir(tmp_path) == ["target"]
+
+
+def test_what_was_given_up_inside_is_removed_before_reading(tmp_path: Path) -> None:
+    fill(tmp_path / ".abc.tfzoo-unfinished" / tmp_path.name, half="new")
+    recover(tmp_path)
+    assert os.listdir(tmp_path) == []
 
 
 # ---- updating

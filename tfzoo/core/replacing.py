@@ -11,12 +11,14 @@ its place together.
 
 A folder needs a system that exchanges two folders in one step, as Linux and macOS do on most of
 their own file systems. Elsewhere its old content waits in the workshop for a moment, or the new
-one does: the next call, or `recover` before the next reading, finishes it or takes it back.
+one does: the next call, or `recover` before the next reading, finishes it or takes it back. A
+folder that cannot be moved keeps its place and gets new content.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -47,6 +49,13 @@ class _Update:
     folder: Path
     obsolete: list[_Test] = field(default_factory=list)
     gates: list[str] = field(default_factory=list)
+    is_whole: bool = False  # whether everything else in the folder goes
+
+    def drops(self, path: Path) -> bool:
+        """Whether something that is in the folder goes."""
+        if self.is_whole:
+            return not path.name.endswith(_MARK)
+        return any(is_obsolete(path.name) for is_obsolete in self.obsolete) and not path.is_dir()
 
     def add(self, obsolete: _Test | None, gates: Iterable[str]) -> None:
         self.obsolete += [] if obsolete is None else [obsolete]
@@ -100,9 +109,10 @@ def replacing(target: Path, force: bool) -> Iterator[Path]:
             raise FileExistsError(f"{target} has come to exist meanwhile; it is not replaced.")
         _check_kind(made, target)
         if not (exists and made.is_dir() and system.exchange(made, target)):
-            if exists and made.is_dir():
-                os.rename(target, workshop / f"{target.name}{_OLD}")
-            os.replace(made, target)
+            if exists and made.is_dir() and not _moved(target, workshop / f"{target.name}{_OLD}"):
+                _refill(target, made)
+            else:
+                os.replace(made, target)
         system.sync_names(target.parent)
 
 
@@ -185,6 +195,33 @@ def recover(path: Path) -> None:
         if any(_read_plan(workshop) for workshop in _inside(folder)):
             with system.locked(folder):
                 _finish(folder)
+        if _inside(folder):
+            _remove_abandoned(folder)
+
+
+def _moved(folder: Path, place: Path) -> bool:
+    """Move a folder, unless it is a mount point or comes from a lower layer of an overlay."""
+    try:
+        os.rename(folder, place)
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.EXDEV):
+            raise
+        return False
+    return True
+
+
+def _refill(folder: Path, made: Path) -> None:
+    """Give a folder the content of another, which may be of another file system, and no other."""
+    workshop, lock = _locked_folder(folder, ".")
+    try:
+        staging = workshop / folder.name
+        shutil.copytree(made, staging, symlinks=True)
+        system.sync(staging)
+        files = [path.name for path in staging.iterdir() if not path.is_dir()]
+        _commit(workshop, folder, _Update(folder, gates=files, is_whole=True))
+    finally:
+        _clear(workshop)
+        lock.close()
 
 
 # ---- workshops
@@ -321,10 +358,7 @@ def _commit(workshop: Path, folder: Path, update: _Update) -> None:
         for name in new:
             _check_kind(staging / name, folder / name)
         obsolete = [
-            name
-            for name in os.listdir(folder)
-            if name not in new and any(is_obsolete(name) for is_obsolete in update.obsolete)
-            if not (folder / name).is_dir()
+            name for name in os.listdir(folder) if name not in new and update.drops(folder / name)
         ]
         if len(new) == 1 and not obsolete and not (staging / new[0]).is_dir():
             os.replace(staging / new[0], folder / new[0])
@@ -445,7 +479,7 @@ def _roll_forward(workshop: Path, folder: Path, plan: dict[str, Any]) -> None:
     old = [name for name in gates if name in waiting]
     for name in [*old, *plan["obsolete"]]:
         if _identity(folder / name) == plan["old"].get(name):
-            (folder / name).unlink(missing_ok=True)
+            _remove(folder / name)
     behind = [name for name in reversed(gates) if name in waiting]
     for name in [*(name for name in waiting if name not in gates), *behind]:
         if (staging / name).is_dir() and (folder / name).is_dir():
@@ -454,6 +488,13 @@ def _roll_forward(workshop: Path, folder: Path, plan: dict[str, Any]) -> None:
             os.replace(staging / name, folder / name)
     system.sync_names(folder)
     shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _write_plan(workshop: Path, plan: dict[str, Any]) -> None:
