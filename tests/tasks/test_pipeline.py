@@ -331,8 +331,8 @@ def test_moments_of_a_variable_frame_rate() -> None:
     uneven = dataclasses.replace(even, timestamps=even.timestamps**2 / even.duration)
     for plain, found in zip(one.task(even), one.task(uneven), strict=True):
         expected = uneven.seconds_of(np.array([plain.start, plain.end]) / even.duration)
-        np.testing.assert_allclose([found.start, found.end], expected, atol=0.15)
-        assert found.start < plain.start - 0.2
+        np.testing.assert_allclose([found.start, found.end], expected, atol=0.2)
+    assert one.task(uneven)[0].end < one.task(even)[0].end - 0.3
     part = clip_of(uneven, even.indices[3:5].tolist())
     np.testing.assert_array_equal(part.timestamps, uneven.timestamps[3:5])
     assert one.task(uneven).draw().size == one.task(even).draw().size
