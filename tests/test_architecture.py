@@ -34,7 +34,9 @@ SERVING = re.compile(r"tfzoo\.models\.\w+\.serving")  # belongs to `export`, whi
 # Packages that only the named parts may import.
 ONLY = {
     "tensorflow": ("tfzoo.export", "tfzoo.data", "tfzoo.beam", SERVING),
-    "av": ("tfzoo.io.display", "tfzoo.io.video_reader", "tfzoo.io.video_writer"),
+    "av": tuple(
+        f"tfzoo.io.{name}" for name in ("display", "frame_table", "video_reader", "video_writer")
+    ),
     "apache_beam": ("tfzoo.beam",),
     "huggingface_hub": ("tfzoo.hub",),
     # A program of its own, which `verify` starts where they are installed; nothing imports it

@@ -116,7 +116,7 @@ def test_png_frames_of_a_video(tmp_path, orientation, turn):
     pixels = np.zeros((48, 64, 3), np.uint8)
     pixels[:24, :32] = 255
     Image.fromarray(pixels).save(file := io.BytesIO(), "PNG", exif=exif, icc_profile=profile)
-    clip = read_video(synthetic.images(tmp_path / "a.mkv", [file.getvalue()] * 3, "png", "rgb24"))
+    clip = read_video(synthetic.images(tmp_path / "a.mov", [file.getvalue()] * 3, "png", "rgb24"))
     for frame in clip.frames:
         np.testing.assert_array_equal(frame, np.rot90(pixels, turn))
 
