@@ -104,12 +104,22 @@ def test_short_writes_leave_the_old_version(writer: Writer, tmp_path: Path) -> N
 
 @each_writer
 def test_files_have_the_users_rights(writer: Writer, tmp_path: Path) -> None:
+    """What is new has those of the umask, what is replaced those of the old one."""
+
+    def check(private: Sequence[Path]) -> list[Path]:
+        paths = list((tmp_path / "root").rglob("*"))
+        for path in paths:
+            expected = (0o700, 0o600) if path in private else (0o750, 0o640)
+            assert stat.S_IMODE(path.stat().st_mode) == expected[path.is_file()], path
+        return paths
+
     before = os.umask(0o027)
     try:
         writer.prepare(tmp_path / "root")
+        private = check([])
+        for path in private:
+            path.chmod(0o600 if path.is_file() else 0o700)
         writer.write(tmp_path / "root" / writer.path, 2)
     finally:
         os.umask(before)
-    for path in (tmp_path / "root").rglob("*"):
-        mode = stat.S_IMODE(path.stat().st_mode)
-        assert mode == (0o750 if path.is_dir() else 0o640), path
+    check(private)

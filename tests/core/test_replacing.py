@@ -99,6 +99,41 @@ def test_an_unwritable_folder_keeps_its_kind_of_error(tmp_path: Path) -> None:
         write_json(tmp_path / "file" / "inside" / "x.json", {})
 
 
+@pytest.mark.parametrize("call", [replacing, updating])
+def test_names_without_room_for_that_of_a_workshop_are_refused(call: Any, tmp_path: Path) -> None:
+    options = {"force": True} if call is replacing else {}
+    with call(tmp_path / ("x" * 228), **options) as path:
+        fill(path, a="new")
+    with pytest.raises(OSError, match="x: the name is too long.* 27 bytes more"):  # noqa: SIM117
+        with call(tmp_path / ("x" * 229), **options):
+            pytest.fail("too late")
+    assert texts(tmp_path) == {f"{'x' * 228}/a": "new"}
+
+
+def test_what_replaces_has_the_rights_of_the_old(tmp_path: Path, system: str) -> None:
+    """In folders inside as well; a link's are not its own."""
+    target = fill(tmp_path / "target", a="old", link="old", other="old")
+    fill(target / "inside", a="old")
+    target.joinpath("link").unlink()
+    target.joinpath("link").symlink_to("other")
+    for path, mode in ((target, 0o711), (target / "inside", 0o700), (target / "other", 0o604)):
+        path.chmod(mode)
+    for path in (target / "a", target / "inside" / "a"):
+        path.chmod(0o400)
+    before = os.umask(0o022)
+    try:
+        for _ in range(2):
+            with replacing(target, force=True) as path:
+                fill(path, a="new", link="new", new="new")
+                fill(path / "inside", a="new", new="new")
+    finally:
+        os.umask(before)
+    modes = {str(p.relative_to(tmp_path)): p.stat().st_mode & 0o777 for p in tmp_path.rglob("*")}
+    private = {"target/a": 0o400, "target/inside": 0o700, "target/inside/a": 0o400}
+    public = dict.fromkeys(("target/link", "target/new", "target/inside/new"), 0o644)
+    assert modes == {"target": 0o711, **private, **public}
+
+
 def test_a_failure_leaves_no_new_folders(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), replacing(tmp_path / "a" / "b" / "c", force=False):
         raise RuntimeError
@@ -120,13 +155,25 @@ def test_files_and_folders_do_not_replace_each_other(tmp_path: Path) -> None:
     assert texts(tmp_path) == {"file": "old", "folder/mine": "old"}
 
 
-def test_a_link_leads_to_the_file_that_is_written(tmp_path: Path) -> None:
-    fill(tmp_path / "store", real="old")
-    (tmp_path / "link").symlink_to(tmp_path / "store" / "real")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_link_leads_to_what_is_written(kind: str, tmp_path: Path, system: str) -> None:
+    real = fill(tmp_path / "store", real="old") / ("real" if kind == "file" else "")
+    (tmp_path / "link").symlink_to(real)
     with replacing(tmp_path / "link", force=True) as path:
-        path.write_text("new")
+        (path.write_text("new") if kind == "file" else fill(path, real="new"))
     assert (tmp_path / "link").is_symlink()
     assert texts(tmp_path / "store") == {"real": "new"}
+    assert sorted(os.listdir(tmp_path)) == ["link", "store"]
+
+
+def test_a_link_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("link")
+    with pytest.raises(NotADirectoryError), updating(tmp_path / "link") as new:
+        fill(new, a="new")
+    with pytest.raises(FileExistsError), replacing(tmp_path / "link", force=False):
+        pytest.fail("too late")
+    write_json(tmp_path / "link", {})
+    assert (tmp_path / "link").read_text() == "{}\n"
 
 
 def test_the_working_directory_is_not_replaced(
@@ -223,6 +270,17 @@ def test_a_folder_inside_is_replaced(tmp_path: Path, system: str) -> None:
         fill(new, a="new")
         fill(new / "assets", b="new")
     assert texts(tmp_path) == {"folder/a": "new", "folder/assets/b": "new"}
+
+
+def test_a_link_to_a_folder_inside_is_replaced(tmp_path: Path, system: str) -> None:
+    """What it leads to may be shared, and stays."""
+    folder, shared = fill(tmp_path / "folder", a="old"), fill(tmp_path / "shared", mine="mine")
+    (folder / "assets").symlink_to(shared)
+    with updating(folder) as new:
+        fill(new, a="new")
+        fill(new / "assets", b="new")
+    assert texts(folder) == {"a": "new", "assets/b": "new"}
+    assert texts(shared) == {"mine": "mine"}
 
 
 def test_what_functions_write_inside_is_part_of_it(tmp_path: Path, system: str) -> None:

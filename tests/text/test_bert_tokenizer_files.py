@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -140,6 +142,14 @@ def test_failed_write_leaves_the_old_file(little, tmp_path, monkeypatch):
 
 
 # -- what the files say ---------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text")
+def test_a_folder_whose_name_is_not_utf8(little):
+    tokenizer = BertTokenizerFast.from_pretrained(little)
+    with pytest.raises(OSError, match="the path is not UTF-8"):
+        tokenizer.save_pretrained(os.fsdecode(os.fsencode(little) + b"/\xff"))
+    assert os.listdir(little) == ["vocab.txt"]
 
 
 def test_settings_of_the_file(little):

@@ -17,6 +17,7 @@ __all__ = [
     "check_space",
     "exchange",
     "holds_working_directory",
+    "is_utf8",
     "is_working_directory",
     "locked",
     "sync",
@@ -52,7 +53,8 @@ def check_space(target: Path, needed: int) -> None:
     Raises:
         OSError: There are fewer than `needed` bytes left where `target` is to be.
     """
-    place = next(parent for parent in target.absolute().parents if parent.is_dir())
+    target = Path(os.path.realpath(target))
+    place = next(path for path in (target, *target.parents) if path.is_dir())
     free = shutil.disk_usage(place).free
     if free < needed:
         raise OSError(
@@ -63,16 +65,29 @@ def check_space(target: Path, needed: int) -> None:
 
 @contextlib.contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Raise what TensorFlow and HDF5 raise for a full disk and the like as an `OSError`."""
+    """Raise what TensorFlow and HDF5 raise for a full disk and the like as an `OSError`.
+
+    So is a path that is not UTF-8, which TensorFlow cannot write to.
+    """
     try:
         yield
     except OSError:
         raise
     except Exception as error:
         of_tensorflow = type(error).__module__ == "tensorflow.python.framework.errors_impl"
-        if not of_tensorflow and "write failed" not in str(error):
+        of_name = isinstance(error, UnicodeEncodeError) and not is_utf8(path)
+        if not of_tensorflow and not of_name and "write failed" not in str(error):
             raise
-        raise OSError(f"{path} could not be written: {getattr(error, 'message', error)}") from error
+        reason = "the path is not UTF-8" if of_name else getattr(error, "message", error)
+        raise OSError(f"{path} could not be written: {reason}") from error
+
+
+def is_utf8(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is text in UTF-8, as libraries in other languages expect."""
+    try:
+        return bool(os.fspath(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def exchange(one: Path, two: Path) -> bool:
@@ -97,7 +112,8 @@ def sync(path: Path) -> None:
         if item.is_dir():
             sync_names(item)
         elif item.is_file():
-            with open(item, "rb+") as file:
+            # Windows flushes what may be written alone; what is read-only is flushed elsewhere.
+            with open(item, "rb+" if os.name == "nt" else "rb") as file:
                 os.fsync(file.fileno())
 
 

@@ -12,7 +12,11 @@ its place together.
 A folder needs a system that exchanges two folders in one step, as Linux and macOS do on most of
 their own file systems. Elsewhere its old content waits in the workshop for a moment, or the new
 one does: the next call, or `recover` before the next reading, finishes it or takes it back. A
-folder that cannot be moved keeps its place and gets new content.
+folder that cannot be moved keeps its place and gets new content. Who holds the folder itself open
+or has it as a bind mount, in a container say, sees an emptied one once it is replaced, and has to
+open it again: mount the folder above it.
+
+What replaces a file or folder has the rights of the old one, what is new those of the umask.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ from tfzoo.core.untrusted import is_plain_name
 __all__ = ["destination", "recover", "replacing", "updating"]
 
 _MARK = ".tfzoo-unfinished"  # ends the name of a workshop
+_ADDED = len("..12345678") + len(_MARK)  # what the name of a workshop has beside its target's
 _OLD = ".old"  # added to the name of a folder that makes room for the new one
 _PLAN = "plan.json"  # what an update still has to do; written when all of its files are there
 _MAX_PLAN = 2**25
@@ -93,8 +98,8 @@ def replacing(target: Path, force: bool) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield target
         return
-    if target.is_symlink() and not target.is_dir():
-        target = target.resolve()  # the file is written that the link leads to, as by `open`
+    if target.is_symlink():  # what it leads to is written, as by `open`
+        target = Path(os.path.realpath(target))
     if target.is_dir() and system.holds_working_directory(target):
         raise FileExistsError(f"{target} holds the working directory: choose another name.")
     with _workshop(target, target.parent) as workshop:
@@ -108,6 +113,7 @@ def replacing(target: Path, force: bool) -> Iterator[Path]:
         if exists and not force:
             raise FileExistsError(f"{target} has come to exist meanwhile; it is not replaced.")
         _check_kind(made, target)
+        _keep_rights(made, target)
         if not (exists and made.is_dir() and system.exchange(made, target)):
             if exists and made.is_dir() and not _moved(target, workshop / f"{target.name}{_OLD}"):
                 _refill(target, made)
@@ -151,7 +157,7 @@ def updating(
             outer.add(obsolete, gates)
         yield folder
         return
-    folder = folder.resolve()
+    folder = Path(os.path.realpath(folder))
     update = _Update(folder)
     update.add(obsolete, gates)
     with _workshop(folder, folder if folder.exists() else folder.parent) as workshop:
@@ -257,6 +263,11 @@ def _workshop(target: Path, where: Path) -> Iterator[Path]:
         except OSError as error:
             # The kind stays: PermissionError, NotADirectoryError, ...
             raised = type(error)(f"{where} cannot be written to: {error.strerror}.")
+            if error.errno == errno.ENAMETOOLONG:
+                raised = OSError(
+                    f"{target}: the name is too long. While it is written, a name that has "
+                    f"{_ADDED} bytes more stands beside it: choose a shorter one."
+                )
             raised.errno = error.errno
             raise raised from error
         try:
@@ -357,6 +368,7 @@ def _commit(workshop: Path, folder: Path, update: _Update) -> None:
         new = os.listdir(staging)
         for name in new:
             _check_kind(staging / name, folder / name)
+            _keep_rights(staging / name, folder / name)
         obsolete = [
             name for name in os.listdir(folder) if name not in new and update.drops(folder / name)
         ]
@@ -482,8 +494,8 @@ def _roll_forward(workshop: Path, folder: Path, plan: dict[str, Any]) -> None:
             _remove(folder / name)
     behind = [name for name in reversed(gates) if name in waiting]
     for name in [*(name for name in waiting if name not in gates), *behind]:
-        if (staging / name).is_dir() and (folder / name).is_dir():
-            shutil.rmtree(folder / name)
+        if (staging / name).is_dir():
+            _remove(folder / name)  # a folder, or a link to one
         with contextlib.suppress(FileNotFoundError):
             os.replace(staging / name, folder / name)
     system.sync_names(folder)
@@ -525,6 +537,15 @@ def _read_plan(workshop: Path) -> dict[str, Any] | None:
     if not has_form or not all(map(is_plain_name, names)):
         return None
     return None if (workshop / plan["name"]).is_symlink() else plan
+
+
+def _keep_rights(made: Path, target: Path) -> None:
+    """Give a file, or a folder with all in it, the rights of those that it replaces."""
+    for path in sorted([made, *made.rglob("*")], reverse=True):  # folders after what is in them
+        old = target / path.relative_to(made)
+        is_kept = os.path.lexists(old) and not old.is_symlink() and not path.is_symlink()
+        if is_kept and old.is_dir() == path.is_dir():
+            shutil.copymode(old, path)
 
 
 def _check_kind(made: Path, target: Path) -> None:

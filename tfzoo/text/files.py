@@ -17,6 +17,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 
 from tfzoo.core.fields import Constraint, boolean, number, one_of
+from tfzoo.core.file_system import is_utf8
 from tfzoo.core.files import read_json, read_text, write_json
 from tfzoo.core.replacing import destination, replacing, updating
 from tfzoo.core.untrusted import escaped
@@ -353,7 +354,9 @@ def save_model(backend: Tokenizer, folder: Path, prefix: str | None = None) -> t
 def _unwritable(folder: Path, error: Exception) -> OSError:
     """The kind of error that the system gave, whose number stands in the backend's text."""
     number = re.search(r"os error (\d+)", str(error))
-    message = f"{destination(folder)} cannot be written: {error}"
+    place = destination(folder)
+    reason = error if is_utf8(place) else "the path is not UTF-8"
+    message = f"{place} cannot be written: {reason}"
     return OSError(int(number[1]), message) if number else OSError(message)
 
 
