@@ -188,6 +188,12 @@ def test_an_image_of_no_height():
         im.resize(np.zeros((4, 4, 3), np.uint8), (0, 4))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_pixels_that_are_not_finite(dtype):
+    with pytest.raises(ValueError, match="^image: expected finite pixels, got NaN or infinity"):
+        im.to_channels_last(np.full((2, 2), np.inf, dtype))
+
+
 @pytest.mark.parametrize("size", [(3, 3), (4, 4), (6, 8), (1, 8)])
 def test_a_crop_is_a_view_of_the_middle(pixels, size):
     crop = im.center_crop(pixels, size)

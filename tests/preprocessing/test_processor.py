@@ -12,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 
+import tfzoo
 from tfzoo.core.fields import field
 from tfzoo.hub import HubError
 from tfzoo.preprocessing.processor import (
@@ -96,6 +97,24 @@ def test_a_call_is_preprocess_and_its_arguments_win():
     assert Doubler()([1, 2]).pixel_values == [2, 4]
     assert Doubler().preprocess([1, 2], factor=5).pixel_values == [5, 10]
     assert Doubler(offset=1).preprocess([1, 2], 5).pixel_values == [6, 11]
+
+
+PROCESSORS = [
+    (name, do_resize)
+    for name in sorted(dir(tfzoo))
+    if name.endswith("ImageProcessor") and name != "AutoImageProcessor"
+    for do_resize in (True, False)
+]
+
+
+@pytest.mark.parametrize(("name", "do_resize"), PROCESSORS)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_not_finite(name, do_resize, value):
+    image = np.full((2, 40, 50, 3), 0.5, np.float32)
+    image[1, 3, 4, 0] = value
+    processor = getattr(tfzoo, name)(do_resize=do_resize)
+    with pytest.raises(ValueError, match="(image|frame) 1: expected finite pixels, got NaN or inf"):
+        processor(list(image), do_rescale=False, return_tensors="np")
 
 
 def test_the_base_class_alone_does_nothing():

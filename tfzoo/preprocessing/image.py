@@ -154,7 +154,9 @@ def in_layout(image: np.ndarray, layout: str) -> np.ndarray:
     return np.ascontiguousarray(image.transpose(2, 0, 1) if layout == CHANNELS_FIRST else image)
 
 
-def to_channels_last(image: Any, input_data_format: str | None = None) -> np.ndarray:
+def to_channels_last(
+    image: Any, input_data_format: str | None = None, name: str = "image"
+) -> np.ndarray:
     """Turn any image into an array with channels last.
 
     Without `input_data_format` the result has three channels: grey images are repeated and
@@ -166,13 +168,15 @@ def to_channels_last(image: Any, input_data_format: str | None = None) -> np.nda
         input_data_format: "channels_first" or "channels_last"; or "none" for (height, width),
             which is repeated as where nothing is given. Default: inferred. Ignored for Pillow
             images.
+        name: What to call it in messages.
 
     Returns:
         (height, width, C), of the input's dtype; uint8 for a Pillow image.
 
     Raises:
         TypeError: Not an image.
-        ValueError: A shape without a channel axis, an empty image, an unknown format.
+        ValueError: A shape without a channel axis, an empty image, an unknown format, or pixels
+            that are NaN or infinite.
 
     Example:
         >>> to_channels_last(np.zeros((3, 4, 6), np.uint8)).shape
@@ -193,6 +197,8 @@ def to_channels_last(image: Any, input_data_format: str | None = None) -> np.nda
             f"Expected an image (height, width), (height, width, C) or (C, height, width), got an "
             f"array of shape {array.shape}."
         )
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected finite pixels, got NaN or infinity.")
     if array.ndim == 2:
         array = array[..., None]
         return array if input_data_format else np.repeat(array, 3, axis=-1)

@@ -125,10 +125,10 @@ class ImageFeatures(SingleSteps):
         """
         im.check_formats(data_format=data_format, input_data_format=input_data_format)
         pixels = []
-        for item in flatten_images(images):
+        for number, item in enumerate(flatten_images(images)):
             image = open_image(item)  # files are read when their turn comes
             layout = data_format or input_data_format or im.layout_of(image)
-            image = im.to_channels_last(image, input_data_format)
+            image = im.to_channels_last(image, input_data_format, f"image {number}")
             if settings.do_rescale:
                 im.warn_if_rescaled([image])
             result = im.in_layout(self._steps(image, settings), layout)

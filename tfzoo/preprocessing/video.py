@@ -153,9 +153,11 @@ def resized_frames(
         T arrays (height, width, C); their sizes may differ.
     """
     pixels = []
-    for frame in frames:  # a Pillow image stays one until it is resized
-        keep = isinstance(frame, Image.Image) and settings.do_resize
-        pixels.append(to_rgb(frame) if keep else im.to_channels_last(frame, input_data_format))
+    for number, frame in enumerate(frames):
+        if isinstance(frame, Image.Image) and settings.do_resize:  # it stays one until then
+            pixels.append(to_rgb(frame))
+        else:
+            pixels.append(im.to_channels_last(frame, input_data_format, f"frame {number}"))
     if settings.do_rescale:
         arrays = [frame for frame in pixels if isinstance(frame, np.ndarray)]
         im.warn_if_rescaled(arrays)
