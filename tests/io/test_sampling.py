@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -88,7 +90,19 @@ def test_an_unknown_sampling():
         choose_indices(10, 2, "all")
 
 
-@pytest.mark.parametrize("arguments", [(0, 1), (2, 0)])
-def test_numbers_below_one(arguments):
-    with pytest.raises(ValueError, match="must be at least 1, got 0"):
-        choose_indices(10, arguments[0], frame_sample_rate=arguments[1])
+@pytest.mark.parametrize("value", [0, -1, 10**9, 2.5, 2.0, "3", True, None, [2], np.float32(2)])
+@pytest.mark.parametrize("sampling", ["uniform", "spread", "random_clip"])
+def test_numbers_that_count_nothing(value, sampling):
+    rule = "a whole number|at least 1 and at most 1048576"
+    message = rf"must be ({rule}), got {re.escape(repr(value)[:9])}"
+    for name in ("num_frames", "frame_sample_rate"):
+        numbers = {"num_frames": 2, "frame_sample_rate": 1, name: value}
+        with pytest.raises(ValueError, match=f"{name} {message}"):
+            choose_indices(10, sampling=sampling, **numbers)
+    with pytest.raises(ValueError, match=f"clip_len {message}"):
+        sample_frame_indices(value, 1, 10)
+
+
+def test_numbers_of_numpy():
+    two = np.int32(2)
+    assert choose_indices(9, two, "centre", frame_sample_rate=two).tolist() == [3, 5]

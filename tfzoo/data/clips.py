@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfzoo.data.pipeline import prepared
 from tfzoo.io import VideoClip, choose_indices, read_video
+from tfzoo.io.limits import MOST_FRAMES
 from tfzoo.preprocessing.processor import BaseImageProcessor
 
 __all__ = ["SUFFIXES", "Augment", "ClipReader"]
@@ -68,17 +69,14 @@ class ClipReader:
                 "processor: expected a processor of videos, such as AutoImageProcessor."
                 f"from_pretrained(checkpoint) gives, got {type(self.processor).__name__}."
             )
-        if isinstance(self.num_frames, bool) or not isinstance(self.num_frames, (int, np.integer)):
-            raise ValueError(f"num_frames must be a whole number, got {self.num_frames!r}.")
         if self.augment is not None and not callable(self.augment):
             raise TypeError(
                 "augment: expected a function of (frames, rng), such as ClipAugmentation(), got "
                 f"{self.augment!r}."
             )
-        enough = self.num_frames * max(self.frame_sample_rate, 1) + 2  # checks the other arguments
-        choose_indices(
-            enough, self.num_frames, self.sampling, frame_sample_rate=self.frame_sample_rate, rng=0
-        )
+        # Checks the other arguments; no video is too short.
+        how = {"frame_sample_rate": self.frame_sample_rate, "rng": 0}
+        choose_indices(MOST_FRAMES**2 + 1, self.num_frames, self.sampling, **how)
 
     @property
     def _images(self) -> Any:

@@ -8,6 +8,7 @@ __all__ = [
     "DOWNLOAD_BYTES",
     "FLOW_PIXELS",
     "FRAME_PIXELS",
+    "MOST_FRAMES",
     "RESIZED_PIXELS",
 ]
 
@@ -15,6 +16,8 @@ __all__ = [
 FRAME_PIXELS = 2**26
 #: Of all frames that are kept at a time: 6.4 GB.
 CLIP_PIXELS = 2**31
+#: Frames that may be asked for by their number, and the distance between them.
+MOST_FRAMES = 2**20
 #: Of an image that was resized, cropped or padded: 4096 x 4096.
 RESIZED_PIXELS = 2**24
 #: Of the square that an image of any shape is put on before it is resized: 16384 x 16384.

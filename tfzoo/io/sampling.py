@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from tfzoo.io.errors import VideoError
+from tfzoo.io.limits import MOST_FRAMES
 
-__all__ = ["SAMPLINGS", "FrameChoice", "choose_indices", "sample_frame_indices"]
+__all__ = ["SAMPLINGS", "FrameChoice", "check_counts", "choose_indices", "sample_frame_indices"]
 
 SAMPLINGS = ("uniform", "spread", "segment", "centre", "random_clip")
 
@@ -78,14 +80,15 @@ def sample_frame_indices(
         (T,) int64, ascending.
 
     Raises:
-        ValueError: A number below 1, or a video that is not longer than the clip.
+        ValueError: A number that is not a whole one from 1 to `tfzoo.io.limits.MOST_FRAMES`, or a
+            video that is not longer than the clip.
 
     Example:
         >>> np.random.seed(0)
         >>> sample_frame_indices(clip_len=8, frame_sample_rate=4, seg_len=300)
         array([172, 176, 181, 185, 190, 194, 199, 203])
     """
-    _check_at_least_one(clip_len=clip_len, frame_sample_rate=frame_sample_rate)
+    check_counts(clip_len=clip_len, frame_sample_rate=frame_sample_rate)
     span = int(clip_len * frame_sample_rate)
     if seg_len <= span:
         raise ValueError(
@@ -122,7 +125,8 @@ def choose_indices(
 
     Raises:
         VideoError: The video has too few frames.
-        ValueError: An unknown `sampling` or a number below 1.
+        ValueError: An unknown `sampling`, or a number that is not a whole one from 1 to
+            `tfzoo.io.limits.MOST_FRAMES`.
 
     Example:
         >>> choose_indices(100, 4)
@@ -134,7 +138,7 @@ def choose_indices(
     """
     if sampling not in SAMPLINGS:
         raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}.")
-    _check_at_least_one(num_frames=num_frames, frame_sample_rate=frame_sample_rate)
+    check_counts(num_frames=num_frames, frame_sample_rate=frame_sample_rate)
     _check_enough(total, num_frames, sampling, frame_sample_rate)
     if sampling == "random_clip":
         return sample_frame_indices(num_frames, frame_sample_rate, total, rng)
@@ -146,10 +150,23 @@ def choose_indices(
     return (total - 1 - (num_frames - 1) * frame_sample_rate) // 2 + order * frame_sample_rate
 
 
-def _check_at_least_one(**numbers: int) -> None:
+def check_counts(**numbers: Any) -> None:
+    """Refuse what is not a number of frames.
+
+    Args:
+        **numbers: By the names of their arguments.
+
+    Raises:
+        ValueError: One is not a whole number from 1 to `tfzoo.io.limits.MOST_FRAMES`.
+
+    Example:
+        >>> check_counts(num_frames=8)
+    """
     for name, number in numbers.items():
-        if number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number}.")
+        if isinstance(number, bool) or not isinstance(number, Integral):
+            raise ValueError(f"{name} must be a whole number, got {number!r:.100}.")
+        if not 1 <= number <= MOST_FRAMES:
+            raise ValueError(f"{name} must be at least 1 and at most {MOST_FRAMES}, got {number}.")
 
 
 def _check_enough(total: int, num_frames: int, sampling: str, frame_sample_rate: int) -> None:

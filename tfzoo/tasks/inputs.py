@@ -20,7 +20,7 @@ from tfzoo.hub.download import download, is_address
 from tfzoo.io import ImageError, VideoClip, VideoError, read_frames, read_image, read_video
 from tfzoo.io.image_reader import files_of, opened, upright_rgb
 from tfzoo.io.limits import DOWNLOAD_BYTES
-from tfzoo.io.sampling import FrameChoice
+from tfzoo.io.sampling import FrameChoice, check_counts
 from tfzoo.io.video_reader import check_video
 from tfzoo.preprocessing.image import as_array, is_image
 from tfzoo.preprocessing.image_batch import open_image
@@ -220,6 +220,7 @@ def _clip(frames: Any, choice: FrameChoice | Sequence[int], exact: bool = True) 
     if not isinstance(choice, FrameChoice):
         indices = np.asarray(choice)
     elif total == 1:
+        check_counts(num_frames=choice.num_frames)
         indices = np.zeros(choice.num_frames, "int64")
     elif exact and total == choice.num_frames:
         indices = np.arange(total)
