@@ -300,6 +300,8 @@ def test_a_byte_order_mark(photos: Path, processor: Any, tmp_path: Path) -> None
         (changed("annotations", 0, iscrowd="no"), "iscrowd: expected 0 or 1, got 'no'"),
         (changed("annotations", 0, bbox=[0, 0, 10**400, 1]), "expected bbox as"),
         (changed("categories", 0, name=["cup"]), r"categories\[0\]: expected a name"),
+        (changed("categories", 0, name=" "), r"categories\[0\]: expected a name, got ' '"),
+        (changed("categories", 0, name="x" * 99), r"boxes\.json: the query 'xxx.* 16"),
         (changed("categories", 0, id="2"), "share an id or a name"),
     ],
 )

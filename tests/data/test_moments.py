@@ -89,6 +89,12 @@ def test_a_byte_order_mark(make: Callable) -> None:
     assert len(dataset.file_paths) == 4
 
 
+def test_lines_that_end_in_a_carriage_return(make: Callable) -> None:
+    assert len(make(LINES.replace("\n", "\r")).file_paths) == 4
+    with pytest.raises(DataError, match="line 6: expected"):
+        make(LINES.replace("\n", "\r") + "X one 2##a dog\r")
+
+
 def test_a_length_for_all_sentences(make: Callable) -> None:
     inputs, _ = make(max_text_length=18).element_spec
     assert inputs["input_ids"].shape.as_list() == [None, 18]
@@ -136,6 +142,7 @@ def test_wrong_lines(make: Callable, text: str | bytes, message: str) -> None:
     ("options", "error", "message"),
     [
         ({"num_frames": 1}, ValueError, "num_frames must be at least 2"),
+        ({"num_frames": "3"}, ValueError, "num_frames must be a whole number, got '3'"),
         ({"directory": "nowhere"}, DataError, "expected the folder of the videos"),
         ({"processor": tfzoo.TvpImageProcessor()}, TypeError, "expected a TvpProcessor"),
         ({"on_error": "no"}, ValueError, "on_error"),

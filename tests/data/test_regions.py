@@ -248,6 +248,8 @@ def test_threads_share_a_file(tmp_path: Path) -> None:
         (line(boxes=b"AAA="), "a field is damaged"),
         (line(features=b"AAAA"), "a field is damaged"),
         (line(img_h=b"tall"), "a field is damaged"),
+        (line(img_h=b"48_0"), "a field is damaged: expected a whole number, got b'48_0'"),
+        (line(img_h=b"0" * 20 + b"480"), "a field is damaged: expected a whole number"),
         (line(img_h=b"0"), "a positive height and width"),
         (line(num_boxes=b"0"), "expected 1 to 10000 boxes, found 0"),
         (line(num_boxes=b"-1"), "found -1"),
@@ -293,6 +295,8 @@ def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
     for target, bad, message in (
         ("a.tsv", replace(RECORDS[0], image_id="a\tb"), "cannot stand in a TSV file"),
         ("folder", replace(RECORDS[0], image_id="../b"), "cannot name a file"),
+        ("folder", replace(RECORDS[0], image_id="a\0b"), "cannot name a file"),
+        ("folder", replace(RECORDS[0], image_id="x" * 252), "cannot name a file"),
     ):
         with pytest.raises(RegionFeatureError, match=message):
             write_region_features(tmp_path / target, [bad])

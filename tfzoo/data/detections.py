@@ -118,7 +118,9 @@ def detection_dataset_from_coco(
     entries, names = _read_coco(annotations, class_names, progress)
     images = _Images(entries, Path(directory).expanduser(), processor, canvas, augment)
     images.check_files(on_error)
-    queries = processor(text=[template.replace("{}", name) for name in names], return_tensors="np")
+    asked = [template.replace("{}", name) for name in names]
+    _check_queries(asked, processor.tokenizer, annotations)
+    queries = processor(text=asked, return_tensors="np")
     texts = {key: queries[key][None] for key in ("input_ids", "attention_mask")}
 
     def finish(values: dict[str, Any]) -> Any:
@@ -243,6 +245,16 @@ def _canvas_of(processor: Any) -> Callable[[int, int], tuple[int, int]]:
     return lambda height, width: (height, width)
 
 
+def _check_queries(asked: list[str], tokenizer: Any, path: str | os.PathLike[str]) -> None:
+    for text, ids in zip(asked, tokenizer(asked)["input_ids"], strict=True):
+        if len(ids) > tokenizer.model_max_length:
+            raise DataError(
+                f"{os.fspath(path)}: the query {text!r:.100} of a category's name has {len(ids)} "
+                f"tokens, the model takes up to {tokenizer.model_max_length}. Shorten the name or "
+                "the template, or leave the category out of class_names."
+            )
+
+
 def _centred(corners: np.ndarray) -> np.ndarray:
     """Corners to centre x, centre y, width, height."""
     low, high = corners[:, :2], corners[:, 2:]
@@ -317,7 +329,7 @@ def _classes(
         key, name = identifier(entry["id"], where), entry["name"]
         if key in by_id:
             raise DataError(f"{where}: two categories share an id or a name.")
-        if type(name) not in (str, int) or name == "":
+        if type(name) not in (str, int) or not str(name).strip():
             raise DataError(f"{where}: expected a name, got {name!r:.100}.")
         by_id[key] = str(name)
     by_id.pop(root, None)

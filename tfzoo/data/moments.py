@@ -89,9 +89,9 @@ def grounding_dataset_from_charades(
     reading = Reading(batch_size, shuffle, seed, on_error, workers)
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
         raise TypeError(f"processor: expected a TvpProcessor, got {type(processor).__name__}.")
+    reader = ClipReader(processor, num_frames, "spread", augment=augment)
     if num_frames < 2:
         raise ValueError(f"num_frames must be at least 2 to locate a moment, got {num_frames}.")
-    reader = ClipReader(processor, num_frames, "spread", augment=augment)
     spec = reader.spec(batch_size)
     moments = _read_charades(annotations, progress)
     paths = _videos(moments, Path(directory).expanduser(), on_error)
@@ -155,13 +155,16 @@ def _read_charades(path: str | os.PathLike[str], progress: Progress) -> list[_Mo
     refuse_lfs_pointer(path, DataError)
     moments, done = [], 0
     with open(path, "rb") as file, reporter(progress, "B", path.stat().st_size) as report:
-        for number, line in enumerate(file, 1):
-            done += len(line)
+        number = 0
+        for part in file:
+            done += len(part)
             report(done)
-            if number == 1:
-                line = line.removeprefix(codecs.BOM_UTF8)
-            if line.strip():
-                moments.append(_moment(line, f"{path}, line {number}"))
+            for line in part.splitlines():  # of which some programs end each in a CR alone
+                number += 1
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
+                if line.strip():
+                    moments.append(_moment(line, f"{path}, line {number}"))
     if not moments:
         raise DataError(f"{path}: expected lines VIDEO START END##SENTENCE, found none.")
     return moments

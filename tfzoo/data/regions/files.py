@@ -12,6 +12,7 @@ import base64
 import binascii
 import codecs
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy as np
 from tfzoo.core.file_system import writing
 from tfzoo.core.files import read_json, write_json
 from tfzoo.core.replacing import replacing
-from tfzoo.core.untrusted import refuse_lfs_pointer
+from tfzoo.core.untrusted import is_plain_name, refuse_lfs_pointer
 from tfzoo.data.regions.arrays import LARGEST, check_h5, most_of, read_npz
 from tfzoo.data.regions.features import RegionFeatureError, RegionFeatures
 
@@ -161,6 +162,7 @@ _OLDER = (
     ("boxes", "boxes", np.float32),
     ("features", "features", np.float32),
 )
+_WHOLE = re.compile(rb"-?\d{1,19}")
 _FORMS = {len(form): form for form in (_LXMERT, _OLDER)}
 
 
@@ -306,7 +308,9 @@ def _decoded(part: bytes, kind: Any) -> Any:
     if kind is str:
         return part.decode()
     if kind is int:
-        return int(part[:20])
+        if not _WHOLE.fullmatch(part):
+            raise ValueError(f"expected a whole number, got {part[:100]!r}")
+        return int(part)
     return np.frombuffer(base64.b64decode(part, validate=True), kind).copy()
 
 
@@ -334,6 +338,8 @@ def _encoded(record: RegionFeatures, field: str | None, kind: Any) -> bytes:
 
 
 # -- .npz and HDF5 --------------------------------------------------------------------------------
+
+_MAX_NAME = 255  # bytes, of ordinary file systems
 
 # A record's field -> its names in an npz file, the second those of a popular extractor.
 _NPZ = {
@@ -396,11 +402,13 @@ def _write_npz(path: Path, records: Iterable[RegionFeatures]) -> int:
     path.mkdir()
     count = 0
     for record in records:
-        if not record.image_id or "/" in record.image_id or record.image_id.startswith("."):
+        name = f"{record.image_id}.npz"
+        is_hidden = name.startswith(".")  # or empty
+        if is_hidden or not is_plain_name(name) or len(os.fsencode(name)) > _MAX_NAME:
             raise RegionFeatureError(f"the image id {record.image_id!r:.200} cannot name a file")
         fields = {name: getattr(record, name) for name in (*_NPZ, *_EXTRAS)}
         given = {name: value for name, value in fields.items() if value is not None}
-        np.savez(path / f"{record.image_id}.npz", **given)
+        np.savez(path / name, **given)
         count += 1
     return count
 
