@@ -197,6 +197,27 @@ def test_process_survives_a_closed_pipe() -> None:
     assert result.stderr == b""
 
 
+def test_closed_streams_lead_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`>&-` in a shell; later files must not get their numbers."""
+    for command, code in ((["list"], 0), (["--version"], 0), (["fly"], 2)):
+        for name in ("stdin", "stdout", "stderr"):
+            monkeypatch.setattr(sys, name, None)
+        assert main(command) == code
+        opened = (sys.stdin, sys.stdout, sys.stderr)
+        assert {stream.name for stream in opened} == {os.devnull}
+        for stream in opened:
+            stream.close()
+    monkeypatch.undo()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device")
+def test_a_full_disk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert "No space left on device" in fails(capsys, "list")
+        monkeypatch.undo()  # and closing the file raises nothing
+
+
 def test_command_is_light_until_it_works() -> None:
     code = "import sys, tfzoo.cli.__main__ as c; c.main(['list', '--json']); "
     code += "print([m for m in ('keras', 'tensorflow', 'av', 'huggingface_hub', 'PIL') "

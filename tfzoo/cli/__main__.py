@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tfzoo 0.1.0
         0
     """
+    _open_streams()
     try:
         args = _parser().parse_args(argv)
     except SystemExit as stop:  # argparse has printed what it had to say
@@ -55,6 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _open_streams() -> None:
+    """Open what the shell has closed (`>&-`), or the next file would take its number."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - closed with the process
+
+
 def _run(args: argparse.Namespace) -> int:
     """Run the chosen command and turn every exception into an exit code."""
     try:
@@ -67,14 +76,23 @@ def _run(args: argparse.Namespace) -> int:
         note("interrupted")
         return 130  # what shells expect after Ctrl-C
     except BrokenPipeError:  # e.g. `tfzoo list | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         return 1
     except Exception as error:
         if os.environ.get("TFZOO_DEBUG") == "1":
             raise
         note(f"error: {_in_one_line(error)}")
+        _give_up_output()
         return 1
     return 0
+
+
+def _give_up_output() -> None:
+    """Leave nothing that the process would fail to write when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _in_one_line(error: Exception) -> str:
