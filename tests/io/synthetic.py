@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from PIL import Image
 
 STEP = 5  # grey levels between neighbouring frames; more than any codec here is off
 
@@ -120,6 +122,34 @@ def timed(path: Path, stamps: list[int], codec: str, sound: int = 0, **options: 
             container.mux(audio.encode(silence))
         if audio:
             container.mux(audio.encode(None))
+    return path
+
+
+def with_cover(path: Path, with_video: bool) -> Path:
+    """Sound with the cover of its album before, and three frames after it or none."""
+    cover = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(cover, "PNG")
+    with av.open(str(path), "w") as container:
+        audio = container.add_stream("aac", rate=48000)
+        audio.layout = "mono"
+        picture = container.add_stream("png")
+        picture.width, picture.height, picture.pix_fmt = 64, 48, "rgb24"
+        picture.disposition = av.stream.Disposition.attached_pic
+        video = container.add_stream("libx264", rate=25) if with_video else None
+        if video:
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        packet = av.Packet(cover.getvalue())
+        packet.stream, packet.time_base, packet.pts, packet.dts = picture, Fraction(1, 25), 0, 0
+        packet.is_keyframe = True
+        container.mux(packet)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        silence.sample_rate, silence.pts = 48000, 0
+        container.mux([*audio.encode(silence), *audio.encode(None)])
+        for i in range(3 * with_video):
+            grey = np.full((48, 64, 3), i * STEP, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        if video:
+            container.mux(video.encode(None))
     return path
 
 

@@ -121,6 +121,28 @@ def test_png_frames_of_a_video(tmp_path, orientation, turn):
         np.testing.assert_array_equal(frame, np.rot90(pixels, turn))
 
 
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_is_under_transparent_pixels(kind, count, tmp_path):
+    clear = Image.new("RGBA", (32, 24), (10, 200, 30, 0))
+    frames = [clear.copy() for _ in range(count)]
+    for i, frame in enumerate(frames):
+        frame.paste((250, 10, 10, 255), (i, i, i + 9, i + 9))
+    how = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    path = tmp_path / "clear.bin"
+    frames[0].save(path, kind, save_all=count > 1, append_images=frames[1:], **how)
+    video, image = read_video(path).frames, read_image(path)
+    assert len(video) == count
+    if (kind, count) != ("WEBP", 3):  # whose encoder leaves it black
+        assert image[-1, -1].tolist() == [10, 200, 30]
+    with Image.open(path) as opened:
+        np.testing.assert_array_equal(image, np.asarray(opened.convert("RGB")))
+    if kind == "GIF" and count > 1:
+        np.testing.assert_array_equal(video[0], np.where(image == [10, 200, 30], 255, image))
+    else:
+        np.testing.assert_array_equal(video[0], image)
+
+
 def test_more_frames_than_bytes(tmp_path):
     frames = [Image.new("RGB", (32, 24), (level,) * 3) for level in (0, 99)]
     frames[0].save(path := tmp_path / "hostile.png", save_all=True, append_images=frames[1:])

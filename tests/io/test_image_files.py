@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from tests.support.pictures import chunk, encoded, png, with_xmp
 from tfzoo.io import ImageError, read_frames, read_image
-from tfzoo.io.image_reader import FORMATS
+from tfzoo.io.image_reader import FORMATS, files_of, to_rgb
 
 
 @pytest.fixture
@@ -103,6 +103,12 @@ def test_damaged_files_are_read_or_refused_with_the_documented_error():
     assert refused > 100
 
 
+def test_a_damaged_image_of_pillow(pixels):
+    content = encoded(np.tile(pixels, (20, 20, 1)), "JPEG")
+    with pytest.raises(ImageError, match="^the image cannot be decoded: image file is truncated"):
+        to_rgb(Image.open(io.BytesIO(content[: len(content) // 2])))
+
+
 # ---- what the metadata say
 def _exif(orientation: int) -> Image.Exif:
     exif = Image.Exif()
@@ -149,6 +155,14 @@ def test_digits_that_are_no_numbers_may_stand_in_names(tmp_path):
     for name in ("1².png", "1²3.png", "2.png", "٣.png"):
         Image.new("RGB", (2, 2)).save(tmp_path / name)
     assert len(read_frames(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_names_of_one_number_have_an_order_of_their_own(turn, tmp_path, monkeypatch):
+    names = ["frame001.png", "frame01.png", "frame1.png", "frame2.png", "frame10.png"]
+    found = [tmp_path / name for name in names][::turn]
+    monkeypatch.setattr(type(tmp_path), "iterdir", lambda self: iter(found))
+    assert [path.name for path in files_of(tmp_path)] == names
 
 
 def test_more_pixels_than_fit_into_the_memory(tmp_path, monkeypatch):

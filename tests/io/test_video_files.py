@@ -65,6 +65,22 @@ def test_the_duration_of_an_edit_list_is_that_of_its_frames(tmp_path):
     assert (clip.total_frames, clip.duration, clip.fps) == (20, pytest.approx(0.8), 25.0)
 
 
+# ---- what is not a video
+@pytest.mark.parametrize("with_video", [False, True])
+def test_a_cover_picture_is_not_a_video(with_video, tmp_path):
+    path = synthetic.with_cover(tmp_path / "sound.mp4", with_video)
+    with av.open(str(path)) as container:
+        assert len(container.streams.video) == 1 + with_video
+    if with_video:
+        assert synthetic.places(read_video(path).frames) == [0, 1, 2]
+        with pytest.raises(VideoError, match="stream number from 0 to 0, got 1"):
+            read_video(path, stream=1)
+    else:
+        for read in (read_video, video_reader.check_video):
+            with pytest.raises(VideoError, match="streams: audio, a cover picture"):
+                read(path)
+
+
 # ---- which side is up
 @pytest.mark.parametrize(
     ("matrix", "change"),
@@ -191,7 +207,7 @@ def test_fragments_that_were_cut_off(tmp_path, share):
         ("a.y4m", "wrapped_avframe"),
     ],
 )
-@pytest.mark.parametrize("share", [0.531, 0.7])
+@pytest.mark.parametrize("share", [0.531, 0.58])
 def test_a_stream_that_seems_to_be_cut_off_is_warned_of(tmp_path, name, codec, share):
     pixels = "rgb8" if codec == "gif" else "yuv420p"
     path = synthetic.make_video(tmp_path / name, codec=codec, pixels=pixels)
@@ -199,6 +215,21 @@ def test_a_stream_that_seems_to_be_cut_off_is_warned_of(tmp_path, name, codec, s
     synthetic.cut_off(path, share)
     with pytest.warns(UserWarning, match=rf"{name}: the video seems to be cut off"):
         assert 1 < read_video(path, indices=[0]).total_frames < 40
+
+
+@pytest.mark.parametrize("behind", [b"", b"junk", b";\0\0", bytes(9)])
+def test_bytes_behind_a_gif(tmp_path, behind):
+    """Of frames with tables of colours of their own."""
+    noise = np.random.default_rng(0).integers(0, 256, (3, 24, 32, 3), np.uint8)
+    frames = [Image.fromarray(pixels) for pixels in noise]
+    path = tmp_path / "a.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    whole = path.read_bytes()
+    path.write_bytes(whole + behind)
+    assert len(read_video(path)) == 3  # without a warning
+    path.write_bytes(whole[:-1])
+    with pytest.warns(UserWarning, match="cut off"):
+        assert len(read_video(path)) == 3
 
 
 def test_errors_of_pyav_itself(tmp_path, monkeypatch):

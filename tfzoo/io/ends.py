@@ -119,9 +119,30 @@ def _mpeg(file: BinaryIO, size: int) -> bool:
 
 
 def _gif(file: BinaryIO, size: int) -> bool:
-    """Without the trailer; zeros may follow it."""
-    file.seek(max(0, size - 4096))
-    return not file.read().rstrip(b"\0").endswith(b";")
+    """From block to block up to the trailer; anything may follow it."""
+    file.seek(10)
+    place = 13 + _colours(file.read(1))
+    while place < size:
+        file.seek(place)
+        head = file.read(10)
+        if head[:1] == b"!":  # an extension
+            place += 2
+        elif head[:1] == b",":  # an image; a byte follows its colours
+            place += 11 + _colours(head[9:])
+        else:
+            return head[:1] != b";" and not file.read().rstrip(b"\0").endswith(b";")
+        length = 1
+        while length and place < size:
+            file.seek(place)
+            length = int.from_bytes(file.read(1), "big")
+            place += 1 + length
+    return True
+
+
+def _colours(flags: bytes) -> int:
+    """Bytes of a GIF's table of colours."""
+    bits = int.from_bytes(flags, "big")
+    return 3 << (bits % 8 + 1) if bits & 0x80 else 0
 
 
 def _avi(file: BinaryIO, size: int) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import av
 
+from tfzoo.io.ends import seems_cut_off
 from tfzoo.io.errors import VideoError
 from tfzoo.io.h264 import FieldPairs, field_pairs
 
@@ -90,8 +91,7 @@ def read_table(container: Any, stream: Any) -> FrameTable:
     codec = stream.codec_context
     pairs = field_pairs(codec)
     packets = [_packet(codec, pairs, p) for p in of_pyav(container.demux(stream)) if p.size]
-    _check_whole(container, stream, packets)
-    packets = _whole_frames(packets)
+    packets = _whole_frames(_whole_packets(container, stream, packets))
     # A stream cut out of a broadcast may begin with frames that lack their keyframe.
     packets = list(dropwhile(lambda p: not p.is_key, packets)) or packets
     shown = [packet for packet in packets if packet.is_shown]
@@ -181,16 +181,22 @@ def _span(order: list[int], times: list[int | None], shown: list[_Packet]) -> Fr
     return Fraction(order[-1] - order[0] + lasts)
 
 
-def _check_whole(container: Any, stream: Any, packets: list[_Packet]) -> None:
-    """Refuse a file that ends before its header says so."""
+def _whole_packets(container: Any, stream: Any, packets: list[_Packet]) -> list[_Packet]:
+    """The packets of a file that does not end before its header says so, and up to its end.
+
+    Of a stream that ends within a packet, which `seems_cut_off` tells, those before are whole.
+    """
     promised = 0
     if "mp4" in container.format.name:
         # The index, unlike the header's count, leaves out what an edit list cuts off.
         promised = len(getattr(stream, "index_entries", ()))
     is_cut = bool(packets) and packets[-1].is_corrupt
+    if is_cut and seems_cut_off(container.name.removeprefix("file:"), container.format.name):
+        return packets[:-1]
     if is_cut or len(packets) < promised:
         raise VideoError(
             f"expected {promised or stream.frames or 'more'} frames, as the header says, got "
             f"{len(packets) - is_cut} before the file ends: it is truncated. Download or copy it "
             "again."
         )
+    return packets

@@ -54,8 +54,8 @@ def read_image(source: str | os.PathLike[str] | bytes) -> np.ndarray:
 
     The orientation that its EXIF data say, or without it its XMP data, is applied, so that the
     array is upright; data that cannot be read say nothing. Grey becomes three equal channels,
-    transparency is dropped, 16-bit grey keeps its upper 8 bits, and an animation gives its first
-    frame.
+    transparency is dropped (the colours under it stay, as by Pillow's `convert`), 16-bit grey keeps
+    its upper 8 bits, and an animation gives its first frame.
 
     Args:
         source: Path of an image file, or the encoded bytes themselves: JPEG, PNG, WebP, GIF, TIFF,
@@ -111,7 +111,7 @@ def opened(source: str | os.PathLike[str] | bytes) -> Iterator[Image.Image]:
         raise
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
-    except Exception as error:  # damaged files make Pillow's decoders fail in every way there is
+    except Exception as error:  # see `_load`; headers do so as well
         reason = str(error) or type(error).__name__
         raise ImageError(f"{name}: the image cannot be decoded: {reason}") from error
 
@@ -176,7 +176,7 @@ def files_of(folder: Path) -> list[Path]:
 
 def upright_rgb(image: Image.Image) -> Image.Image:
     """Turn a Pillow image upright, as its EXIF or XMP data say, and convert it by `to_rgb`."""
-    image.load()  # pixels that cannot be decoded are an error
+    _load(image)  # EXIF data may follow the pixels
     turn, rgb = _TURNS.get(_orientation(image)), to_rgb(image)
     return rgb if turn is None else rgb.transpose(turn)
 
@@ -202,12 +202,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
         An image of mode "RGB".
 
     Raises:
-        ImageError: 32-bit integer or float pixels, whose range is unknown.
+        ImageError: Pixels that cannot be decoded, or of 32-bit integers or floats, whose range is
+            unknown.
 
     Example:
         >>> to_rgb(Image.new("L", (4, 4))).mode
         'RGB'
     """
+    _load(image)
     if image.mode == "RGB":
         return image
     is_deep = image.mode.startswith("I;16")
@@ -224,8 +226,17 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort key that orders runs of digits by their value."""
+def _load(image: Image.Image) -> None:
+    try:
+        image.load()
+    except Exception as error:  # damaged files make Pillow's decoders fail in every way there is
+        reason = str(error) or type(error).__name__
+        raise ImageError(f"the image cannot be decoded: {reason}") from error
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Sort key that orders runs of digits by their value, and then "frame01" before "frame1"."""
     parts = re.findall(r"\d+|\D+", path.name)
     # isdecimal: a superscript two is a digit, but nothing that int() reads.
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    key = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return key, path.name

@@ -17,6 +17,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from tqdm import tqdm
 
@@ -41,7 +42,7 @@ _NOT_VIDEOS = {
 }
 
 #: FFmpeg's formats of still images that are read as `read_image` does.
-_STILLS = ("bmp_pipe", "jpeg_pipe", "png_pipe", "tiff_pipe", "webp_pipe")
+_STILLS = ("bmp_pipe", "gif", "jpeg_pipe", "png_pipe", "tiff_pipe", "webp_pipe")
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,8 @@ def read_video(
 ) -> VideoClip:
     """Read frames of a video of any format that FFmpeg knows, or of an animated image.
 
-    Those are GIF, PNG, WebP and AVIF.
+    Those are GIF, PNG, WebP and AVIF. Transparency is dropped as by `read_image`, but for a GIF of
+    several frames, which FFmpeg puts on white.
 
     Give `indices`, or `num_frames` to have them chosen; without both, the whole video is read (a
     minute of 720p takes 5 GB).
@@ -292,11 +294,21 @@ def _open(path: str) -> Any:
     return container
 
 
+def _videos_of(container: Any) -> list[Any]:
+    """The streams of video but for the cover of an album, which is a single picture."""
+    return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+
+
 def _select_stream(container: Any, number: int) -> Any:
-    streams = container.streams.video
+    streams = _videos_of(container)
     if not streams:
-        kinds = ", ".join(s.type for s in container.streams) or "none (it may be cut off)"
-        raise VideoError(f"expected a video stream, got a file with streams: {kinds}.")
+        kinds = ", ".join(
+            "a cover picture" if s.type == "video" else s.type for s in container.streams
+        )
+        raise VideoError(
+            "expected a video stream, got a file with streams: "
+            f"{kinds or 'none (it may be cut off)'}."
+        )
     if not 0 <= number < len(streams):
         raise VideoError(
             f"expected a video stream number from 0 to {len(streams) - 1}, got {number}."
@@ -464,5 +476,5 @@ def _decode(container: Any, stream: Any, seek: int | None) -> Iterator[Any]:
         return
     # Not every format can seek to its start, so the file is opened again.
     with _open(container.name.removeprefix("file:")) as again:
-        number = [s.index for s in container.streams.video].index(stream.index)
+        number = [s.index for s in _videos_of(container)].index(stream.index)
         yield from of_pyav(again.decode(_select_stream(again, number)))
