@@ -166,6 +166,19 @@ def test_a_link_leads_to_what_is_written(kind: str, tmp_path: Path, system: str)
     assert sorted(os.listdir(tmp_path)) == ["link", "store"]
 
 
+def test_the_folder_above_a_link_is_that_of_what_it_leads_to(tmp_path: Path) -> None:
+    fill(tmp_path / "deep" / "inner")
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "inner")
+    write_json(tmp_path / "link" / ".." / "x.json", {})
+    with updating(tmp_path / "link" / "..") as new:
+        fill(new, a="new")
+        assert destination(new) == tmp_path / "deep"
+    killed = fill(tmp_path / "deep" / ".y.12345678.tfzoo-unfinished" / "y.old", b="old")
+    recover(tmp_path / "link" / ".." / "y")
+    assert texts(tmp_path / "deep") == {"a": "new", "x.json": "{}\n", "y/b": "old"}
+    assert not killed.exists()
+
+
 def test_a_link_to_itself(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("link")
     with pytest.raises(NotADirectoryError), updating(tmp_path / "link") as new:

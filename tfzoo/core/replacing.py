@@ -93,7 +93,7 @@ def replacing(target: Path, force: bool) -> Iterator[Path]:
         >>> target.read_text()
         'hello'
     """
-    target = Path(os.path.abspath(target))
+    target = _absolute(target)
     if _is_private(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         yield target
@@ -149,7 +149,7 @@ def updating(
         >>> sorted(os.listdir(folder))
         ['a.txt', 'b.txt']
     """
-    folder = Path(os.path.abspath(folder))
+    folder = _absolute(folder)
     if _is_private(folder):
         folder.mkdir(parents=True, exist_ok=True)
         outer = _under_way.get(folder)
@@ -181,7 +181,7 @@ def destination(folder: Path) -> Path:
         ...     print(destination(new) == folder, destination(folder) == folder)
         True True
     """
-    update = _under_way.get(Path(os.path.abspath(folder)))
+    update = _under_way.get(_absolute(folder))
     return folder if update is None else update.folder
 
 
@@ -194,7 +194,7 @@ def recover(path: Path) -> None:
         path: A folder, a file in one, or where either should be.
     """
     with contextlib.suppress(OSError, ValueError):  # the latter for what cannot be a path
-        path = Path(os.path.abspath(path))
+        path = _absolute(path)
         if not os.path.lexists(path):
             _remove_abandoned(path.parent)
         folder = path if path.is_dir() else path.parent
@@ -203,6 +203,11 @@ def recover(path: Path) -> None:
                 _finish(folder)
         if _inside(folder):
             _remove_abandoned(folder)
+
+
+def _absolute(path: Path) -> Path:
+    """The absolute form of a path, in which `..` goes up from where a link before it leads to."""
+    return Path(os.path.realpath(path) if ".." in path.parts else os.path.abspath(path))
 
 
 def _moved(folder: Path, place: Path) -> bool:

@@ -22,6 +22,7 @@ from tfzoo.data.errors import DataError, shown
 from tfzoo.data.pipeline import Progress, Reading, prepared, reporter, stream
 from tfzoo.io import read_image
 from tfzoo.models.owlv2.image_processor import OwlImageProcessor
+from tfzoo.text.lengths import NO_LIMIT
 
 __all__ = ["detection_dataset_from_coco"]
 
@@ -246,12 +247,16 @@ def _canvas_of(processor: Any) -> Callable[[int, int], tuple[int, int]]:
 
 
 def _check_queries(asked: list[str], tokenizer: Any, path: str | os.PathLike[str]) -> None:
-    for text, ids in zip(asked, tokenizer(asked)["input_ids"], strict=True):
-        if len(ids) > tokenizer.model_max_length:
+    most = tokenizer.model_max_length
+    if most >= NO_LIMIT:
+        return
+    ids = tokenizer(asked, truncation=True, max_length=most + 1)["input_ids"]
+    for text, tokens in zip(asked, ids, strict=True):
+        if len(tokens) > most:
             raise DataError(
-                f"{os.fspath(path)}: the query {text!r:.100} of a category's name has {len(ids)} "
-                f"tokens, the model takes up to {tokenizer.model_max_length}. Shorten the name or "
-                "the template, or leave the category out of class_names."
+                f"{os.fspath(path)}: the query {text!r:.100} of a category's name has more than "
+                f"{most} tokens, which the model takes. Shorten the name or the template, or leave "
+                "the category out of class_names."
             )
 
 

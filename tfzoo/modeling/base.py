@@ -571,8 +571,7 @@ class TFPreTrainedModel(
             return
         if kwargs:
             raise TypeError(f"export to a SavedModel takes no {', '.join(sorted(kwargs))}.")
-        folder = Path(filepath)
-        recover(folder)
+        recover(folder := Path(filepath))
         there = {*(os.listdir(folder) if folder.is_dir() else [folder.name] * folder.exists())}
         if there and ("saved_model.pb" not in there or not there <= _SAVED_MODEL):
             raise FileExistsError(f"{folder} is not a SavedModel alone: choose another name.")
