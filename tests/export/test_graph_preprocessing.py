@@ -29,7 +29,7 @@ from tfzoo.export.graph import resize as graph_resize
 from tfzoo.export.graph.images import decode_image
 from tfzoo.export.graph.preprocessing import GraphPreprocessing, graph_preprocessing
 from tfzoo.export.graph.resize import FILTERS, antialiased_resize, resize
-from tfzoo.io import read_image
+from tfzoo.io import ImageError, read_image
 from tfzoo.preprocessing.resize import antialiased_resize as host_resize
 
 SOUND, BROKEN = sound_files(), broken_files()
@@ -201,6 +201,25 @@ def test_many_empty_parts_end_the_search(decode: Callable) -> None:
     empty, turns = chunk(b"tEXt", b"a\0b") * 5000, chunk(b"eXIf", exif("<", 3, 6))
     assert decode(rows_of_two(before=empty + turns + 4 * empty)).shape == (1, 2, 3)
     assert decode(rows_of_two(before=empty, after=turns)).shape == (2, 1, 3)
+
+
+def spoilt(name: bytes) -> bytes:
+    """A chunk whose checksum is wrong."""
+    return chunk(name, b"Title\0hello")[:-1] + b"\0"
+
+
+def test_damaged_files_that_are_refused_by_one_of_the_two(decode: Callable) -> None:
+    """As docs/serving.md says."""
+    sound = rows_of_two()
+    for file in [rows_of_two(before=spoilt(name)) for name in (b"tEXt", b"eXIf", b"tRNS")]:
+        np.testing.assert_array_equal(decode(file), decode(sound))
+        with pytest.raises(ImageError):
+            read_image(file)
+    place = sound.index(b"IEND") - 4
+    for file in (sound[:place], sound[:-1], sound[: place - 1] + b"\0" + sound[place:]):
+        np.testing.assert_array_equal(read_image(file), decode(sound))
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            decode(file)
 
 
 @pytest.mark.parametrize("name", BROKEN)
