@@ -175,6 +175,15 @@ def test_what_cannot_be_read(make: Callable) -> None:
     assert len(said) == len(dataset.skipped) == 2
 
 
+def test_a_name_that_leads_out_of_the_folder(make: Callable, folder: Path) -> None:
+    """It is not that of a video in it, either."""
+    text = f"{LINES}../{folder.name}/AB12C 1.0 2.0##a dog\n../AB12C 1.0 2.0##a dog\n"
+    with pytest.raises(DataError, match=r"2 of 5 videos are missing: \.\./"):
+        make(text)
+    with pytest.warns(BrokenFileWarning, match=r"there is no video '\.\./"):
+        assert sum(len(labels) for _, labels in make(text, on_error="skip")) == 4
+
+
 def test_fit_takes_it_as_it_is(make: Callable, checkpoint: Path) -> None:
     model = tfzoo.TFTvpForVideoGrounding.from_pretrained(checkpoint)
     metrics = tfzoo.metrics.grounding_metrics()

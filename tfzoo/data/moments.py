@@ -133,6 +133,8 @@ class _Pairs:
     def load(self, place: int, rng: np.random.Generator) -> dict[str, Any]:
         """Read one video, and find the moment in its duration."""
         moment, path = self.moments[place], self.paths[place]
+        if path.stem != moment.video:  # a name that leads out of the folder is missing in it
+            raise DataError(f"{path.parent}: there is no video {moment.video!r:.200}.")
         pixels, clip = self.reader.read(path, rng)
         if moment.start >= clip.duration:
             raise DataError(
@@ -203,7 +205,7 @@ def _videos(moments: list[_Moment], directory: Path, on_error: str) -> list[Path
             f"{directory}: {len(missing)} of {len(needed)} videos are missing: {shown(missing)}. "
             f"Expected files that end in {', '.join(SUFFIXES)}."
         )
-    # A name that leads out of the folder is looked for nowhere else.
+    # A name that leads out of the folder is looked for nowhere, see `load`.
     return [files.get(m.video, directory / f"{Path(m.video).name}.mp4") for m in moments]
 
 
