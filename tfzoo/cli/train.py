@@ -164,7 +164,7 @@ def make_task(args: argparse.Namespace, sets: list[Any], **reading: Any) -> Any:
     options = hub_options(args)
     config = AutoConfig.from_pretrained(args.model, **options.keywords())
     start_keras()
-    from tfzoo.cli.learning import trainable_for
+    from tfzoo.tasks.trainable import trainable_for
 
     kind = trainable_for(config)
     for paths in filter(None, sets):
@@ -209,6 +209,10 @@ def _check_usage(args: argparse.Namespace) -> None:
 
 def _sets(task: Any, args: argparse.Namespace) -> tuple[Any, Any]:
     if args.val_split is not None:
+        if not hasattr(task, "split"):
+            raise UsageError(
+                "--val-split is for folders of videos: give the examples to validate with as --val."
+            )
         return task.split(args.data, args.val_split)
     validation = task.read(args.val, False) if args.val else None
     return task.read(args.data, True), validation

@@ -22,7 +22,7 @@ from tfzoo.hub import DEFAULTS, HubOptions
 from tfzoo.io.image_writer import write_image
 from tfzoo.io.sampling import FrameChoice
 from tfzoo.preprocessing.processor import SETTINGS_FILES
-from tfzoo.tasks.inputs import read_ahead, split
+from tfzoo.tasks.inputs import choice_of, read_ahead, split
 from tfzoo.tasks.settings import checked
 
 __all__ = ["Prediction", "Result", "Task", "percent", "ranking_lines", "still_note"]
@@ -341,8 +341,7 @@ class Task(abc.ABC):
 
     def frame_choice(self, num_frames: int | None = None) -> FrameChoice:
         """Which frames of a video are taken: as the checkpoint says, but for their number."""
-        images = getattr(self.processor, "image_processor", self.processor)
-        return images.choice_of(self.model.config.to_dict()).with_given(num_frames=num_frames)
+        return choice_of(self.processor, self.model.config).with_given(num_frames=num_frames)
 
 
 def percent(score: float) -> str:

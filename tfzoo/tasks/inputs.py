@@ -27,6 +27,7 @@ from tfzoo.preprocessing.image_batch import open_image
 
 __all__ = [
     "check_file",
+    "choice_of",
     "clip_of",
     "image_of",
     "image_or_clip_of",
@@ -161,6 +162,11 @@ def image_of(source: Any) -> Any:
             f"{type(source).__name__}."
         )
     return source
+
+
+def choice_of(processor: Any, config: Any) -> FrameChoice:
+    """Which frames of a video a checkpoint takes, by its processor and its configuration."""
+    return getattr(processor, "image_processor", processor).choice_of(config.to_dict())
 
 
 def clip_of(source: Any, choice: FrameChoice | Sequence[int]) -> VideoClip:
