@@ -120,10 +120,10 @@ class VideoClassification(Trainable):
     head = r"^classifier$"
 
     def choose_labels(self, paths: Sequence[Path]) -> bool:
-        names = self._several(paths[0])
+        names = self._inferred(paths[0]).class_names
         if not {_words(name) for name in names} - {*self._labels()}:
             return False
-        self._set_labels(names)
+        self._set_classes(paths[0], names)
         return True
 
     def read(self, paths: Sequence[Path], training: bool) -> Any:
@@ -136,15 +136,13 @@ class VideoClassification(Trainable):
     def metrics(self) -> list[Any]:
         return _accuracies(self.config.num_labels)
 
-    def _several(self, folder: Path) -> Sequence[str]:
-        """The names of the folders to tell apart."""
-        names = self._inferred(folder).class_names
+    def _set_classes(self, folder: Path, names: Sequence[str]) -> None:
         if len(names) < 2:
             raise DataError(
                 f"{folder}: expected a folder of videos for each of two or more labels, got one "
                 f"for {names[0]!r} alone, which leaves nothing to tell apart."
             )
-        return names
+        self._set_labels(names)
 
     def _labels(self) -> dict[str, int]:
         """The index of each label."""
@@ -187,8 +185,8 @@ class ZeroShotVideo(VideoClassification):
     names: Sequence[str] = ()  # of the first set that was read
 
     def choose_labels(self, paths: Sequence[Path]) -> bool:
-        self.names = [_words(name) for name in self._several(paths[0])]
-        self._set_labels(self.names)
+        self.names = [_words(name) for name in self._inferred(paths[0]).class_names]
+        self._set_classes(paths[0], self.names)
         return False
 
     def compile(self, model: Any, optimizer: Any = "sgd") -> None:
