@@ -17,7 +17,8 @@ from tfzoo.cli.console import (
     start_keras,
 )
 from tfzoo.cli.finished import is_finished, stamp
-from tfzoo.cli.forms import as_dtype, is_keras_file
+from tfzoo.cli.forms import as_dtype
+from tfzoo.core.files import is_keras_file
 from tfzoo.core.replacing import recover, replacing
 from tfzoo.modeling.processor_files import PROCESSOR_FILES
 from weights_convert.console import SUFFIXES, add_convert_arguments

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfzoo.assets import card_of, shipped_for
 from tfzoo.core.config import ConfigError, PretrainedConfig
+from tfzoo.core.files import is_keras_file
 from tfzoo.hub import HubFileNotFoundError, HubOptions
 
 if TYPE_CHECKING:
@@ -151,11 +152,6 @@ def _processor_beside(kind: type[Task], path: Path) -> Any:
             f"{path} holds no processor, and neither does its folder: name one by processor= "
             "(--processor), e.g. the checkpoint that it was made of."
         ) from error
-
-
-def is_keras_file(name: str | os.PathLike[str]) -> bool:
-    """Whether a name is that of a `.keras` file."""
-    return os.fspath(name).endswith(".keras") and not Path(name).is_dir()
 
 
 def config_of(name: str | os.PathLike[str], options: HubOptions) -> PretrainedConfig:

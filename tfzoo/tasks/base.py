@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import difflib
 import os
@@ -117,13 +118,13 @@ def _plain(value: Any) -> Any:
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Task(abc.ABC):
     """A checkpoint that answers: call it with one input, a list, a folder or a generator.
 
-    Keyword arguments are the task's settings, see each task. They are defaults: a call may be given
-    others. The model is called directly: for few inputs, tracing a graph as `keras.Model.predict`
-    does would cost more than it saves.
+    Keyword arguments are the task's settings, see each task. They stay as they are; a call may be
+    given others. The model is called directly: for few inputs, tracing a graph as
+    `keras.Model.predict` does would cost more than it saves.
 
     Args:
         model: The model.
@@ -163,7 +164,7 @@ class Task(abc.ABC):
 
     def __post_init__(self) -> None:
         for name in self.settings():
-            setattr(self, name, checked(name, getattr(self, name)))
+            object.__setattr__(self, name, checked(name, getattr(self, name)))
 
     @classmethod
     def settings(cls) -> tuple[str, ...]:
@@ -298,7 +299,8 @@ class Task(abc.ABC):
         total = len(sources) if isinstance(sources, list) else None
         pairs = read_ahead(sources, self.read, 2 * self.batch_size)
         delay, disable = (0, not progress) if progress is not None else (1.0, None)
-        with tqdm(total=total, unit="input", delay=delay, disable=disable) as bar:
+        bar = tqdm(total=total, unit="input", delay=delay, disable=disable)
+        with contextlib.closing(pairs), bar:
             while batch := list(islice(pairs, self.batch_size)):
                 answers = self.answer([item for _, item in batch])
                 for (source, _), answer in zip(batch, answers, strict=True):

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,6 +41,7 @@ Item = TypeVar("Item")
 
 # In these formats files of several images are animations, in the others pages.
 _ANIMATED = {"GIF", "WEBP", "PNG", "AVIF"}
+_FORMS = "path, an address, bytes, an image, an array, a list, a folder"
 # How many axes an array of one input has, by what the task takes; one more is a batch.
 _AXES = {
     "image": (2, 3),
@@ -73,7 +74,7 @@ def split(inputs: Any, kind: str) -> tuple[list[Any] | Iterator[Any], bool]:
         >>> split(["a.jpg", "b.jpg"], "image")
         (['a.jpg', 'b.jpg'], False)
     """
-    if kind == "text" and isinstance(inputs, str):
+    if kind == "text" and isinstance(inputs, (str, bytes)):
         return [inputs], True
     if is_file(inputs) and kind != "text":
         files = _files_in(inputs, kind)
@@ -87,10 +88,8 @@ def split(inputs: Any, kind: str) -> tuple[list[Any] | Iterator[Any], bool]:
         return _split_array(as_array(inputs), kind)
     if isinstance(inputs, Iterable) and not isinstance(inputs, Mapping):
         return iter(inputs), False
-    raise TypeError(
-        "Expected a path, an address, bytes, an image, an array, a list, a folder or a generator "
-        f"of them, got a {type(inputs).__name__}."
-    )
+    what = "text, a list" if kind == "text" else _FORMS
+    raise TypeError(f"Expected a {what} or a generator of them, got a {type(inputs).__name__}.")
 
 
 def _is_one(inputs: Sequence[Any], kind: str) -> bool:
@@ -98,7 +97,7 @@ def _is_one(inputs: Sequence[Any], kind: str) -> bool:
     if kind in ("clip", "video"):
         return bool(inputs) and all(map(is_image, inputs))
     if kind == "pair":
-        return len(inputs) == 2 and not any(isinstance(item, (list, tuple)) for item in inputs)
+        return len(inputs) == 2 and all(is_file(item) or is_image(item) for item in inputs)
     return kind == "sound" and isinstance(inputs, tuple)
 
 
@@ -211,7 +210,7 @@ def image_or_clip_of(source: Any, choice: FrameChoice | Sequence[int] | None) ->
         choice: Frames of a video; all of them where None.
     """
     if isinstance(source, VideoClip):
-        return source
+        return source if choice is None else _clip_within(source, choice)
     if not is_file(source):
         return image_of(source)
     with _on_disk(source) as path:
@@ -243,8 +242,10 @@ def _clip_within(clip: VideoClip, choice: FrameChoice | Sequence[int]) -> VideoC
     if not isinstance(choice, FrameChoice):
         places = {number: place for place, number in enumerate(clip.indices.tolist())}
         kept = np.array([places[number] for number in choice])
-    elif len(clip) in (choice.num_frames, 1):
+    elif len(clip) == choice.num_frames:
         return clip
+    elif len(clip) == 1:  # stands for as many as are wanted, as in `_clip`
+        kept = np.zeros(choice.num_frames, "int64")
     else:
         kept = choice.indices(len(clip))
     return dataclasses.replace(clip, frames=clip.frames[kept], indices=clip.indices[kept])
@@ -307,7 +308,7 @@ def _on_disk(source: Any, keep_bytes: bool = False) -> Iterator[Any]:
 
 def read_ahead(
     sources: Iterable[Any], read: Callable[[Any], Item], most: int
-) -> Iterator[tuple[Any, Item]]:
+) -> Generator[tuple[Any, Item], None, None]:
     """Read inputs in a thread while those before them are worked on.
 
     Args:

@@ -68,7 +68,7 @@ class Motion(Result):
         return image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class OpticalFlow(Task):
     """Computes the motion between two frames, see `compute_flow`.
 

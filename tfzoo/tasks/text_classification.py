@@ -15,7 +15,7 @@ from tfzoo.tasks.texts import padded
 __all__ = ["TextClassification"]
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TextClassification(Task):
     """Classifies texts.
 

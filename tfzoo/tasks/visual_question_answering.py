@@ -59,7 +59,7 @@ class AnsweredQuestion(Ranking):
         return self._draw(title=self.question)
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class VisualQuestionAnswering(Task):
     """Answers a question about images, each given as the features of its regions.
 
