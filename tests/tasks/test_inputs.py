@@ -21,7 +21,14 @@ from tfzoo.hub import HubError
 from tfzoo.io import ImageError, VideoClip, VideoError
 from tfzoo.io.sampling import FrameChoice
 from tfzoo.tasks import inputs
-from tfzoo.tasks.inputs import check_file, clip_of, image_of, read_ahead, split
+from tfzoo.tasks.inputs import (
+    check_file,
+    clip_of,
+    image_of,
+    image_or_clip_of,
+    read_ahead,
+    split,
+)
 
 PHOTO = FIXTURES / "photos" / "coffee.jpg"
 FILM = tfzoo.default_checkpoint("timesformer-camera-motion") / "sample.gif"  # 16 frames
@@ -57,6 +64,7 @@ CLIP = np.arange(16 * 4 * 6 * 3, dtype=np.uint8).reshape(16, 4, 6, 3)
         ([IMAGE, IMAGE], "pair", None),
         ([(PHOTO, PHOTO), (PHOTO, PHOTO)], "pair", 2),
         (np.stack([IMAGE] * 2), "pair", None),
+        ([np.stack([IMAGE] * 2)] * 2, "pair", 2),
         ("a text", "text", None),
         (["a", "b"], "text", 2),
         ((NASA, np.zeros(3)), "sound", None),
@@ -100,6 +108,8 @@ def test_what_is_no_input() -> None:
         split(3, "image")
     with pytest.raises(ValueError, match=r"2 or 3 axes for one image.* got shape \(4,\)"):
         split(np.zeros(4), "image")
+    with pytest.raises(TypeError, match="Expected a text, a list or a generator of them, got a P"):
+        split(PHOTO, "text")
     with pytest.raises(TypeError, match="got a dict"):
         split({"image": PHOTO}, "image")
     with pytest.raises(TypeError, match="Expected an image as a path.* got a float"):
@@ -154,6 +164,10 @@ def test_a_part_of_a_clip() -> None:
     found = clip_of(clip, FrameChoice(2))
     assert (found.indices.tolist(), found.total_frames, found.duration) == ([5, 11], 30, 1.2)
     assert clip_of(clip, FrameChoice(4)) is clip
+    assert image_or_clip_of(clip, FrameChoice(2)).indices.tolist() == [5, 11]
+    assert image_or_clip_of(clip, None) is clip
+    one = clip_of(clip_of(clip, [7]), FrameChoice(3))
+    assert (one.indices.tolist(), len(one.frames)) == ([7, 7, 7], 3)
 
 
 # Files that are refused before they are decoded

@@ -7,6 +7,7 @@ import copy
 import difflib
 import importlib
 import os
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from tfzoo.hub import HubFileNotFoundError, HubOptions
 if TYPE_CHECKING:
     from tfzoo.tasks.base import Task
 
-__all__ = ["TASKS", "config_of", "pipeline", "task_class", "task_for"]
+__all__ = ["TASKS", "config_of", "pipeline", "task_asked_for", "task_class", "task_for"]
 
 #: Where each task is, by the name that `pipeline` takes.
 TASKS = {
@@ -202,6 +203,31 @@ def task_class(name: str) -> type[Task]:
         )
     module, _, found = TASKS[name].rpartition(".")
     return getattr(importlib.import_module(f"tfzoo.tasks.{module}"), found)
+
+
+def task_asked_for(settings: Container[str], inputs: Sequence[Any]) -> str:
+    """The name of the task that settings and inputs ask for.
+
+    Args:
+        settings: Names of the settings that were given.
+        inputs: Paths and addresses.
+
+    Example:
+        >>> task_asked_for(["candidate_labels"], ["photo.jpg"])
+        'zero-shot-object-detection'
+    """
+    from tfzoo.tasks.inputs import are_still
+
+    if "queries" in settings:
+        return "video-grounding"
+    if "question" in settings:
+        return "visual-question-answering"
+    if "query_image" in settings:
+        return "zero-shot-object-detection"
+    are_images = are_still(inputs)
+    if "candidate_labels" in settings:
+        return f"zero-shot-{'object-detection' if are_images else 'video-classification'}"
+    return "optical-flow" if are_images and len(inputs) == 2 else "video-classification"
 
 
 def task_for(config: PretrainedConfig) -> type[Task]:

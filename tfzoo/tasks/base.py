@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,10 +20,11 @@ from tfzoo.auto import AutoConfig, AutoProcessor, model_class_for
 from tfzoo.core.config import CONFIG_NAME, ConfigError, PretrainedConfig
 from tfzoo.core.replacing import updating
 from tfzoo.hub import DEFAULTS, HubOptions
+from tfzoo.hub.download import is_address
 from tfzoo.io.image_writer import write_image
 from tfzoo.io.sampling import FrameChoice
 from tfzoo.preprocessing.processor import SETTINGS_FILES
-from tfzoo.tasks.inputs import choice_of, read_ahead, split
+from tfzoo.tasks.inputs import check_file, choice_of, read_ahead, split
 from tfzoo.tasks.settings import checked
 
 __all__ = ["Prediction", "Result", "Task", "percent", "ranking_lines", "still_note"]
@@ -311,6 +312,23 @@ class Task(abc.ABC):
     def split(cls, inputs: Any) -> tuple[list[Any] | Iterator[Any], bool]:
         """What the task is called with as single inputs, and whether it was one."""
         return split(inputs, cls.kind)
+
+    @classmethod
+    def gather(cls, inputs: Sequence[Any]) -> tuple[Iterable[Any], bool]:
+        """Several paths and addresses as single inputs, and whether these are several.
+
+        Raises:
+            FileNotFoundError: A file does not exist.
+            ValueError: A file is of another kind than the task takes.
+        """
+        parts = [cls.split(one) for one in inputs]
+        if cls.kind != "regions":
+            for path in chain.from_iterable(part for part, _ in parts):
+                if not is_address(path):
+                    check_file(Path(path), cls.kind)
+        if cls.kind == "pair":
+            return [tuple(inputs)], False
+        return chain.from_iterable(part for part, _ in parts), len(parts) > 1 or not parts[0][1]
 
     @abc.abstractmethod
     def read(self, source: Any) -> Any:

@@ -26,6 +26,7 @@ from tfzoo.preprocessing.image import as_array, is_image
 from tfzoo.preprocessing.image_batch import open_image
 
 __all__ = [
+    "are_still",
     "check_file",
     "choice_of",
     "clip_of",
@@ -261,6 +262,11 @@ def is_still(source: str | os.PathLike[str] | bytes) -> bool:
             return not (image.format in _ANIMATED and getattr(image, "is_animated", False))
     except ImageError:
         return False
+
+
+def are_still(sources: Iterable[Any]) -> bool:
+    """Whether all are files of images that do not move; of addresses that is not known."""
+    return all(not is_address(source) and is_still(source) for source in sources)
 
 
 def check_file(path: Path, kind: str) -> None:
