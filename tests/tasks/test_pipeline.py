@@ -21,6 +21,7 @@ import tfzoo
 from tests.support.paths import FIXTURES
 from tfzoo.assets import card_of, shipped_checkpoints, shipped_for
 from tfzoo.tasks import TASKS, pipeline, task_class, task_for
+from tfzoo.tasks.scores import ranked
 
 NASA = FIXTURES / "videos" / "nasa_13013.mp4"
 BY_IMAGE = {"candidate_labels": None, "query_image": np.zeros((4, 8, 3), np.uint8)}
@@ -423,6 +424,11 @@ def test_regions_of_several_images(tmp_path: Path) -> None:
     assert one.task(record).answer == one.truth
     with pytest.raises(ValueError, match="expected features of one image in each file of a list"):
         one.task([path])
+
+
+def test_answers_without_names() -> None:
+    found = ranked(np.array([0.2, 0.1, 0.7]), {0: "yes", 1: "no"}, 2)
+    assert [row.label for row in found] == ["LABEL_2", "yes"]
 
 
 def test_a_pillow_image_is_turned_upright() -> None:
