@@ -176,7 +176,9 @@ def test_a_part_of_a_clip() -> None:
 @pytest.mark.parametrize(
     ("kind", "file", "message"),
     [
-        ("image", "film.mp4", "film.mp4: expected an image .* not a video"),
+        ("image", "film.mp4", "film.mp4: expected an image .* got something else"),
+        ("image", ".", "expected an image file, got a folder"),
+        ("image", "film.gif", "film.gif: expected a still image, got an animation of 16 frames"),
         ("pair", "film.mp4", "expected an image"),
         ("video", "photo.jpg", "photo.jpg: expected a video; images have no times"),
         ("video", "notes.txt", "notes.txt: expected a video"),
@@ -186,6 +188,7 @@ def test_a_part_of_a_clip() -> None:
 )
 def test_wrong_files(kind: str, file: str, message: str, tmp_path: Path) -> None:
     make_video(tmp_path / "film.mp4", 4)
+    shutil.copy(FILM, tmp_path / "film.gif")
     shutil.copy(PHOTO, tmp_path / "photo.jpg")
     (tmp_path / "notes.txt").write_text("neither of them\n" * 40)
     with pytest.raises(ValueError, match=message):

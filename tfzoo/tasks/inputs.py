@@ -285,7 +285,9 @@ def check_file(path: Path, kind: str) -> None:
     is_image_file = is_still(path)
     if kind in ("image", "pair"):
         if not is_image_file:
-            raise ImageError(f"{path}: expected an image (JPEG, PNG, WebP, ...), not a video.")
+            with opened(path) as image:  # the error says what else it is
+                count = getattr(image, "n_frames", 1)
+            raise ImageError(f"{path}: expected a still image, got an animation of {count} frames.")
     elif kind == "video" and (path.is_dir() or is_image_file):
         raise VideoError(f"{path}: expected a video; images have no times.")
     elif not path.is_dir() and not is_image_file:
