@@ -85,6 +85,7 @@ def test_generators_are_left_alone() -> None:
             started.append(1)
             yield PHOTO
 
+    assert list(split(np.array(["a", "b"]), "text")[0]) == ["a", "b"]
     sources, is_one = split(endless(), "image")
     assert (started, is_one) == ([], False)
     assert next(sources) == PHOTO
@@ -96,8 +97,10 @@ def test_folders(tmp_path: Path) -> None:
     files = [tmp_path / "b2.jpg", tmp_path / "b10.jpg"]
     assert split(tmp_path, "image") == (files, False)
     assert split(str(tmp_path), "clip") == ([str(tmp_path)], True), "frames of one video"
-    shutil.copy(NASA, tmp_path / "a.mp4")
-    assert split(tmp_path, "clip")[0] == [tmp_path / "a.mp4", *files]
+    shutil.copy(NASA, tmp_path / "c.mp4")
+    assert split(tmp_path, "clip")[0] == [*files, tmp_path / "c.mp4"]
+    with pytest.raises(VideoError, match="expected a video file, got a folder"):
+        image_or_clip_of(tmp_path, FrameChoice(2))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageError, match="expected a folder of images or videos, got an empty one"):
         split(tmp_path / "empty", "image")
@@ -178,6 +181,7 @@ def test_a_part_of_a_clip() -> None:
     [
         ("image", "film.mp4", "film.mp4: expected an image .* got something else"),
         ("image", ".", "expected an image file, got a folder"),
+        ("image or video", ".", "expected an image file, got a folder"),
         ("image", "film.gif", "film.gif: expected a still image, got an animation of 16 frames"),
         ("pair", "film.mp4", "expected an image"),
         ("video", "photo.jpg", "photo.jpg: expected a video; images have no times"),

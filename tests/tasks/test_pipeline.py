@@ -422,6 +422,9 @@ def test_regions_of_several_images(tmp_path: Path) -> None:
     assert [first.source, second.source] == ["a", "b"], "no features are kept"
     assert first.answer == second.answer == one.truth
     assert one.task(record).answer == one.truth
+    for wrong in (b"bytes", [record.features]):
+        with pytest.raises(TypeError, match="Expected a file or folder of region features, or a R"):
+            one.task(wrong)
     with pytest.raises(ValueError, match="expected features of one image in each file of a list"):
         one.task([path])
 

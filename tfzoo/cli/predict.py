@@ -230,13 +230,11 @@ def _wrong_inputs(kind: type[Task], name: str, found: str) -> UsageError:
 
 def _sources(args: argparse.Namespace, kind: type[Task], name: str) -> tuple[Iterable[Any], bool]:
     """The single inputs, seen to be of the kind that the task takes; and whether there are many."""
-    from tfzoo.io import ImageError, VideoError
-
     if kind.kind == "text":
         return [args.text], False
     try:
         return kind.gather(args.inputs)
-    except (ImageError, VideoError) as error:
+    except ValueError as error:
         raise _wrong_inputs(kind, name, str(error)) from None
 
 

@@ -85,7 +85,7 @@ def split(inputs: Any, kind: str) -> tuple[list[Any] | Iterator[Any], bool]:
     if isinstance(inputs, (list, tuple)):
         is_one = _is_one(inputs, kind)
         return ([inputs], True) if is_one else (list(inputs), False)
-    if hasattr(inputs, "__array__"):
+    if hasattr(inputs, "__array__") and kind in _AXES:
         return _split_array(as_array(inputs), kind)
     if isinstance(inputs, Iterable) and not isinstance(inputs, Mapping):
         return iter(inputs), False
@@ -103,13 +103,13 @@ def _is_one(inputs: Sequence[Any], kind: str) -> bool:
 
 
 def _split_array(array: np.ndarray, kind: str) -> tuple[list[Any], bool]:
-    axes = _AXES.get(kind, ())
+    axes = _AXES[kind]
     if array.ndim in axes:
         return [array], True
     if array.ndim - 1 in axes:
         return list(array), False
     raise ValueError(
-        f"Expected an array of {' or '.join(map(str, axes)) or 'no'} axes for one {kind}, or of "
+        f"Expected an array of {' or '.join(map(str, axes))} axes for one {kind}, or of "
         f"one more for several, got shape {array.shape}."
     )
 
@@ -124,7 +124,7 @@ def _files_in(source: Any, kind: str) -> list[Any] | None:
     files = files_of(folder)
     if not files:
         raise ImageError(f"{source}: expected a folder of images or videos, got an empty one.")
-    if kind == "clip" and is_still(files[0]):
+    if kind == "clip" and are_still(files):
         return None
     return files
 
@@ -199,8 +199,7 @@ def clip_of(source: Any, choice: FrameChoice | Sequence[int]) -> VideoClip:
             return _clip(read_frames(path), choice, exact=False)
         if is_still(path):
             return _clip(read_image(path)[None], choice)
-        how = vars(choice) if isinstance(choice, FrameChoice) else {"indices": choice}
-        return read_video(path, **how)
+        return _video(path, choice)
 
 
 def image_or_clip_of(source: Any, choice: FrameChoice | Sequence[int] | None) -> Any:
@@ -217,7 +216,12 @@ def image_or_clip_of(source: Any, choice: FrameChoice | Sequence[int] | None) ->
     with _on_disk(source) as path:
         if is_still(path):
             return open_image(path)
-        return read_video(path) if choice is None else clip_of(path, choice)
+        return read_video(path) if choice is None else _video(path, choice)
+
+
+def _video(path: Path, choice: FrameChoice | Sequence[int]) -> VideoClip:
+    how = vars(choice) if isinstance(choice, FrameChoice) else {"indices": choice}
+    return read_video(path, **how)
 
 
 def _clip(frames: Any, choice: FrameChoice | Sequence[int], exact: bool = True) -> VideoClip:
@@ -283,7 +287,7 @@ def check_file(path: Path, kind: str) -> None:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file.")
     is_image_file = is_still(path)
-    if kind in ("image", "pair"):
+    if kind in ("image", "pair") or (kind == "image or video" and path.is_dir()):
         if not is_image_file:
             with opened(path) as image:  # the error says what else it is
                 count = getattr(image, "n_frames", 1)

@@ -95,7 +95,7 @@ class OpticalFlow(Task):
 
     def read(self, source: Any) -> list[Any]:
         if not isinstance(source, (list, tuple, np.ndarray)) or len(source) != 2:
-            raise TypeError(f"Expected a pair of images, got {type(source).__name__}.")
+            raise TypeError(f"Expected a pair of images, got a {type(source).__name__}.")
         return [image_of(image) for image in source]
 
     def answer(self, items: Sequence[list[Any]]) -> list[Motion]:
