@@ -54,16 +54,7 @@ def probability(text: str) -> float:
 
 
 def check_setting(option: str, name: str, value: Any) -> None:
-    """Refuse what a task would refuse, before it is loaded.
-
-    Args:
-        option: What the setting is called here.
-        name: What the task calls it.
-        value: What was given.
-
-    Raises:
-        UsageError: The task does not take it.
-    """
+    """Refuse what a task would refuse, by the name of the option that gave it."""
     from tfzoo.tasks.settings import checked
 
     try:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfzoo.assets import shipped_for
-from tfzoo.cli import pictures
 from tfzoo.cli.console import (
     Progress,
     UsageError,
@@ -239,16 +238,28 @@ def _sources(args: argparse.Namespace, kind: type[Task], name: str) -> tuple[Ite
 
 
 def _check_drawing(args: argparse.Namespace, kind: type[Task], many: bool) -> None:
-    """Refuse what cannot be drawn."""
-    if args.draw is None:
+    """Refuse a file that cannot be written, or that must not be overwritten."""
+    target = args.draw
+    if target is None:
         return
-    if not many:
-        from tfzoo.tasks.inputs import are_still
+    if many:
+        if target.suffix or target.is_file():
+            raise UsageError(f"--draw names a folder where there are several inputs, got {target}.")
+        return
+    from tfzoo.io.image_writer import can_write
+    from tfzoo.io.video_writer import VIDEO_FORMATS
+    from tfzoo.tasks.inputs import are_still
 
-        has_video = kind.kind == "image or video" and not are_still(args.inputs)
-        pictures.check_target("--draw", args.draw, args.inputs, has_video)
-    elif args.draw.suffix or args.draw.is_file():
-        raise UsageError(f"--draw names a folder where there are several inputs, got {args.draw}.")
+    has_video = kind.kind == "image or video" and not are_still(args.inputs)
+    if not (has_video and target.suffix.lower() in VIDEO_FORMATS) and not can_write(target.suffix):
+        raise UsageError(
+            "--draw takes the format from the file's suffix, e.g. .png or .jpg, and cannot write "
+            f"{target.suffix or 'a file without one'}: {target}."
+        )
+    if target.is_dir():
+        raise UsageError(f"--draw {target} is a folder: name a file in it.")
+    if target.exists() and any(Path(s).exists() and target.samefile(s) for s in args.inputs):
+        raise UsageError(f"--draw {target} is the input itself: choose another name.")
 
 
 def _draw(target: Path | None, result: Result, number: int | None) -> Path | None:

@@ -84,9 +84,6 @@ class FillMask(Task):
     does: ClassVar[str] = "fills in masked texts"
     kind: ClassVar[str] = "text"
 
-    def read(self, source: Any) -> str:
-        return source
-
     def answer(self, items: Sequence[str]) -> list[FilledText]:
         tokenizer, limit = self.processor, self.model.config.max_position_embeddings
         rows, batch = padded(tokenizer, items, limit)

@@ -40,9 +40,6 @@ class TextClassification(Task):
     does: ClassVar[str] = "classifies texts"
     kind: ClassVar[str] = "text"
 
-    def read(self, source: Any) -> str:
-        return source
-
     def answer(self, items: Sequence[str]) -> list[ClassifiedText]:
         config = self.model.config
         _, batch = padded(self.processor, items, config.max_position_embeddings)

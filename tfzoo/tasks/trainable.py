@@ -49,6 +49,7 @@ class Trainable(abc.ABC):
     task: ClassVar[str]
     data: ClassVar[tuple[str, ...]]
     head: ClassVar[str | None] = None
+    names: Sequence[str] | None = None  # of the labels that were taken from a set
 
     def __init__(
         self,
@@ -102,6 +103,7 @@ class Trainable(abc.ABC):
         return {**{k: float(v) for k, v in figures.items()}, **self.measure(model, dataset)}
 
     def _set_labels(self, names: Sequence[str]) -> None:
+        self.names = names
         self.config.id2label = dict(enumerate(names))
         self.config.label2id = {name: index for index, name in enumerate(names)}
 
@@ -182,11 +184,10 @@ class ZeroShotVideo(VideoClassification):
 
     task = "zero-shot-video-classification"
     head = None
-    names: Sequence[str] = ()  # of the first set that was read
 
     def choose_labels(self, paths: Sequence[Path]) -> bool:
-        self.names = [_words(name) for name in self._inferred(paths[0]).class_names]
-        self._set_classes(paths[0], self.names)
+        names = self._inferred(paths[0]).class_names
+        self._set_classes(paths[0], [_words(name) for name in names])
         return False
 
     def compile(self, model: Any, optimizer: Any = "sgd") -> None:
@@ -194,9 +195,9 @@ class ZeroShotVideo(VideoClassification):
         model.compile(optimizer, loss, metrics=self.metrics())
 
     def _dataset(self, folder: Path, training: bool, **how: Any) -> Any:
-        if not self.names:
+        if self.names is None:
             self.choose_labels([folder])
-        texts = [self.template.replace("{}", name) for name in self.names]
+        texts = [self.template.replace("{}", name) for name in self.names or ()]
         encoded = dict(self.processor(text=texts, padding=True, return_tensors="np"))
 
         def with_texts(inputs: dict[str, Any], labels: Any) -> tuple[dict[str, Any], Any]:
@@ -220,11 +221,9 @@ class Detection(Trainable):
     task = "zero-shot-object-detection"
     data = ("COCO's JSON", "the folder of its images")
     head = r"^((class|box|objectness)_head|layer_norm)$"
-    names: Sequence[str] | None = None  # of the first set that was read
 
     def choose_labels(self, paths: Sequence[Path]) -> bool:
-        self.names = self.read(paths, False).class_names
-        self._set_labels(self.names)
+        self._set_labels(self.read(paths, False).class_names)
         return False
 
     def read(self, paths: Sequence[Path], training: bool) -> Any:
