@@ -209,7 +209,8 @@ def test_predict_refuses_what_it_cannot_read(
     photo.write_bytes(PHOTO.read_bytes()[:4000])
     assert "cut.jpg: the image cannot be decoded" in refusal(photo)
     (tmp_path / "empty").mkdir()
-    assert "empty" in refusal(tmp_path / "empty")
+    assert "videos or images. " in (message := refusal(tmp_path / "empty", code=2))
+    assert "empty: expected a folder of images or videos, got an empty one" in message
     assert "has 132 frames" in refusal(VIDEO, "--num-frames", "133")
 
 

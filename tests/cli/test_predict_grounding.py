@@ -232,10 +232,10 @@ def test_other_models_take_no_queries(
 
 def test_videos_are_needed(tvp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ("--model", tvp, "--query", "a cat")
-    assert f"and --query, got {PHOTO} (" in fails(capsys, "predict", PHOTO, *args, code=2)
+    assert f"and --query. {PHOTO}: expected" in fails(capsys, "predict", PHOTO, *args, code=2)
     Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
     message = fails(capsys, "predict", tmp_path, *args, code=2)
-    assert f"of a folder have no times) and --query, got {tmp_path / '0.png'} (" in message
+    assert f"of a folder have no times) and --query. {tmp_path / '0.png'}: expected" in message
     text = tmp_path / "notes.txt"
     text.write_text("no video")
     assert "notes.txt: expected a video" in fails(capsys, "predict", text, *args, code=2)

@@ -166,7 +166,7 @@ def test_what_does_not_fit_is_refused(
     assert "There is nothing to look at" in refusal("--model", language)
     assert "fills in masked texts" in refusal(PHOTO, "--model", language)
     assert "fills in masked texts" in refusal(PHOTO, "--text", TEXT, "--model", language)
-    assert f"classifies images: give it JPEGs, PNGs or the like, got {VIDEO}" in refusal(
+    assert f"classifies images: give it JPEGs, PNGs or the like. {VIDEO}: expected" in refusal(
         VIDEO, "--model", images
     )
     message = refusal("--text", TEXT, "--model", images)
@@ -179,6 +179,10 @@ def test_what_does_not_fit_is_refused(
     assert "--top-k is for models that rank" in message
     assert "is the input itself" in refusal(*FRAMES, "--model", motion, "--draw", FRAMES[1])
     assert "--text is for models that take texts" in refusal("--text", TEXT, "--model", tiny)
+    sound = refusal(VIDEO, "--model", FIXTURES / "models" / "perceiver" / "multimodal")
+    assert "encodes videos with their sound: give it these in Python, by tfzoo.pipe" in sound
+    assert main(["predict", str(PHOTO), "--task", "optical"]) == 2
+    assert "argument --task: invalid choice: 'optical' (choose from" in capsys.readouterr().err
     missing = fails(capsys, "predict", FRAMES[0], tmp_path / "absent.png", "--model", motion)
     assert "absent.png: no such file" in missing
 

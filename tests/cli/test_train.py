@@ -239,6 +239,22 @@ def test_wrong_usage(
     assert not (tmp_path / "out").exists()
 
 
+def test_one_label_is_nothing_to_learn(
+    tiny: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(videos / "dark_rabbit", tmp_path / "one" / "dark_rabbit")
+    how = ("--model", tiny, "--out", tmp_path / "out")
+    message = fails(capsys, "train", tmp_path / "one", *how)
+    assert "two or more labels, got one for 'dark_rabbit' alone" in message
+
+
+def test_templates_are_checked_by_both(
+    tiny: Path, videos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = fails(capsys, "val", videos, "--model", tiny, "--template", "a photo", code=2)
+    assert "--template must hold {}" in message
+
+
 def test_only_videos_are_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, data = questions(tmp_path)
     how = ("--model", model, "--out", tmp_path / "out", "--val-split", "0.5")

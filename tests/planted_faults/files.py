@@ -35,7 +35,7 @@ FAULTS = (
     ),
     Fault(
         name="keras-shards-unchecked",
-        file="tfzoo/modeling/base.py",
+        file="tfzoo/modeling/keras_files.py",
         old='.endswith((".weights.h5", ".weights.json"))',
         new='.endswith(".weights.h5")',
         tests="tests/modeling/test_checkpoint.py",

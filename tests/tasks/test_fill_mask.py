@@ -41,9 +41,11 @@ def test_masked_bytes_are_filled(language: Any) -> None:
     assert np.ptp(expected, axis=0).max() > 1e-4, "equal places would prove nothing"
 
 
-def test_texts_do_not_disturb_each_other(language: Any) -> None:
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_texts_do_not_disturb_each_other(side: str, language: Any) -> None:
     texts = ["a[MASK]", "a longer one with [MASK][MASK] in it"]
-    for found, text in zip(tfzoo.fill_mask(language, TOKENIZER, texts), texts, strict=True):
+    tokenizer = tfzoo.PerceiverTokenizer(padding_side=side)
+    for found, text in zip(tfzoo.fill_mask(language, tokenizer, texts), texts, strict=True):
         alone = tfzoo.fill_mask(language, TOKENIZER, text)
         assert found.text == alone.text
         for row, other in zip(found.candidates, alone.candidates, strict=True):

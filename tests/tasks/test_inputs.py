@@ -21,7 +21,14 @@ from tfzoo.hub import HubError
 from tfzoo.io import ImageError, VideoClip, VideoError
 from tfzoo.io.sampling import FrameChoice
 from tfzoo.tasks import inputs
-from tfzoo.tasks.inputs import check_file, clip_of, image_of, read_ahead, split
+from tfzoo.tasks.inputs import (
+    check_file,
+    clip_of,
+    image_of,
+    image_or_clip_of,
+    read_ahead,
+    split,
+)
 
 PHOTO = FIXTURES / "photos" / "coffee.jpg"
 FILM = tfzoo.default_checkpoint("timesformer-camera-motion") / "sample.gif"  # 16 frames
@@ -57,6 +64,7 @@ CLIP = np.arange(16 * 4 * 6 * 3, dtype=np.uint8).reshape(16, 4, 6, 3)
         ([IMAGE, IMAGE], "pair", None),
         ([(PHOTO, PHOTO), (PHOTO, PHOTO)], "pair", 2),
         (np.stack([IMAGE] * 2), "pair", None),
+        ([np.stack([IMAGE] * 2)] * 2, "pair", 2),
         ("a text", "text", None),
         (["a", "b"], "text", 2),
         ((NASA, np.zeros(3)), "sound", None),
@@ -77,6 +85,7 @@ def test_generators_are_left_alone() -> None:
             started.append(1)
             yield PHOTO
 
+    assert list(split(np.array(["a", "b"]), "text")[0]) == ["a", "b"]
     sources, is_one = split(endless(), "image")
     assert (started, is_one) == ([], False)
     assert next(sources) == PHOTO
@@ -88,8 +97,10 @@ def test_folders(tmp_path: Path) -> None:
     files = [tmp_path / "b2.jpg", tmp_path / "b10.jpg"]
     assert split(tmp_path, "image") == (files, False)
     assert split(str(tmp_path), "clip") == ([str(tmp_path)], True), "frames of one video"
-    shutil.copy(NASA, tmp_path / "a.mp4")
-    assert split(tmp_path, "clip")[0] == [tmp_path / "a.mp4", *files]
+    shutil.copy(NASA, tmp_path / "c.mp4")
+    assert split(tmp_path, "clip")[0] == [*files, tmp_path / "c.mp4"]
+    with pytest.raises(VideoError, match="expected a video file, got a folder"):
+        image_or_clip_of(tmp_path, FrameChoice(2))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageError, match="expected a folder of images or videos, got an empty one"):
         split(tmp_path / "empty", "image")
@@ -100,6 +111,8 @@ def test_what_is_no_input() -> None:
         split(3, "image")
     with pytest.raises(ValueError, match=r"2 or 3 axes for one image.* got shape \(4,\)"):
         split(np.zeros(4), "image")
+    with pytest.raises(TypeError, match="Expected a text, a list or a generator of them, got a P"):
+        split(PHOTO, "text")
     with pytest.raises(TypeError, match="got a dict"):
         split({"image": PHOTO}, "image")
     with pytest.raises(TypeError, match="Expected an image as a path.* got a float"):
@@ -154,6 +167,10 @@ def test_a_part_of_a_clip() -> None:
     found = clip_of(clip, FrameChoice(2))
     assert (found.indices.tolist(), found.total_frames, found.duration) == ([5, 11], 30, 1.2)
     assert clip_of(clip, FrameChoice(4)) is clip
+    assert image_or_clip_of(clip, FrameChoice(2)).indices.tolist() == [5, 11]
+    assert image_or_clip_of(clip, None) is clip
+    one = clip_of(clip_of(clip, [7]), FrameChoice(3))
+    assert (one.indices.tolist(), len(one.frames)) == ([7, 7, 7], 3)
 
 
 # Files that are refused before they are decoded
@@ -162,7 +179,10 @@ def test_a_part_of_a_clip() -> None:
 @pytest.mark.parametrize(
     ("kind", "file", "message"),
     [
-        ("image", "film.mp4", "film.mp4: expected an image .* not a video"),
+        ("image", "film.mp4", "film.mp4: expected an image .* got something else"),
+        ("image", ".", "expected an image file, got a folder"),
+        ("image or video", ".", "expected an image file, got a folder"),
+        ("image", "film.gif", "film.gif: expected a still image, got an animation of 16 frames"),
         ("pair", "film.mp4", "expected an image"),
         ("video", "photo.jpg", "photo.jpg: expected a video; images have no times"),
         ("video", "notes.txt", "notes.txt: expected a video"),
@@ -172,6 +192,7 @@ def test_a_part_of_a_clip() -> None:
 )
 def test_wrong_files(kind: str, file: str, message: str, tmp_path: Path) -> None:
     make_video(tmp_path / "film.mp4", 4)
+    shutil.copy(FILM, tmp_path / "film.gif")
     shutil.copy(PHOTO, tmp_path / "photo.jpg")
     (tmp_path / "notes.txt").write_text("neither of them\n" * 40)
     with pytest.raises(ValueError, match=message):

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import re
+import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -21,8 +22,10 @@ from tests.support.paths import FIXTURES
 from tfzoo.assets import card_of, shipped_checkpoints, shipped_for
 from tfzoo.tasks import TASKS, pipeline, task_class, task_for
 from tfzoo.tasks.inputs import clip_of
+from tfzoo.tasks.scores import ranked
 
 NASA = FIXTURES / "videos" / "nasa_13013.mp4"
+BY_IMAGE = {"candidate_labels": None, "query_image": np.zeros((4, 8, 3), np.uint8)}
 # The settings of tasks, by the option of `tfzoo predict` that each demonstration uses.
 OPTIONS = {
     "--labels": "candidate_labels",
@@ -229,6 +232,27 @@ def test_loaded_models() -> None:
         pipeline(model=model, processor=processor, dtype="bfloat16")
 
 
+def test_settings_stay_as_they_are() -> None:
+    """What was computed with them, such as embeddings of texts, would no longer fit."""
+    task = loaded("xclip-camera-motion").task
+    for name, value in {"candidate_labels": ["a", "b"], "top_k": 1}.items():
+        with pytest.raises(dataclasses.FrozenInstanceError, match=name):
+            setattr(task, name, value)
+
+
+def test_reading_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = loaded("timesformer-camera-motion").task
+
+    def fails(self: Any, items: Any) -> Any:
+        raise ValueError("no answer")
+
+    monkeypatch.setattr(type(task), "answer", fails)
+    with pytest.raises(ValueError, match="no answer") as caught:
+        task([NASA, NASA])
+    assert caught.tb, "which holds the frames of the call"
+    assert not [t for t in threading.enumerate() if t.name.startswith("tfzoo.tasks")]
+
+
 def test_settings_of_calls_win() -> None:
     one = loaded("timesformer-camera-motion")
     assert one.task.top_k == 3
@@ -250,6 +274,12 @@ def test_settings_of_calls_win() -> None:
         ("owlv2-shapes", {"candidate_labels": None}, "needs candidate_labels= or query_image="),
         ("owlv2-shapes", {"query_image": "a.png"}, "candidate_labels or query_image, not both"),
         ("owlv2-shapes", {"query_box": [0, 0, 1, 1]}, "query_box is a place on the query_image"),
+        ("owlv2-shapes", {**BY_IMAGE, "query_box": [0, 0, 1]}, "query_box: expected x0, y0, x1"),
+        ("owlv2-shapes", {**BY_IMAGE, "query_box": [2, 0, 1, 1]}, "with 0 <= x0 < x1 and 0 <= y0"),
+        ("owlv2-shapes", {**BY_IMAGE, "query_box": [0, 0, 9, 4]}, "query_image of 8 x 4 pixels"),
+        ("owlv2-shapes", {"threshold": None}, "threshold: expected a number from 0 to 1, got None"),
+        ("owlv2-shapes", {"hypothesis_template": None}, "must hold {} where the label goes"),
+        ("timesformer-camera-motion", {"batch_size": None}, "batch_size: expected a whole number"),
         ("xclip-camera-motion", {"hypothesis_template": "x"}, "must hold {} where the label goes"),
         ("tvp-pans", {"queries": ["a", " "]}, "queries: text 2 is empty"),
         ("lxmert-easy-vqa", {"question": ""}, "question: the text is empty"),
@@ -351,6 +381,7 @@ def test_detections_in_a_video(tmp_path: Path) -> None:
         row.label for row in one.result if row.score > 0.3
     ]
     assert str(found).endswith("in 2 of 2 frames")
+    assert len(one.task(clip, num_frames=1)) == 1
     image = found.plot(tmp_path / "out.mp4")
     assert image.width == 1280
     drawn = tfzoo.read_video(tmp_path / "out.mp4")
@@ -405,8 +436,16 @@ def test_regions_of_several_images(tmp_path: Path) -> None:
     assert [first.source, second.source] == ["a", "b"], "no features are kept"
     assert first.answer == second.answer == one.truth
     assert one.task(record).answer == one.truth
+    for wrong in (b"bytes", [record.features]):
+        with pytest.raises(TypeError, match="Expected a file or folder of region features, or a R"):
+            one.task(wrong)
     with pytest.raises(ValueError, match="expected features of one image in each file of a list"):
         one.task([path])
+
+
+def test_answers_without_names() -> None:
+    found = ranked(np.array([0.2, 0.1, 0.7]), {0: "yes", 1: "no"}, 2)
+    assert [row.label for row in found] == ["LABEL_2", "yes"]
 
 
 def test_a_pillow_image_is_turned_upright() -> None:

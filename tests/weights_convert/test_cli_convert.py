@@ -172,8 +172,8 @@ import sys, time
 from tfzoo.cli import convert
 from weights_convert.__main__ import main
 write = convert._write
-def write_slowly(model, path, to, beside):
-    write(model, path, to, beside)
+def write_slowly(model, path, to):
+    write(model, path, to)
     print("written", flush=True)
     time.sleep(60)
 convert._write = write_slowly

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from typing import Any
 
 from tfzoo.core.quiet import start_keras
 from tfzoo.core.untrusted import escaped
@@ -16,6 +17,7 @@ __all__ = [
     "Progress",
     "UsageError",
     "add_hub_options",
+    "check_setting",
     "hub_options",
     "note",
     "positive",
@@ -49,6 +51,16 @@ def probability(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
     return value
+
+
+def check_setting(option: str, name: str, value: Any) -> None:
+    """Refuse what a task would refuse, by the name of the option that gave it."""
+    from tfzoo.tasks.settings import checked
+
+    try:
+        checked(name, value)
+    except ValueError as error:
+        raise UsageError(str(error).replace(name, option, 1)) from None
 
 
 class Progress:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,11 @@ from tfzoo.cli.console import (
     show_json,
     start_keras,
 )
-from tfzoo.cli.finished import PROCESSOR_FILES, is_finished, stamp
-from tfzoo.cli.forms import as_dtype, is_keras_file
+from tfzoo.cli.finished import is_finished, stamp
+from tfzoo.cli.forms import as_dtype
+from tfzoo.core.files import is_keras_file
 from tfzoo.core.replacing import recover, replacing
+from tfzoo.modeling.processor_files import PROCESSOR_FILES
 from weights_convert.console import SUFFIXES, add_convert_arguments
 
 __all__ = ["add_to", "check_target", "is_empty", "run"]
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
         is_there = not args.force and _is_there(target, args.to, model, beside)
         if not is_there:
             with replacing(target, force=args.force or is_empty(target)) as path:
-                _write(model, path, args.to, beside)
+                _write(model, path, args.to)
     _report(args, model, is_there)
 
 
@@ -87,10 +88,9 @@ def _load(args: argparse.Namespace) -> Any:
     return load_checkpoint(args.source, hub_options(args), args.dtype)
 
 
-def _write(model: Any, path: Path, to: str, beside: Path | None) -> None:
+def _write(model: Any, path: Path, to: str) -> None:
     if to == "pytorch":
         model.save_pretrained(path)
-        _copy_processor(beside, path)
     elif to == "keras":
         model.save(path)
     elif to == "weights":
@@ -110,12 +110,6 @@ def _processor_folder(args: argparse.Namespace) -> Path | None:
         note("a .keras file holds no preprocessor_config.json and no tokenizer; none is written.")
         return None
     return resolve(args.source, "config.json", hub_options(args), optional=PROCESSOR_FILES)
-
-
-def _copy_processor(beside: Path | None, folder: Path) -> None:
-    for name in PROCESSOR_FILES:
-        if beside is not None and (beside / name).is_file():
-            shutil.copyfile(beside / name, folder / name)
 
 
 def _report(args: argparse.Namespace, model: Any, is_there: bool) -> None:

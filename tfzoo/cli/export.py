@@ -20,8 +20,7 @@ from tfzoo.cli.console import (
     show_json,
     start_keras,
 )
-from tfzoo.cli.forms import is_keras_file
-from tfzoo.core.files import read_text
+from tfzoo.core.files import is_keras_file, read_text
 from tfzoo.hub import DEFAULTS, HubFileNotFoundError, HubOptions
 
 __all__ = ["add_to", "processor_for", "run"]

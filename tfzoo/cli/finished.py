@@ -13,24 +13,12 @@ from typing import Any
 
 from tfzoo.cli.forms import ModelTensors, float_dtypes
 from tfzoo.core.files import read_json, write_json
+from tfzoo.modeling.processor_files import PROCESSOR_FILES
 from weights_convert.checkpoint import open_checkpoint
 from weights_convert.compare import compare
 
-__all__ = ["PROCESSOR_FILES", "is_finished", "stamp"]
+__all__ = ["is_finished", "stamp"]
 
-#: Those of these that a checkpoint has are copied into a PyTorch folder.
-PROCESSOR_FILES = (
-    "preprocessor_config.json",
-    "video_preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-)
 _STAMP = Path("assets.extra") / "converted.json"  # servers leave this folder to others
 
 

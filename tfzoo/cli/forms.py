@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tfzoo.core.files import is_keras_file
 from tfzoo.hub import HubOptions
 from weights_convert.checkpoint import open_checkpoint, read_config
 from weights_convert.errors import UsageError
@@ -20,7 +21,6 @@ __all__ = [
     "Side",
     "as_dtype",
     "float_dtypes",
-    "is_keras_file",
     "is_weights_file",
     "load_keras",
     "open_side",
@@ -76,11 +76,6 @@ class Side:
     def folder(self) -> Path:
         """The folder that holds the weights."""
         return self.path if self.path.is_dir() else self.path.parent
-
-
-def is_keras_file(source: str) -> bool:
-    """Whether a source is a `.keras` file."""
-    return source.endswith(".keras") and not Path(source).is_dir()
 
 
 def is_weights_file(source: str) -> bool:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfzoo.assets import shipped_for
-from tfzoo.cli import pictures
 from tfzoo.cli.console import (
     Progress,
     UsageError,
     add_hub_options,
+    check_setting,
     hub_options,
     note,
     positive,
@@ -24,6 +23,7 @@ from tfzoo.cli.console import (
     start_keras,
 )
 from tfzoo.hub.download import is_address
+from tfzoo.tasks import TASKS, config_of, pipeline, task_asked_for, task_class, task_for
 
 if TYPE_CHECKING:
     from tfzoo.tasks.base import Result, Task
@@ -125,7 +125,12 @@ def add_to(subparsers: Any) -> None:
         "ships with tfzoo for what is asked, see `tfzoo list`",
     )
     parser.add_argument("--processor", help="checkpoint of the processor; default: the model's")
-    parser.add_argument("--task", help="its name; default: what the checkpoint was made for")
+    parser.add_argument(
+        "--task",
+        metavar="NAME",
+        choices=TASKS,
+        help=f"default: what the checkpoint was made for; one of {', '.join(TASKS)}",
+    )
     for setting, (flag, _, how) in _SETTINGS.items():
         parser.add_argument(flag, dest=setting, **{"metavar": flag[2:].upper(), **how})
     parser.add_argument(
@@ -154,10 +159,8 @@ def run(args: argparse.Namespace) -> None:
     _check_usage(args)
     with Progress(loading="loading", prediction="predicting") as progress:
         kind, name, settings = _chosen(args)
-        sources, many = _sources(args, kind)
+        sources, many = _sources(args, kind, name)
         _check_drawing(args, kind, many)
-        from tfzoo.tasks import pipeline
-
         how = {"processor": args.processor, **hub_options(args).keywords(), **settings}
         task = pipeline(kind.name, args.model, **how)
         progress.next()
@@ -173,17 +176,12 @@ def run(args: argparse.Namespace) -> None:
 
 def _check_usage(args: argparse.Namespace) -> None:
     """Refuse what cannot end well, whatever the model is."""
-    from tfzoo.tasks.settings import checked
-
     if not args.inputs and args.text is None:
         raise UsageError("There is nothing to look at: name a video or an image, or pass --text.")
     if args.hypothesis_template is not None and args.candidate_labels is None:
         raise UsageError("--template needs --labels: it is the sentence around each of them.")
-    for setting, (flag, *_) in _SETTINGS.items():
-        try:
-            checked(setting, getattr(args, setting))
-        except ValueError as error:
-            raise UsageError(str(error).replace(setting, flag, 1)) from None
+    for setting, value in _given(args).items():
+        check_setting(_SETTINGS[setting][0], setting, value)
     for path in args.inputs:
         if not is_address(path) and not Path(path).exists():
             raise FileNotFoundError(f"{path}: no such file.")
@@ -191,16 +189,18 @@ def _check_usage(args: argparse.Namespace) -> None:
 
 def _chosen(args: argparse.Namespace) -> tuple[type[Task], str, dict[str, Any]]:
     """The task, the model's name and the task's settings, seen to fit each other."""
-    asked = args.task or (None if args.model else _task_for_options(args))
-    name = args.model or shipped_for(asked)
-    if name is None:
-        raise UsageError(f"No checkpoint ships with tfzoo for {asked}: name one by --model.")
     start_keras()
-    from tfzoo.tasks import config_of, task_class, task_for
-
+    given, name = _given(args), args.model
+    if name is None:
+        is_text = args.text is not None
+        asked = args.task or ("fill-mask" if is_text else task_asked_for(given, args.inputs))
+        name = shipped_for(asked)
+        if name is None:
+            raise UsageError(f"No checkpoint ships with tfzoo for {asked}: name one by --model.")
     config = config_of(name, hub_options(args))
     kind = task_for(config) if args.task is None else task_class(args.task)
-    given = {n: getattr(args, n) for n in _SETTINGS if getattr(args, n) is not None}
+    if kind.kind not in _INPUTS:
+        raise UsageError(f"{name} {kind.does}: give it these in Python, by tfzoo.pipeline.")
     others = dict(_SETTINGS[n][:2] for n in given if n not in kind.settings())
     if args.text is not None and kind.kind != "text":
         others["--text"] = "models that take texts"
@@ -212,66 +212,54 @@ def _chosen(args: argparse.Namespace) -> tuple[type[Task], str, dict[str, Any]]:
     lacks = bool(kind.needs) and not set(kind.needs) & set(given)
     fits = len(args.inputs) == 2 if kind.kind == "pair" else bool(args.inputs)
     if lacks or fits == (kind.kind == "text"):
-        raise _wrong_inputs(args, kind, name, f"got {', '.join(args.inputs) or 'no file'}")
+        raise _wrong_inputs(kind, name, f"Got {', '.join(args.inputs) or 'no file'}.")
     return kind, name, given
 
 
-def _task_for_options(args: argparse.Namespace) -> str:
-    """What the options ask for."""
-    are_still = _are_still(args.inputs)
-    if args.text is not None:
-        return "fill-mask"
-    if args.queries is not None:
-        return "video-grounding"
-    if args.question is not None:
-        return "visual-question-answering"
-    if args.query_image is not None or (args.candidate_labels is not None and are_still):
-        return "zero-shot-object-detection"
-    if args.candidate_labels is not None:
-        return "zero-shot-video-classification"
-    return "optical-flow" if are_still and len(args.inputs) == 2 else "video-classification"
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    """The task's settings that were given."""
+    return {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
 
 
-def _are_still(paths: list[str]) -> bool:
-    from tfzoo.tasks.inputs import is_still
-
-    return all(not is_address(path) and is_still(path) for path in paths)
-
-
-def _wrong_inputs(args: argparse.Namespace, kind: type[Task], name: str, found: str) -> UsageError:
+def _wrong_inputs(kind: type[Task], name: str, found: str) -> UsageError:
     flags = " or ".join(_SETTINGS[setting][0] for setting in kind.needs)
     wanted = " and ".join([_INPUTS[kind.kind], *([flags] if flags else [])])
-    return UsageError(f"{name} {kind.does}: give it {wanted}, {found}.")
+    return UsageError(f"{name} {kind.does}: give it {wanted}. {found}")
 
 
-def _sources(args: argparse.Namespace, kind: type[Task]) -> tuple[Iterable[Any], bool]:
+def _sources(args: argparse.Namespace, kind: type[Task], name: str) -> tuple[Iterable[Any], bool]:
     """The single inputs, seen to be of the kind that the task takes; and whether there are many."""
-    from tfzoo.tasks.inputs import check_file
-
     if kind.kind == "text":
         return [args.text], False
-    parts = [kind.split(given) for given in args.inputs]
-    for path in (path for part, _ in parts if isinstance(part, list) for path in part):
-        if kind.kind != "regions" and not is_address(path):
-            try:
-                check_file(Path(path), kind.kind)
-            except ValueError as error:
-                name = args.model or shipped_for(kind.name)
-                raise _wrong_inputs(args, kind, name, f"got {path} ({error})") from None
-    if kind.kind == "pair":
-        return [tuple(args.inputs)], False
-    return chain.from_iterable(part for part, _ in parts), len(parts) > 1 or not parts[0][1]
+    try:
+        return kind.gather(args.inputs)
+    except ValueError as error:
+        raise _wrong_inputs(kind, name, str(error)) from None
 
 
 def _check_drawing(args: argparse.Namespace, kind: type[Task], many: bool) -> None:
-    """Refuse what cannot be drawn."""
-    if args.draw is None:
+    """Refuse a file that cannot be written, or that must not be overwritten."""
+    target = args.draw
+    if target is None:
         return
-    if not many:
-        has_video = kind.kind == "image or video" and not _are_still(args.inputs)
-        pictures.check_target("--draw", args.draw, args.inputs, has_video)
-    elif args.draw.suffix or args.draw.is_file():
-        raise UsageError(f"--draw names a folder where there are several inputs, got {args.draw}.")
+    if many:
+        if target.suffix or target.is_file():
+            raise UsageError(f"--draw names a folder where there are several inputs, got {target}.")
+        return
+    from tfzoo.io.image_writer import can_write
+    from tfzoo.io.video_writer import VIDEO_FORMATS
+    from tfzoo.tasks.inputs import are_still
+
+    has_video = kind.kind == "image or video" and not are_still(args.inputs)
+    if not (has_video and target.suffix.lower() in VIDEO_FORMATS) and not can_write(target.suffix):
+        raise UsageError(
+            "--draw takes the format from the file's suffix, e.g. .png or .jpg, and cannot write "
+            f"{target.suffix or 'a file without one'}: {target}."
+        )
+    if target.is_dir():
+        raise UsageError(f"--draw {target} is a folder: name a file in it.")
+    if target.exists() and any(Path(s).exists() and target.samefile(s) for s in args.inputs):
+        raise UsageError(f"--draw {target} is the input itself: choose another name.")
 
 
 def _draw(target: Path | None, result: Result, number: int | None) -> Path | None:

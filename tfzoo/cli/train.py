@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tfzoo.cli.console import (
     Progress,
     UsageError,
     add_hub_options,
+    check_setting,
     hub_options,
     note,
     positive,
@@ -161,10 +163,14 @@ def make_task(args: argparse.Namespace, sets: list[Any], **reading: Any) -> Any:
     """
     from tfzoo.auto import AutoConfig
 
+    for path in chain.from_iterable(filter(None, sets)):
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file or folder.")
+    check_setting("--template", "hypothesis_template", args.template)
     options = hub_options(args)
     config = AutoConfig.from_pretrained(args.model, **options.keywords())
     start_keras()
-    from tfzoo.cli.learning import trainable_for
+    from tfzoo.tasks.trainable import trainable_for
 
     kind = trainable_for(config)
     for paths in filter(None, sets):
@@ -185,14 +191,6 @@ def figures_text(figures: dict[str, float]) -> str:
 
 def _check_usage(args: argparse.Namespace) -> None:
     """Refuse what cannot end well before anything is loaded."""
-    for path in (*args.data, *(args.val or ())):
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file or folder.")
-    if "{}" not in args.template:
-        raise UsageError(
-            f"--template must hold {{}} where the name goes, e.g. 'a photo of a {{}}', got "
-            f"{args.template!r}."
-        )
     if args.val and args.val_split is not None:
         raise UsageError("Give --val or --val-split, not both.")
     if args.freeze is not None and args.lora is not None:
@@ -209,6 +207,10 @@ def _check_usage(args: argparse.Namespace) -> None:
 
 def _sets(task: Any, args: argparse.Namespace) -> tuple[Any, Any]:
     if args.val_split is not None:
+        if not hasattr(task, "split"):
+            raise UsageError(
+                "--val-split is for folders of videos: give the examples to validate with as --val."
+            )
         return task.split(args.data, args.val_split)
     validation = task.read(args.val, False) if args.val else None
     return task.read(args.data, True), validation

@@ -27,14 +27,11 @@ def run(args: argparse.Namespace) -> None:
     """Print the task's metrics.
 
     Raises:
-        UsageError: Paths that do not fit the checkpoint.
+        UsageError: Paths or options that do not fit the checkpoint.
         HubError: No such checkpoint.
         ConfigError: The checkpoint's family has no reader of such files.
         DataError: The files hold something else, or labels that the model does not know.
     """
-    for path in args.data:
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file or folder.")
     with Progress(load="loading", measure="measuring") as progress:
         task = make_task(args, sets=[args.data])
         dataset = task.read(args.data, False)

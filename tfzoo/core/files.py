@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from tfzoo.core.untrusted import refuse_lfs_pointer
 
 __all__ = [
     "TEXT_BYTES",
+    "is_keras_file",
     "load_json",
     "parse_json",
     "read_json",
@@ -23,6 +25,11 @@ __all__ = [
 #: The most bytes of a JSON or text file beside a checkpoint.
 TEXT_BYTES = 32 * 2**20
 _MAX_DEPTH = 100  # so that copying, comparing and printing the content cannot fail either
+
+
+def is_keras_file(name: str | os.PathLike[str]) -> bool:
+    """Whether a name is that of a `.keras` file."""
+    return os.fspath(name).endswith(".keras") and not os.path.isdir(name)
 
 
 def read_text(path: Path, error: type[Exception] = ValueError, limit: int = TEXT_BYTES) -> str:

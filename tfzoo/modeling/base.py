@@ -13,7 +13,6 @@ import difflib
 import inspect
 import math
 import os
-import re
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
@@ -24,29 +23,24 @@ import keras
 
 from tfzoo.core.brief import brief
 from tfzoo.core.config import CONFIG_NAME, PretrainedConfig
-from tfzoo.core.file_system import check_space, writing
+from tfzoo.core.file_system import writing
 from tfzoo.core.inputs import Input, InputTable
 from tfzoo.core.keras_compat import (
     as_written,
     default_policy,
     known_shapes,
-    may_write,
     say,
-    whole_file,
 )
 from tfzoo.core.outputs import ModelOutput, flattened
 from tfzoo.core.quiet import start_keras
 from tfzoo.core.replacing import recover, replacing, updating
 from tfzoo.core.types import Tensor
 from tfzoo.core.unmixed import Watch, read_unmixed
-from tfzoo.core.untrusted import escaped
 from tfzoo.core.variables import slots
 from tfzoo.hub import HubOptions
 from tfzoo.hub.upload import PushMixin
 from tfzoo.modeling.adapters import AdapterMixin
 from tfzoo.modeling.checkpoint import (
-    check_open_file,
-    check_weights_file,
     dtype_policy,
     load_model_from,
     parse_size,
@@ -54,6 +48,7 @@ from tfzoo.modeling.checkpoint import (
     watched_weights,
     write_weights,
 )
+from tfzoo.modeling.keras_files import KerasFilesMixin
 from tfzoo.modeling.processor_files import Source
 from tfzoo.modeling.pruning import PruningMixin
 from tfzoo.modeling.training import TrainingMixin
@@ -64,7 +59,6 @@ __all__ = ["TFPreTrainedModel"]
 
 _FLAGS = ("output_attentions", "output_hidden_states")
 _STATISTICS = ("moving_mean", "moving_variance", "num_batches_tracked")  # PyTorch's buffers
-_KERAS_FILES = (".keras", ".h5", ".hdf5")
 _SAVED_MODEL = {
     "saved_model.pb",
     "fingerprint.pb",
@@ -77,7 +71,13 @@ _SAVED_MODEL = {
 
 @as_written
 class TFPreTrainedModel(
-    PushMixin, VocabularyMixin, PruningMixin, AdapterMixin, TrainingMixin, keras.Model
+    PushMixin,
+    KerasFilesMixin,
+    VocabularyMixin,
+    PruningMixin,
+    AdapterMixin,
+    TrainingMixin,
+    keras.Model,
 ):
     """Base class of all models.
 
@@ -311,7 +311,9 @@ class TFPreTrainedModel(
         options = HubOptions(revision, cache_dir, local_files_only, token, subfolder)
         name = pretrained_model_name_or_path
         if config is not None and config_overrides:
-            raise TypeError(f"Pass config= or fields, not both: {sorted(config_overrides)}.")
+            raise TypeError(
+                f"Pass either config= or fields to override, not both: {sorted(config_overrides)}."
+            )
 
         def read(watch: Watch) -> keras.Model:
             watched_config(name, options, watch)
@@ -380,145 +382,6 @@ class TFPreTrainedModel(
         config.describe_weights(self.dtype_policy.variable_dtype)
         return config
 
-    # ---- Keras's own formats
-    def save(
-        self,
-        filepath: Any,
-        overwrite: bool = True,
-        zipped: bool | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Write a `.keras` file, see `keras.Model.save`; it replaces an older one as a whole.
-
-        Args:
-            filepath: The file; with `zipped=False` a folder.
-            overwrite: Whether it may exist, and then be replaced; else Keras asks.
-            zipped: Whether to write one file; None means yes, but for the model hub.
-            **kwargs: Further arguments of `keras.Model.save`.
-
-        Raises:
-            ValueError: Another ending than `.keras`.
-            OSError: It cannot be written. An older one stays as it was.
-        """
-        save = partial(super().save, zipped=zipped, **kwargs)
-        is_folder = zipped is False
-        if not _is_local(filepath) or str(filepath).endswith(_KERAS_FILES) == is_folder:
-            save(filepath, overwrite=overwrite)
-        elif may_write(filepath, overwrite):
-            path = Path(filepath)
-            block = updating(path) if is_folder else replacing(path, force=True)
-            kept = [*self.variables, *getattr(getattr(self, "optimizer", None), "variables", ())]
-            if is_folder:  # HDF5 crashes when a disk is full
-                check_space(path, sum(4 * math.prod(variable.shape) for variable in kept))
-            with writing(path), block as new:
-                save(str(new))
-
-    def save_weights(
-        self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None
-    ) -> None:
-        """Write the weights alone, see `keras.Model.save_weights`; they replace older ones whole.
-
-        Args:
-            filepath: A file that ends in `.weights.h5`, or in `.weights.json` for shards.
-            overwrite: Whether it may exist, and then be replaced; else Keras asks.
-            max_shard_size: Largest size of a shard, in GB; None writes one file.
-
-        Raises:
-            ValueError: Another ending.
-            OSError: It cannot be written. Older ones stay as they were.
-        """
-        ending = (".weights.h5",) if max_shard_size is None else ("weights.h5", "weights.json")
-        if not _is_local(filepath) or not str(filepath).endswith(ending):
-            super().save_weights(filepath, overwrite, max_shard_size)
-            return
-        if not may_write(filepath, overwrite):
-            return
-        path = Path(filepath)
-        check_space(path, 4 * self.count_params())  # HDF5 crashes when a disk is full
-        with writing(path):
-            if max_shard_size is None:
-                with replacing(path, force=True) as new:
-                    super().save_weights(str(new))
-                return
-            base = re.escape(path.stem.replace(".weights", ""))
-            shard = re.compile(rf"{base}_\d{{5}}\.weights\.h5")
-            index = path.with_suffix(".json").name
-            with updating(path.parent, lambda n: bool(shard.fullmatch(n)), (index,)) as folder:
-                super().save_weights(str(folder / path.name), max_shard_size=max_shard_size)
-
-    def load_weights(
-        self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
-    ) -> None:
-        """Load weights from Keras's files, see `keras.Model.load_weights`, if they fit the model.
-
-        Args:
-            filepath: A `.weights.h5` file, or the `.weights.json` of several.
-            skip_mismatch: Leave weights of another shape as they are, with a warning.
-            **kwargs: Further arguments of `keras.Model.load_weights`.
-
-        Raises:
-            WeightMismatchError: The arrays are not those of this model.
-            CheckpointError: A file is damaged, or of another kind.
-            FileNotFoundError: A file is missing.
-        """
-        if _is_local(filepath):
-            recover(Path(filepath))
-        if str(filepath).endswith((".weights.h5", ".weights.json")) and not skip_mismatch:
-            check_weights_file(self, filepath)
-        try:
-            super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
-        except Exception as error:  # whatever Keras meets in a file that is not as it wrote it
-            if isinstance(error, CheckpointError) or getattr(error, "errno", None):
-                raise
-            owner, words = type(self).__name__, escaped(f"{error!s:.1000}")
-            raise CheckpointError(f"{filepath} does not fit a {owner}: {words}") from error
-
-    def load_own_variables(self, store: Any) -> None:
-        """Load what the model itself holds, before Keras loads what its layers hold.
-
-        Raises:
-            WeightMismatchError: The model is what the file holds, and the arrays are not its own.
-        """
-        super().load_own_variables(store)
-        if (file := whole_file(store)) is not None:
-            check_open_file(self, file)
-
-    def get_config(self) -> dict[str, Any]:
-        changes = self.changes()
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "config": self.config.to_json_dict(),
-            **({"changes": changes} if changes else {}),
-        }
-
-    @classmethod
-    def from_config(
-        cls, config: PretrainedConfig | Mapping[str, Any], **kwargs: Any
-    ) -> TFPreTrainedModel:
-        """A model with fresh weights.
-
-        Args:
-            config: The configuration, its dict, or what `get_config` gave.
-            **kwargs: `name`, `dtype`, `trainable` as in `keras.Model`.
-        """
-        if not isinstance(config, PretrainedConfig) and "config" not in config:
-            config = cls.config_class.from_dict(config)
-        if isinstance(config, PretrainedConfig):
-            return cls(config, **kwargs)
-        values = {**config, **kwargs}
-        changes = values.pop("changes", {})
-        model = cls(cls.config_class.from_dict(values.pop("config")), **values)
-        model.repeat_changes(changes)
-        return model
-
-    def compile_from_config(self, config: Mapping[str, Any]) -> None:
-        """Compile as the model in a `.keras` file was; Keras leaves that to classes like this."""
-        self.compile(**keras.saving.deserialize_keras_object(dict(config)))
-        if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
-
     # ---- export
     def serving_outputs(self, **inputs: Tensor) -> dict[str, Tensor]:
         """The outputs as a flat dict of tensors, the form that signatures need.
@@ -571,10 +434,13 @@ class TFPreTrainedModel(
             return
         if kwargs:
             raise TypeError(f"export to a SavedModel takes no {', '.join(sorted(kwargs))}.")
-        recover(folder := Path(filepath))
+        folder = Path(filepath)
+        recover(folder)
         there = {*(os.listdir(folder) if folder.is_dir() else [folder.name] * folder.exists())}
         if there and ("saved_model.pb" not in there or not there <= _SAVED_MODEL):
-            raise FileExistsError(f"{folder} is not a SavedModel alone: choose another name.")
+            raise FileExistsError(
+                f"{folder} exists and is not a SavedModel alone: choose another name."
+            )
         archive, gives = keras.export.ExportArchive(), {}
 
         def serve(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -593,8 +459,3 @@ def _symbol(value: Any) -> Any:
     if isinstance(value, keras.KerasTensor) or not hasattr(value, "dtype"):
         return value
     return keras.KerasTensor(tuple(value.shape), keras.backend.standardize_dtype(value.dtype))
-
-
-def _is_local(filepath: Any) -> bool:
-    """Whether Keras would write to this place by itself: neither a URL nor an open file."""
-    return isinstance(filepath, (str, os.PathLike)) and "://" not in str(filepath)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import os
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from tfzoo.io.image_reader import to_rgb
 from tfzoo.io.sampling import FrameChoice
 from tfzoo.preprocessing import image as im
 from tfzoo.preprocessing.image import as_array, is_image
+from tfzoo.preprocessing.processor import BatchFeature
 
 __all__ = ["ReadsVideos", "make_batched_videos", "resized_frames"]
 
@@ -35,10 +37,13 @@ class ReadsVideos:
     Attributes:
         default_choice: What is done where nothing says it.
         least_frames: The least number of frames that a config stands for.
+        gives_lists: Whether, without `return_tensors`, videos are lists of equally many frames;
+            otherwise each is an array.
     """
 
     default_choice: ClassVar[FrameChoice] = FrameChoice()
     least_frames: ClassVar[int] = 1
+    gives_lists: ClassVar[bool] = True
 
     # A slot, since attributes are written to the processor's file.
     __slots__ = ("_choice",)
@@ -75,6 +80,75 @@ class ReadsVideos:
             return processor
         processor._choice = cls.choice_of(read_json(folder / _CONFIG_FILE))
         return processor
+
+    def preprocess(
+        self,
+        videos: Any,
+        settings: SimpleNamespace,
+        return_tensors: str | None = None,
+        data_format: str | None = im.CHANNELS_FIRST,
+        input_data_format: str | None = None,
+        *,
+        num_frames: int | None = None,
+        sampling: str | None = None,
+        frame_sample_rate: int | None = None,
+        rng: Any = None,
+    ) -> BatchFeature:
+        """Prepare one video or a batch.
+
+        Args:
+            videos: Paths, images, arrays or lists of them, see `make_batched_videos`. Values of
+                0..255, or floats of 0..1 with `do_rescale=False`.
+            settings: Fields for this call; None takes the processor's own value.
+            return_tensors: "np" for arrays, "tf" for tensors, None for lists, see the class.
+            data_format: Layout of the result, "channels_first" or "channels_last"; None keeps the
+                input's.
+            input_data_format: Layout of the frames; default: inferred, and then grey frames and
+                frames with transparency become RGB. Where it is given, all channels are kept.
+            num_frames: For paths: how many frames to read. As the next two, as the configuration
+                of the checkpoint says that the processor was loaded from.
+            sampling: For paths: how to choose them, see `tfzoo.io.choose_indices`; as in
+                `default_choice` where nothing says it.
+            frame_sample_rate: For paths: the distance between frames.
+            rng: For paths: the source of random clips.
+
+        Returns:
+            `pixel_values` (B, T, C, height, width), float32 if rescaled or normalised.
+
+        Raises:
+            TypeError: Something that is not a video.
+            ValueError: Shapes, values, sizes or lengths that do not fit; the message says which.
+        """
+        im.check_formats(data_format=data_format, input_data_format=input_data_format)
+        batch = make_batched_videos(
+            videos,
+            num_frames=num_frames,
+            sampling=sampling,
+            frame_sample_rate=frame_sample_rate,
+            rng=rng,
+            equal_lengths=self.gives_lists or return_tensors is not None,
+            default=self.frame_choice,
+        )
+        pixels: list[Any] = []
+        for frames in batch:
+            layout = data_format or input_data_format or im.layout_of(frames[0])
+            frames = resized_frames(frames, settings, input_data_format)
+            pixels.append(self.video_pixels(frames, settings, layout))
+        if return_tensors is None:
+            lists = [list(video) for video in pixels] if self.gives_lists else pixels
+            return BatchFeature({"pixel_values": lists})
+        if len(pixels) == 1 and isinstance(pixels[0], np.ndarray):
+            return BatchFeature({"pixel_values": pixels[0][None]}, return_tensors)  # no copy
+        return BatchFeature({"pixel_values": pixels}, return_tensors)
+
+    @abc.abstractmethod
+    def video_pixels(
+        self, frames: list[np.ndarray], settings: SimpleNamespace, layout: str
+    ) -> np.ndarray | list[np.ndarray]:
+        """The resized frames of one video as the model takes them, in the layout asked for.
+
+        Frames whose sizes differ may be given as a list.
+        """
 
 
 def make_batched_videos(

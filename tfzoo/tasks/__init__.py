@@ -7,17 +7,19 @@ import copy
 import difflib
 import importlib
 import os
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfzoo.assets import card_of, shipped_for
 from tfzoo.core.config import ConfigError, PretrainedConfig
+from tfzoo.core.files import is_keras_file
 from tfzoo.hub import HubFileNotFoundError, HubOptions
 
 if TYPE_CHECKING:
     from tfzoo.tasks.base import Task
 
-__all__ = ["TASKS", "config_of", "pipeline", "task_class", "task_for"]
+__all__ = ["TASKS", "config_of", "pipeline", "task_asked_for", "task_class", "task_for"]
 
 #: Where each task is, by the name that `pipeline` takes.
 TASKS = {
@@ -153,11 +155,6 @@ def _processor_beside(kind: type[Task], path: Path) -> Any:
         ) from error
 
 
-def is_keras_file(name: str | os.PathLike[str]) -> bool:
-    """Whether a name is that of a `.keras` file."""
-    return os.fspath(name).endswith(".keras") and not Path(name).is_dir()
-
-
 def config_of(name: str | os.PathLike[str], options: HubOptions) -> PretrainedConfig:
     """The configuration of a checkpoint; of a `.keras` file, one that names its class alone.
 
@@ -206,6 +203,31 @@ def task_class(name: str) -> type[Task]:
         )
     module, _, found = TASKS[name].rpartition(".")
     return getattr(importlib.import_module(f"tfzoo.tasks.{module}"), found)
+
+
+def task_asked_for(settings: Container[str], inputs: Sequence[Any]) -> str:
+    """The name of the task that settings and inputs ask for.
+
+    Args:
+        settings: Names of the settings that were given.
+        inputs: Paths and addresses.
+
+    Example:
+        >>> task_asked_for(["candidate_labels"], ["photo.jpg"])
+        'zero-shot-object-detection'
+    """
+    from tfzoo.tasks.inputs import are_still
+
+    if "queries" in settings:
+        return "video-grounding"
+    if "question" in settings:
+        return "visual-question-answering"
+    if "query_image" in settings:
+        return "zero-shot-object-detection"
+    are_images = are_still(inputs)
+    if "candidate_labels" in settings:
+        return f"zero-shot-{'object-detection' if are_images else 'video-classification'}"
+    return "optical-flow" if are_images and len(inputs) == 2 else "video-classification"
 
 
 def task_for(config: PretrainedConfig) -> type[Task]:

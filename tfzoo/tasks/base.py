@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import difflib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,10 +20,11 @@ from tfzoo.auto import AutoConfig, AutoProcessor, model_class_for
 from tfzoo.core.config import CONFIG_NAME, ConfigError, PretrainedConfig
 from tfzoo.core.replacing import updating
 from tfzoo.hub import DEFAULTS, HubOptions
+from tfzoo.hub.download import is_address
 from tfzoo.io.image_writer import write_image
 from tfzoo.io.sampling import FrameChoice
 from tfzoo.preprocessing.processor import SETTINGS_FILES
-from tfzoo.tasks.inputs import read_ahead, split
+from tfzoo.tasks.inputs import check_file, choice_of, read_ahead, split
 from tfzoo.tasks.settings import checked
 
 __all__ = ["Prediction", "Result", "Task", "percent", "ranking_lines", "still_note"]
@@ -117,13 +119,13 @@ def _plain(value: Any) -> Any:
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Task(abc.ABC):
     """A checkpoint that answers: call it with one input, a list, a folder or a generator.
 
-    Keyword arguments are the task's settings, see each task. They are defaults: a call may be given
-    others. The model is called directly: for few inputs, tracing a graph as `keras.Model.predict`
-    does would cost more than it saves.
+    Keyword arguments are the task's settings, see each task. They stay as they are; a call may be
+    given others. The model is called directly: for few inputs, tracing a graph as
+    `keras.Model.predict` does would cost more than it saves.
 
     Args:
         model: The model.
@@ -163,7 +165,7 @@ class Task(abc.ABC):
 
     def __post_init__(self) -> None:
         for name in self.settings():
-            setattr(self, name, checked(name, getattr(self, name)))
+            object.__setattr__(self, name, checked(name, getattr(self, name)))
 
     @classmethod
     def settings(cls) -> tuple[str, ...]:
@@ -298,7 +300,8 @@ class Task(abc.ABC):
         total = len(sources) if isinstance(sources, list) else None
         pairs = read_ahead(sources, self.read, 2 * self.batch_size)
         delay, disable = (0, not progress) if progress is not None else (1.0, None)
-        with tqdm(total=total, unit="input", delay=delay, disable=disable) as bar:
+        bar = tqdm(total=total, unit="input", delay=delay, disable=disable)
+        with contextlib.closing(pairs), bar:
             while batch := list(islice(pairs, self.batch_size)):
                 answers = self.answer([item for _, item in batch])
                 for (source, _), answer in zip(batch, answers, strict=True):
@@ -310,14 +313,31 @@ class Task(abc.ABC):
         """What the task is called with as single inputs, and whether it was one."""
         return split(inputs, cls.kind)
 
-    @abc.abstractmethod
+    @classmethod
+    def gather(cls, inputs: Sequence[Any]) -> tuple[Iterable[Any], bool]:
+        """Several paths and addresses as single inputs, and whether these are several.
+
+        Raises:
+            FileNotFoundError: A file does not exist.
+            ValueError: A file is of another kind than the task takes.
+        """
+        parts = [cls.split(one) for one in inputs]
+        if cls.kind != "regions":
+            for path in chain.from_iterable(part for part, _ in parts):
+                if not is_address(path):
+                    check_file(Path(path), cls.kind)
+        if cls.kind == "pair":
+            return [tuple(inputs)], False
+        return chain.from_iterable(part for part, _ in parts), len(parts) > 1 or not parts[0][1]
+
     def read(self, source: Any) -> Any:
-        """Read one input for `answer`.
+        """Read one input for `answer`; texts need no reading.
 
         Raises:
             OSError: A file cannot be read.
             ValueError: It holds something else, or a video is too short.
         """
+        return source
 
     @abc.abstractmethod
     def answer(self, items: Sequence[Any]) -> list[Any]:
@@ -341,8 +361,7 @@ class Task(abc.ABC):
 
     def frame_choice(self, num_frames: int | None = None) -> FrameChoice:
         """Which frames of a video are taken: as the checkpoint says, but for their number."""
-        images = getattr(self.processor, "image_processor", self.processor)
-        return images.choice_of(self.model.config.to_dict()).with_given(num_frames=num_frames)
+        return choice_of(self.processor, self.model.config).with_given(num_frames=num_frames)
 
 
 def percent(score: float) -> str:

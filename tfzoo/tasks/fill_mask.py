@@ -49,7 +49,7 @@ class FilledText(Result):
 
     def lines(self) -> list[str]:
         rows = [
-            f"[MASK] {number}: " + "  ".join(f"{t!r} {percent(score)}" for t, score in row)
+            f"{self.mask} {number}: " + "  ".join(f"{t!r} {percent(score)}" for t, score in row)
             for number, row in enumerate(self.candidates, 1)
         ]
         return [self.text, *rows]
@@ -60,7 +60,7 @@ class FilledText(Result):
         return draw_suggestions(self.source, self, mask=self.mask)
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class FillMask(Task):
     """Guesses the bytes that are missing in a text.
 
@@ -83,9 +83,6 @@ class FillMask(Task):
     processor_auto: ClassVar[Any] = AutoTokenizer
     does: ClassVar[str] = "fills in masked texts"
     kind: ClassVar[str] = "text"
-
-    def read(self, source: Any) -> str:
-        return source
 
     def answer(self, items: Sequence[str]) -> list[FilledText]:
         tokenizer, limit = self.processor, self.model.config.max_position_embeddings

@@ -17,7 +17,7 @@ from tfzoo.tasks.scores import finite, probabilities, ranked
 __all__ = ["ImageClassification", "classify_image"]
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ImageClassification(Task):
     """Classifies images.
 

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,9 @@ from tfzoo.preprocessing.image import as_array, is_image
 from tfzoo.preprocessing.image_batch import open_image
 
 __all__ = [
+    "are_still",
     "check_file",
+    "choice_of",
     "clip_of",
     "image_of",
     "image_or_clip_of",
@@ -40,6 +42,7 @@ Item = TypeVar("Item")
 
 # In these formats files of several images are animations, in the others pages.
 _ANIMATED = {"GIF", "WEBP", "PNG", "AVIF"}
+_FORMS = "path, an address, bytes, an image, an array, a list, a folder"
 # How many axes an array of one input has, by what the task takes; one more is a batch.
 _AXES = {
     "image": (2, 3),
@@ -72,7 +75,7 @@ def split(inputs: Any, kind: str) -> tuple[list[Any] | Iterator[Any], bool]:
         >>> split(["a.jpg", "b.jpg"], "image")
         (['a.jpg', 'b.jpg'], False)
     """
-    if kind == "text" and isinstance(inputs, str):
+    if kind == "text" and isinstance(inputs, (str, bytes)):
         return [inputs], True
     if is_file(inputs) and kind != "text":
         files = _files_in(inputs, kind)
@@ -82,14 +85,12 @@ def split(inputs: Any, kind: str) -> tuple[list[Any] | Iterator[Any], bool]:
     if isinstance(inputs, (list, tuple)):
         is_one = _is_one(inputs, kind)
         return ([inputs], True) if is_one else (list(inputs), False)
-    if hasattr(inputs, "__array__"):
+    if hasattr(inputs, "__array__") and kind in _AXES:
         return _split_array(as_array(inputs), kind)
     if isinstance(inputs, Iterable) and not isinstance(inputs, Mapping):
         return iter(inputs), False
-    raise TypeError(
-        "Expected a path, an address, bytes, an image, an array, a list, a folder or a generator "
-        f"of them, got a {type(inputs).__name__}."
-    )
+    what = "text, a list" if kind == "text" else _FORMS
+    raise TypeError(f"Expected a {what} or a generator of them, got a {type(inputs).__name__}.")
 
 
 def _is_one(inputs: Sequence[Any], kind: str) -> bool:
@@ -97,18 +98,18 @@ def _is_one(inputs: Sequence[Any], kind: str) -> bool:
     if kind in ("clip", "video"):
         return bool(inputs) and all(map(is_image, inputs))
     if kind == "pair":
-        return len(inputs) == 2 and not any(isinstance(item, (list, tuple)) for item in inputs)
+        return len(inputs) == 2 and all(is_file(item) or is_image(item) for item in inputs)
     return kind == "sound" and isinstance(inputs, tuple)
 
 
 def _split_array(array: np.ndarray, kind: str) -> tuple[list[Any], bool]:
-    axes = _AXES.get(kind, ())
+    axes = _AXES[kind]
     if array.ndim in axes:
         return [array], True
     if array.ndim - 1 in axes:
         return list(array), False
     raise ValueError(
-        f"Expected an array of {' or '.join(map(str, axes)) or 'no'} axes for one {kind}, or of "
+        f"Expected an array of {' or '.join(map(str, axes))} axes for one {kind}, or of "
         f"one more for several, got shape {array.shape}."
     )
 
@@ -123,7 +124,7 @@ def _files_in(source: Any, kind: str) -> list[Any] | None:
     files = files_of(folder)
     if not files:
         raise ImageError(f"{source}: expected a folder of images or videos, got an empty one.")
-    if kind == "clip" and is_still(files[0]):
+    if kind == "clip" and are_still(files):
         return None
     return files
 
@@ -163,6 +164,11 @@ def image_of(source: Any) -> Any:
     return source
 
 
+def choice_of(processor: Any, config: Any) -> FrameChoice:
+    """Which frames of a video a checkpoint takes, by its processor and its configuration."""
+    return getattr(processor, "image_processor", processor).choice_of(config.to_dict())
+
+
 def clip_of(source: Any, choice: FrameChoice | Sequence[int]) -> VideoClip:
     """Choose frames of a video, an animation, a folder of images or frames in memory.
 
@@ -193,8 +199,7 @@ def clip_of(source: Any, choice: FrameChoice | Sequence[int]) -> VideoClip:
             return _clip(read_frames(path), choice, exact=False)
         if is_still(path):
             return _clip(read_image(path)[None], choice)
-        how = vars(choice) if isinstance(choice, FrameChoice) else {"indices": choice}
-        return read_video(path, **how)
+        return _video(path, choice)
 
 
 def image_or_clip_of(source: Any, choice: FrameChoice | Sequence[int] | None) -> Any:
@@ -205,13 +210,18 @@ def image_or_clip_of(source: Any, choice: FrameChoice | Sequence[int] | None) ->
         choice: Frames of a video; all of them where None.
     """
     if isinstance(source, VideoClip):
-        return source
+        return source if choice is None else _clip_within(source, choice)
     if not is_file(source):
         return image_of(source)
     with _on_disk(source) as path:
         if is_still(path):
             return open_image(path)
-        return read_video(path) if choice is None else clip_of(path, choice)
+        return read_video(path) if choice is None else _video(path, choice)
+
+
+def _video(path: Path, choice: FrameChoice | Sequence[int]) -> VideoClip:
+    how = vars(choice) if isinstance(choice, FrameChoice) else {"indices": choice}
+    return read_video(path, **how)
 
 
 def _clip(frames: Any, choice: FrameChoice | Sequence[int], exact: bool = True) -> VideoClip:
@@ -238,8 +248,10 @@ def _clip_within(clip: VideoClip, choice: FrameChoice | Sequence[int]) -> VideoC
     if not isinstance(choice, FrameChoice):
         places = {number: place for place, number in enumerate(clip.indices.tolist())}
         kept = np.array([places[number] for number in choice])
-    elif len(clip) in (choice.num_frames, 1):
+    elif len(clip) == choice.num_frames:
         return clip
+    elif len(clip) == 1:  # stands for as many as are wanted, as in `_clip`
+        kept = np.zeros(choice.num_frames, "int64")
     else:
         kept = choice.indices(len(clip))
     chosen = {name: getattr(clip, name)[kept] for name in ("frames", "indices", "timestamps")}
@@ -258,6 +270,11 @@ def is_still(source: str | os.PathLike[str] | bytes) -> bool:
         return False
 
 
+def are_still(sources: Iterable[Any]) -> bool:
+    """Whether all are files of images that do not move; of addresses that is not known."""
+    return all(not is_address(source) and is_still(source) for source in sources)
+
+
 def check_file(path: Path, kind: str) -> None:
     """Refuse a file of another kind than a task takes, without decoding it.
 
@@ -272,9 +289,11 @@ def check_file(path: Path, kind: str) -> None:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file.")
     is_image_file = is_still(path)
-    if kind in ("image", "pair"):
+    if kind in ("image", "pair") or (kind == "image or video" and path.is_dir()):
         if not is_image_file:
-            raise ImageError(f"{path}: expected an image (JPEG, PNG, WebP, ...), not a video.")
+            with opened(path) as image:  # the error says what else it is
+                count = getattr(image, "n_frames", 1)
+            raise ImageError(f"{path}: expected a still image, got an animation of {count} frames.")
     elif kind == "video" and (path.is_dir() or is_image_file):
         raise VideoError(f"{path}: expected a video; images have no times.")
     elif not path.is_dir() and not is_image_file:
@@ -303,7 +322,7 @@ def _on_disk(source: Any, keep_bytes: bool = False) -> Iterator[Any]:
 
 def read_ahead(
     sources: Iterable[Any], read: Callable[[Any], Item], most: int
-) -> Iterator[tuple[Any, Item]]:
+) -> Generator[tuple[Any, Item], None, None]:
     """Read inputs in a thread while those before them are worked on.
 
     Args:

@@ -59,7 +59,7 @@ class DecodedVideo(Ranking):
         return self._draw(draw_frames(self.images(), width=640))
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class MultimodalAutoencoding(Task):
     """Encodes videos with their sound, and decodes every pixel, sample and the label.
 

@@ -68,7 +68,7 @@ class Motion(Result):
         return image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class OpticalFlow(Task):
     """Computes the motion between two frames, see `compute_flow`.
 
@@ -95,7 +95,7 @@ class OpticalFlow(Task):
 
     def read(self, source: Any) -> list[Any]:
         if not isinstance(source, (list, tuple, np.ndarray)) or len(source) != 2:
-            raise TypeError(f"Expected a pair of images, got {type(source).__name__}.")
+            raise TypeError(f"Expected a pair of images, got a {type(source).__name__}.")
         return [image_of(image) for image in source]
 
     def answer(self, items: Sequence[list[Any]]) -> list[Motion]:

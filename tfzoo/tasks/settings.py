@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 __all__ = ["checked"]
 
 
@@ -14,7 +16,7 @@ def checked(name: str, value: Any) -> Any:
 
     Args:
         name: Of the setting, e.g. `top_k`.
-        value: What was given; None is kept.
+        value: What was given; None is kept where it stands for a default.
 
     Raises:
         ValueError: It is out of range, or texts that are empty or given twice.
@@ -25,7 +27,9 @@ def checked(name: str, value: Any) -> Any:
         ['cat', 'remote control']
     """
     rule = _RULES.get(name)
-    return value if value is None or rule is None else rule(name, value)
+    if rule is None or (value is None and name not in _NEVER_NONE):
+        return value
+    return rule(name, value)
 
 
 def _count(name: str, value: Any) -> int:
@@ -77,11 +81,24 @@ def _template(name: str, value: Any) -> str:
     return value
 
 
+def _box(name: str, value: Any) -> tuple[float, ...]:
+    box = np.asarray(value)
+    is_four = box.shape == (4,) and box.dtype.kind in "iuf"
+    if not is_four or not 0 <= box[0] < box[2] < np.inf or not 0 <= box[1] < box[3] < np.inf:
+        raise ValueError(
+            f"{name}: expected x0, y0, x1, y1 in pixels with 0 <= x0 < x1 and 0 <= y0 < y1, got "
+            f"{value!r:.200}."
+        )
+    return tuple(box.tolist())
+
+
+_NEVER_NONE = {"batch_size", "threshold", "iou_threshold", "hypothesis_template"}
 _RULES: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("batch_size", "max_text_length", "num_chunks", "num_frames", "top_k"), _count),
     **dict.fromkeys(("threshold", "iou_threshold"), _share),
     "candidate_labels": _texts,
     "hypothesis_template": _template,
     "queries": _sentences,
+    "query_box": _box,
     "question": _text,
 }

@@ -15,7 +15,7 @@ from tfzoo.tasks.texts import padded
 __all__ = ["TextClassification"]
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TextClassification(Task):
     """Classifies texts.
 
@@ -39,9 +39,6 @@ class TextClassification(Task):
     processor_auto: ClassVar[Any] = AutoTokenizer
     does: ClassVar[str] = "classifies texts"
     kind: ClassVar[str] = "text"
-
-    def read(self, source: Any) -> str:
-        return source
 
     def answer(self, items: Sequence[str]) -> list[ClassifiedText]:
         config = self.model.config

@@ -32,4 +32,5 @@ def padded(tokenizer: Any, texts: Sequence[str], limit: int) -> tuple[list[list[
                 f"one, got {len(ids) - 2}. Shorten the text."
             )
         rows.append(ids)
-    return rows, tokenizer.pad({"input_ids": rows}, return_tensors="np")
+    # At the end, whatever the tokenizer's side: the places of a text are those that it has alone.
+    return rows, tokenizer.pad({"input_ids": rows}, padding_side="right", return_tensors="np")

@@ -18,7 +18,7 @@ from tfzoo.tasks.scores import finite, probabilities, ranked
 __all__ = ["VideoClassification"]
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class VideoClassification(Task):
     """Classifies videos.
 

@@ -59,7 +59,7 @@ class GroundedVideo(Result):
         return draw_timeline(clip.frames, spans, self.duration, queries, times=clip.timestamps)
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class VideoGrounding(Task):
     """Finds when in a video what sentences say happens.
 

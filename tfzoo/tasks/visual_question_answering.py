@@ -59,7 +59,7 @@ class AnsweredQuestion(Ranking):
         return self._draw(title=self.question)
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class VisualQuestionAnswering(Task):
     """Answers a question about images, each given as the features of its regions.
 
@@ -108,6 +108,11 @@ class VisualQuestionAnswering(Task):
     def read(self, source: Any) -> RegionFeatures:
         if isinstance(source, RegionFeatures):
             return source
+        if not isinstance(source, (str, os.PathLike)):
+            raise TypeError(
+                "Expected a file or folder of region features, or a RegionFeatures, got a "
+                f"{type(source).__name__}."
+            )
         if not self.split(source)[1]:
             raise RegionFeatureError(
                 f"{source}: expected features of one image in each file of a list, got several. "

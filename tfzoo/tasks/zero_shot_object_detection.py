@@ -166,7 +166,7 @@ def _drawn(image: Any, detections: Sequence[Detection]) -> Image.Image:
     return draw_detections(image, found, names, min_size=_SMALLEST)
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ZeroShotObjectDetection(Task):
     """Finds the objects in images and videos that texts describe, or that an image shows.
 
@@ -300,6 +300,11 @@ class ZeroShotObjectDetection(Task):
         if self.query_box is None:
             return pixels, None
         height, width = _size(image)
+        if self.query_box[2] > width or self.query_box[3] > height:
+            raise ValueError(
+                f"query_box: expected a place on the query_image of {width} x {height} pixels, got "
+                f"{self.query_box}."
+            )
         is_square = self.processor.image_processor.square_canvas
         scale = np.array([max(height, width)] * 4 if is_square else [width, height] * 2, "float32")
         return pixels, np.asarray([self.query_box], "float32") / scale

@@ -18,7 +18,7 @@ from tfzoo.tasks.video_classification import VideoClassification
 __all__ = ["ZeroShotVideo"]
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ZeroShotVideo(VideoClassification):
     """Classifies videos by any labels, with a model that compares videos with texts.
 

@@ -20,14 +20,13 @@ from tfzoo.preprocessing.padding import (
     padded_size,
 )
 from tfzoo.preprocessing.processor import (
-    BatchFeature,
     filter_field,
     number_field,
     pair_field,
     per_channel_field,
     switch_field,
 )
-from tfzoo.preprocessing.video import ReadsVideos, make_batched_videos, resized_frames
+from tfzoo.preprocessing.video import ReadsVideos
 
 __all__ = ["TvpImageProcessor"]
 
@@ -54,7 +53,8 @@ class TvpImageProcessor(ReadsVideos, SingleSteps):
 
     The published checkpoints neither crop nor rescale: their means and standard deviations are
     those of pixels of 0..255. The crop comes before the scaling, so that the border of zeros around
-    smaller frames is black; padding comes last, with values that no longer are pixels.
+    smaller frames is black; padding comes last, with values that no longer are pixels. Without
+    `return_tensors` each video is an array, and they may have different numbers of frames.
 
     Raises:
         ValueError: An invalid size, mode or fill.
@@ -73,6 +73,7 @@ class TvpImageProcessor(ReadsVideos, SingleSteps):
 
     accepted_types = ("TvpFeatureExtractor",)
     default_choice = FrameChoice(sampling="spread")
+    gives_lists = False
     least_frames = 2  # a moment needs two, and prompts of one frame are those of all frames
 
     do_resize: bool = switch_field(True, "Whether to resize.")
@@ -115,63 +116,19 @@ class TvpImageProcessor(ReadsVideos, SingleSteps):
     image_mean: float | Sequence[float] | None = per_channel_field(im.STANDARD_MEAN, "in RGB order")
     image_std: float | Sequence[float] | None = per_channel_field(im.STANDARD_STD, "in RGB order")
 
-    def preprocess(
-        self,
-        videos: Any,
-        settings: SimpleNamespace,
-        return_tensors: str | None = None,
-        data_format: str | None = im.CHANNELS_FIRST,
-        input_data_format: str | None = None,
-        *,
-        num_frames: int | None = None,
-        sampling: str | None = None,
-        frame_sample_rate: int | None = None,
-        rng: Any = None,
-    ) -> BatchFeature:
-        """Prepare one video or a batch.
-
-        Args:
-            videos: Paths, images, arrays or lists of them, see `make_batched_videos`. Values of
-                0..255, or floats of 0..1 with `do_rescale=False`.
-            settings: Fields for this call; None takes the processor's own value.
-            return_tensors: "np" for arrays, "tf" for tensors, None for a list of arrays, one for
-                each video; then videos may have different numbers of frames.
-            data_format: Layout of the result, "channels_first" or "channels_last"; None keeps the
-                input's.
-            input_data_format: Layout of the frames; default: inferred, and then grey frames and
-                frames with transparency become RGB. Where it is given, all channels are kept.
-            num_frames: For paths: how many frames to read. As the next two, as the configuration
-                of the checkpoint says that the processor was loaded from.
-            sampling: For paths: how to choose them, see `tfzoo.io.choose_indices`; "spread" where
-                nothing says it.
-            frame_sample_rate: For paths: the distance between frames.
-            rng: For paths: the source of random clips.
-
-        Returns:
-            `pixel_values` (B, T, C, height, width), float32 if rescaled or normalised.
-
-        Raises:
-            TypeError: Something that is not a video.
-            ValueError: Shapes, values, sizes or lengths that do not fit; the message says which.
-        """
-        im.check_formats(data_format=data_format, input_data_format=input_data_format)
-        reading = {
-            "num_frames": num_frames,
-            "sampling": sampling,
-            "frame_sample_rate": frame_sample_rate,
-            "rng": rng,
-            "default": self.frame_choice,
-        }
-        equal = return_tensors is not None
-        batch = make_batched_videos(videos, equal_lengths=equal, **reading)
-        pixels = []
-        for frames in batch:
-            layout = data_format or input_data_format or im.layout_of(frames[0])
-            frames = resized_frames(frames, settings, input_data_format)
-            pixels.append(_video(frames, settings, layout))
-        if len(pixels) == 1 and return_tensors is not None:
-            return BatchFeature({"pixel_values": pixels[0][None]}, return_tensors)  # no copy
-        return BatchFeature({"pixel_values": pixels}, return_tensors)
+    def video_pixels(
+        self, frames: list[np.ndarray], settings: SimpleNamespace, layout: str
+    ) -> np.ndarray:
+        if len({(frame.shape, frame.dtype) for frame in frames}) == 1:
+            return _pixels(np.stack(frames), settings, layout)
+        results = [_pixels(frame, settings, layout) for frame in frames]
+        shapes = sorted({result.shape for result in results})
+        if len(shapes) > 1:
+            raise ValueError(
+                f"The frames of one video need one size, got results of shapes {shapes}. Pad, crop "
+                "or resize them to one size."
+            )
+        return np.stack(results)
 
     def resize(
         self,
@@ -242,20 +199,6 @@ class TvpImageProcessor(ReadsVideos, SingleSteps):
             data_format,
             input_data_format,
         )
-
-
-def _video(frames: list[np.ndarray], settings: SimpleNamespace, layout: str) -> np.ndarray:
-    """(T, C, height, width) or (T, height, width, C)."""
-    if len({(frame.shape, frame.dtype) for frame in frames}) == 1:
-        return _pixels(np.stack(frames), settings, layout)
-    results = [_pixels(frame, settings, layout) for frame in frames]
-    shapes = sorted({result.shape for result in results})
-    if len(shapes) > 1:
-        raise ValueError(
-            f"The frames of one video need one size, got results of shapes {shapes}. Pad, crop or "
-            "resize them to one size."
-        )
-    return np.stack(results)
 
 
 def _pixels(frames: np.ndarray, settings: SimpleNamespace, layout: str) -> np.ndarray:

@@ -1,9 +1,8 @@
-"""What `train` and `val` know of each trainable task: its examples, labels, loss and metrics."""
+"""What tasks that are learnt from files need beside a model: examples, labels, loss, metrics."""
 
 from __future__ import annotations
 
 import abc
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,17 +10,6 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from tfzoo.auto import (
-    AutoImageProcessor,
-    AutoProcessor,
-    AutoTokenizer,
-    TFAutoModel,
-    TFAutoModelForQuestionAnswering,
-    TFAutoModelForVideoClassification,
-    TFAutoModelForVideoGrounding,
-    TFAutoModelForZeroShotObjectDetection,
-)
-from tfzoo.cli.console import UsageError
 from tfzoo.core.config import ConfigError, PretrainedConfig
 from tfzoo.data import (
     DataError,
@@ -32,7 +20,10 @@ from tfzoo.data import (
 )
 from tfzoo.data.annotations import is_number, read_annotations
 from tfzoo.hub import HubOptions
+from tfzoo.io.sampling import FrameChoice
 from tfzoo.metrics import average_precision, grounding_metrics
+from tfzoo.tasks import task_class, task_for
+from tfzoo.tasks.inputs import choice_of
 
 __all__ = ["Trainable", "trainable_for"]
 
@@ -50,16 +41,15 @@ class Trainable(abc.ABC):
         **reading: Keywords that all functions of `tfzoo.data` take, such as `batch_size`.
 
     Class attributes:
+        task: Its name.
         data: The paths that a set is made of, in words.
-        auto: The auto class of the models.
-        processor_auto: The auto class of the processors.
         head: Pattern of the layers that train as a whole beside adapters.
     """
 
+    task: ClassVar[str]
     data: ClassVar[tuple[str, ...]]
-    auto: ClassVar[Any]
-    processor_auto: ClassVar[Any] = AutoProcessor
     head: ClassVar[str | None] = None
+    names: Sequence[str] | None = None  # of the labels that were taken from a set
 
     def __init__(
         self,
@@ -71,12 +61,7 @@ class Trainable(abc.ABC):
     ) -> None:
         self.name, self.config, self.where = name, config, options.keywords()
         self.template, self.reading = template, reading
-        self.processor = self.processor_auto.from_pretrained(name, **self.where)
-
-    @classmethod
-    def fits(cls, model_class: type) -> bool:
-        """Whether a class that `auto` gives learns the task."""
-        return True
+        self.processor = task_class(self.task).processor_auto.from_pretrained(name, **self.where)
 
     def choose_labels(self, paths: Sequence[Path]) -> bool:
         """Take the labels from a training set where the checkpoint's are others.
@@ -94,24 +79,11 @@ class Trainable(abc.ABC):
             DataError: The files hold something else, or labels that the model does not know.
         """
 
-    def split(self, paths: Sequence[Path], share: float) -> tuple[Any, Any]:
-        """A set to train on, and a share of the examples to validate with.
-
-        Raises:
-            UsageError: The examples are not split here.
-        """
-        raise UsageError(
-            "--val-split is for folders of videos: give the examples to validate with as --val."
-        )
-
     def load(self, has_new_labels: bool = False) -> Any:
         """Load the model; a head for other labels is left fresh."""
-        return self.auto.from_pretrained(
-            self.name,
-            config=self.config,
-            ignore_mismatched_sizes=has_new_labels,
-            **self.where,
-        )
+        wanted: Any = task_class(self.task).model_class(self.config)
+        how = {"config": self.config, "ignore_mismatched_sizes": has_new_labels, **self.where}
+        return wanted.from_pretrained(self.name, **how)
 
     def compile(self, model: Any, optimizer: Any = "sgd") -> None:
         """Set the model's loss, metrics and optimizer."""
@@ -130,6 +102,11 @@ class Trainable(abc.ABC):
         figures = model.evaluate(dataset, return_dict=True, verbose=0)
         return {**{k: float(v) for k, v in figures.items()}, **self.measure(model, dataset)}
 
+    def _set_labels(self, names: Sequence[str]) -> None:
+        self.names = names
+        self.config.id2label = dict(enumerate(names))
+        self.config.label2id = {name: index for index, name in enumerate(names)}
+
 
 def _accuracies(labels: int) -> list[Any]:
     top = keras.metrics.SparseTopKCategoricalAccuracy(5, name="top_5_accuracy")
@@ -140,39 +117,45 @@ def _accuracies(labels: int) -> list[Any]:
 class VideoClassification(Trainable):
     """Classifies videos by the names of the folders that they are in."""
 
+    task = "video-classification"
     data = ("a folder with a folder of videos for each label",)
-    auto = TFAutoModelForVideoClassification
-    processor_auto = AutoImageProcessor
     head = r"^classifier$"
 
     def choose_labels(self, paths: Sequence[Path]) -> bool:
         names = self._inferred(paths[0]).class_names
         if not {_words(name) for name in names} - {*self._labels()}:
             return False
-        self.config.id2label = dict(enumerate(names))
-        self.config.label2id = {name: index for index, name in enumerate(names)}
+        self._set_classes(paths[0], names)
         return True
 
     def read(self, paths: Sequence[Path], training: bool) -> Any:
         return self._dataset(paths[0], training, shuffle=training)
 
     def split(self, paths: Sequence[Path], share: float) -> tuple[Any, Any]:
+        """A set to train on, and a share of the videos to validate with."""
         return self._dataset(paths[0], True, validation_split=share, subset="both")
 
     def metrics(self) -> list[Any]:
         return _accuracies(self.config.num_labels)
 
-    def _num_frames(self) -> int:
-        return self.config.num_frames
+    def _set_classes(self, folder: Path, names: Sequence[str]) -> None:
+        if len(names) < 2:
+            raise DataError(
+                f"{folder}: expected a folder of videos for each of two or more labels, got one "
+                f"for {names[0]!r} alone, which leaves nothing to tell apart."
+            )
+        self._set_labels(names)
 
     def _labels(self) -> dict[str, int]:
         """The index of each label."""
         return {_words(label): index for index, label in self.config.id2label.items()}
 
     def _inferred(self, folder: Path) -> Any:
-        return video_dataset_from_directory(
-            folder, self.processor, self._num_frames(), **self.reading
-        )
+        count = self._choice().num_frames
+        return video_dataset_from_directory(folder, self.processor, count, **self.reading)
+
+    def _choice(self) -> FrameChoice:
+        return choice_of(self.processor, self.config)
 
     def _dataset(self, folder: Path, training: bool, **how: Any) -> Any:
         """The videos with the model's own labels, however many of them have a folder."""
@@ -183,14 +166,14 @@ class VideoClassification(Trainable):
                 f"{', '.join([*known][:5])}, {len(known)} in all."
             )
         names = [Path(path).relative_to(folder).parts[0] for path in found.file_paths]
-        sampling = getattr(self.config, "sampling", "uniform")
+        choice = self._choice()
+        if training and choice.sampling == "centre":
+            choice = choice.with_given(sampling="random_clip")
         return video_dataset_from_directory(
             folder,
             self.processor,
-            self._num_frames(),
             labels=[known[_words(name)] for name in names],
-            sampling="random_clip" if training and sampling == "centre" else sampling,
-            frame_sample_rate=getattr(self.config, "frame_sample_rate", 1),
+            **vars(choice),
             **self.reading,
             **how,
         )
@@ -199,32 +182,22 @@ class VideoClassification(Trainable):
 class ZeroShotVideo(VideoClassification):
     """Finds the text of a video's folder among the texts of all of them."""
 
-    auto = TFAutoModel
-    processor_auto = AutoProcessor
+    task = "zero-shot-video-classification"
     head = None
-    names: Sequence[str] = ()  # of the first set that was read
-
-    @classmethod
-    def fits(cls, model_class: type) -> bool:
-        return hasattr(model_class, "zero_shot_classifier")
 
     def choose_labels(self, paths: Sequence[Path]) -> bool:
-        self.names = [_words(name) for name in self._inferred(paths[0]).class_names]
-        self.config.id2label = dict(enumerate(self.names))
-        self.config.label2id = {name: index for index, name in enumerate(self.names)}
+        names = self._inferred(paths[0]).class_names
+        self._set_classes(paths[0], [_words(name) for name in names])
         return False
 
     def compile(self, model: Any, optimizer: Any = "sgd") -> None:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer, loss, metrics=self.metrics())
 
-    def _num_frames(self) -> int:
-        return self.config.vision_config.num_frames
-
     def _dataset(self, folder: Path, training: bool, **how: Any) -> Any:
-        if not self.names:
+        if self.names is None:
             self.choose_labels([folder])
-        texts = [self.template.replace("{}", name) for name in self.names]
+        texts = [self.template.replace("{}", name) for name in self.names or ()]
         encoded = dict(self.processor(text=texts, padding=True, return_tensors="np"))
 
         def with_texts(inputs: dict[str, Any], labels: Any) -> tuple[dict[str, Any], Any]:
@@ -245,15 +218,12 @@ def _words(name: str) -> str:
 class Detection(Trainable):
     """Finds the objects in images that the names of their boxes describe."""
 
+    task = "zero-shot-object-detection"
     data = ("COCO's JSON", "the folder of its images")
-    auto = TFAutoModelForZeroShotObjectDetection
     head = r"^((class|box|objectness)_head|layer_norm)$"
-    names: Sequence[str] | None = None  # of the first set that was read
 
     def choose_labels(self, paths: Sequence[Path]) -> bool:
-        self.names = self.read(paths, False).class_names
-        self.config.id2label = dict(enumerate(self.names))
-        self.config.label2id = {name: index for index, name in enumerate(self.names)}
+        self._set_labels(self.read(paths, False).class_names)
         return False
 
     def read(self, paths: Sequence[Path], training: bool) -> Any:
@@ -295,8 +265,8 @@ def _targets(boxes: np.ndarray, classes: np.ndarray) -> dict[str, Any]:
 class Grounding(Trainable):
     """Finds the moments of videos that sentences describe."""
 
+    task = "video-grounding"
     data = ("Charades-STA's lines", "the folder of the videos")
-    auto = TFAutoModelForVideoGrounding
     head = r"^video_grounding_head$"
 
     def read(self, paths: Sequence[Path], training: bool) -> Any:
@@ -311,18 +281,17 @@ class Grounding(Trainable):
 class QuestionAnswering(Trainable):
     """Answers questions about the regions of images."""
 
+    task = "visual-question-answering"
     data = ("LXMERT's JSON of questions", "the TSV file of region features")
-    auto = TFAutoModelForQuestionAnswering
-    processor_auto = AutoTokenizer
     head = r"^answer_head$"
 
     def choose_labels(self, paths: Sequence[Path]) -> bool:
         asked = [*map(_right_answers, read_annotations(paths[0]))]
-        if self.reading.get("on_error") == "skip" or all(a & {*self._known()} for a in asked):
+        known = {*self._known()}
+        if self.reading.get("on_error") == "skip" or all(answers & known for answers in asked):
             return False
         names = sorted(set().union(*asked))
-        self.config.id2label = dict(enumerate(names))
-        self.config.label2id = {name: index for index, name in enumerate(names)}
+        self._set_labels(names)
         self.config.num_qa_labels = len(names)
         return True
 
@@ -356,20 +325,22 @@ def _right_answers(question: Any) -> set[str]:
     return {answer for answer, score in scores.items() if is_number(score) and score > 0}
 
 
-_TASKS = (VideoClassification, Detection, Grounding, QuestionAnswering, ZeroShotVideo)
+_TRAINABLE: dict[str, type[Trainable]] = {
+    kind.task: kind
+    for kind in (VideoClassification, ZeroShotVideo, Detection, Grounding, QuestionAnswering)
+}
 
 
 def trainable_for(config: PretrainedConfig) -> type[Trainable]:
     """The task that a checkpoint of this configuration is trained for.
 
     Raises:
-        ConfigError: There is none for its family.
+        ConfigError: There is no reader of files for it.
     """
-    for task in _TASKS:
-        with contextlib.suppress(ConfigError):
-            if task.fits(task.auto.class_for(config)):
-                return task
-    raise ConfigError(
-        f"There is no reader of training files for a {config.model_type}, see docs/data.md: train "
-        "it with fit, as the notebook fine_tune does."
-    )
+    found = _TRAINABLE.get(task_for(config).name)
+    if found is None:
+        raise ConfigError(
+            f"There is no reader of training files for a {config.model_type}, see docs/data.md: "
+            "train it with fit, as the notebook fine_tune does."
+        )
+    return found
