@@ -124,8 +124,8 @@ class ParityChecks:
     def test_other_backends_agree(self, backend: str, tmp_path: Path) -> None:
         cases, jobs = first_of_each_class(self.cases), []
         trains = next(case.model for case in cases if case.has_loss)
-        if backend == "jax":  # which compiles every operation for each shape and takes seconds
-            cases = first_of_each_whole_class(self.cases)
+        if backend == "jax":  # which compiles every operation for each shape: two have them all
+            cases = first_of_each_whole_class(self.cases)[:2]
             assert cases, "every class is a part of another"
             trains = trains if self.learns_on_jax else ""
         for i, case in enumerate(cases):  # one process for all: each costs seconds
