@@ -19,7 +19,7 @@ from tfzoo.core.config import ConfigError
 from tfzoo.core.keras_compat import after, replace_tracked
 from tfzoo.core.types import Shape, Tensor
 from tfzoo.layers.drop_path import dropout as make_dropout
-from tfzoo.layers.linear import Linear
+from tfzoo.layers.linear import Linear, leading_sizes
 from tfzoo.layers.masks import score_offsets
 
 __all__ = [
@@ -254,12 +254,12 @@ class SelfAttention(keras.layers.Layer):
         Returns:
             Context (B, N, D) and attention weights (B, H, N, N).
         """
-        batch, tokens = ops.shape(x)[:2]
-        heads = (batch, tokens, 3, self.num_heads, self.width // self.num_heads)
+        rows = leading_sizes(x, 2)
+        heads = (*rows, 3, self.num_heads, self.width // self.num_heads)
         qkv = ops.transpose(ops.reshape(self.qkv(x), heads), (2, 0, 3, 1, 4))
         context, weights = attend(qkv[0], qkv[1], qkv[2], dropout=self.attention_dropout)
         context = ops.transpose(context, (0, 2, 1, 3))
-        return ops.reshape(context, (batch, tokens, self.width)), weights
+        return ops.reshape(context, (*rows, self.width)), weights
 
     def call(self, x: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """Attend, and apply the output projection; arguments and results as of `context`."""
@@ -338,15 +338,13 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def _heads(self, x: Tensor) -> Tensor:
         """(B, N, H K) -> (B, H, N, K)."""
-        batch, tokens = ops.shape(x)[:2]
-        x = ops.reshape(x, (batch, tokens, self.num_heads, self.head_width))
+        x = ops.reshape(x, (*leading_sizes(x, 2), self.num_heads, self.head_width))
         return ops.transpose(x, (0, 2, 1, 3))
 
     def _joined(self, x: Tensor) -> Tensor:
         """(B, H, N, K) -> (B, N, H K)."""
-        batch, _, tokens, _ = ops.shape(x)
         x = ops.transpose(x, (0, 2, 1, 3))
-        return ops.reshape(x, (batch, tokens, self.num_heads * self.head_width))
+        return ops.reshape(x, (*leading_sizes(x, 2), self.num_heads * self.head_width))
 
     def call(
         self,

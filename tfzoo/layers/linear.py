@@ -13,7 +13,7 @@ from tfzoo.core.keras_compat import tensorflow
 from tfzoo.core.types import Tensor
 from tfzoo.layers.activations import Activation
 
-__all__ = ["Linear", "chain"]
+__all__ = ["Linear", "affine", "chain", "leading_sizes"]
 
 _ADAPTER = ("lora_kernel_a", "lora_kernel_b")
 
@@ -94,7 +94,24 @@ def affine(
         outputs = outputs + bias if tf is None else tf.nn.bias_add(outputs, bias)
     if activation is not None:
         outputs = activation(outputs)
-    return ops.reshape(outputs, (*ops.shape(x)[:-1], kernel.shape[-1]))
+    return ops.reshape(outputs, (*leading_sizes(x, -1), kernel.shape[-1]))
+
+
+def leading_sizes(x: Tensor, count: int) -> tuple[int | Tensor, ...]:
+    """The first sizes of a tensor, for `ops.reshape`.
+
+    Args:
+        x: The tensor.
+        count: How many, as an index counts: -1 for all but the last.
+
+    Returns:
+        -1 for a size that a graph does not know, which spares the graph what would compute it;
+        tensors where it does not know several.
+    """
+    sizes = tuple(x.shape[:count])
+    if sizes.count(None) == 1 and 0 not in sizes:
+        return tuple(-1 if size is None else size for size in sizes)
+    return tuple(ops.shape(x)[:count])
 
 
 def chain(x: Tensor, first: Linear, second: Linear) -> Tensor:
