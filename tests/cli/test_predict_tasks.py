@@ -183,6 +183,12 @@ def test_what_does_not_fit_is_refused(
     assert "encodes videos with their sound: give it these in Python, by tfzoo.pipe" in sound
     assert main(["predict", str(PHOTO), "--task", "optical"]) == 2
     assert "argument --task: invalid choice: 'optical' (choose from" in capsys.readouterr().err
+    both = refusal(PHOTO, "--labels", "cup", "--query-image", PHOTO)
+    assert "Give --labels or --query-image, not both." in both
+    other = fails(capsys, "predict", VIDEO, "--model", tiny, "--task", "video-grounding")
+    assert "TFAutoModelForVideoGrounding has no class for model_type 'timesformer'" in other
+    missing = fails(capsys, "predict", PHOTO, "--query-image", tmp_path / "absent.png")
+    assert "absent.png: no such file." in missing
     missing = fails(capsys, "predict", FRAMES[0], tmp_path / "absent.png", "--model", motion)
     assert "absent.png: no such file" in missing
 

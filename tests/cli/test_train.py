@@ -239,13 +239,15 @@ def test_wrong_usage(
     assert not (tmp_path / "out").exists()
 
 
-def test_one_label_is_nothing_to_learn(
-    tiny: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("names", [["dark_rabbit"], ["dark rabbit", "dark_rabbit"]])
+def test_labels_that_cannot_be_told_apart(
+    names: list[str], tiny: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(videos / "dark_rabbit", tmp_path / "one" / "dark_rabbit")
+    for name in names:
+        shutil.copytree(videos / "dark_rabbit", tmp_path / "data" / name)
     how = ("--model", tiny, "--out", tmp_path / "out")
-    message = fails(capsys, "train", tmp_path / "one", *how)
-    assert "two or more labels, got one for 'dark_rabbit' alone" in message
+    message = fails(capsys, "train", tmp_path / "data", *how)
+    assert f"differ by more than underscores, got {', '.join(names)}." in message
 
 
 def test_templates_are_checked_by_both(

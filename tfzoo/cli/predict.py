@@ -180,9 +180,11 @@ def _check_usage(args: argparse.Namespace) -> None:
         raise UsageError("There is nothing to look at: name a video or an image, or pass --text.")
     if args.hypothesis_template is not None and args.candidate_labels is None:
         raise UsageError("--template needs --labels: it is the sentence around each of them.")
+    if args.candidate_labels is not None and args.query_image is not None:
+        raise UsageError("Give --labels or --query-image, not both.")
     for setting, value in _given(args).items():
         check_setting(_SETTINGS[setting][0], setting, value)
-    for path in args.inputs:
+    for path in [*args.inputs, *filter(None, [args.query_image])]:
         if not is_address(path) and not Path(path).exists():
             raise FileNotFoundError(f"{path}: no such file.")
 
@@ -199,6 +201,7 @@ def _chosen(args: argparse.Namespace) -> tuple[type[Task], str, dict[str, Any]]:
             raise UsageError(f"No checkpoint ships with tfzoo for {asked}: name one by --model.")
     config = config_of(name, hub_options(args))
     kind = task_for(config) if args.task is None else task_class(args.task)
+    kind.model_class(config)  # refuses a --task that the model is not for
     if kind.kind not in _INPUTS:
         raise UsageError(f"{name} {kind.does}: give it these in Python, by tfzoo.pipeline.")
     others = dict(_SETTINGS[n][:2] for n in given if n not in kind.settings())

@@ -86,7 +86,8 @@ class VocabularyMixin(ModelMixin):
             ("new_num_tokens", new_num_tokens),
             ("pad_to_multiple_of", pad_to_multiple_of),
         ):
-            if size is not None and (not isinstance(size, int | np.integer) or size < 1):
+            is_whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
+            if size is not None and not (is_whole and size > 0):
                 raise ValueError(f"{name} must be a positive integer or None, got {size!r}.")
         layer = self._words()
         old = ops.convert_to_numpy(layer.embeddings)

@@ -139,10 +139,10 @@ class VideoClassification(Trainable):
         return _accuracies(self.config.num_labels)
 
     def _set_classes(self, folder: Path, names: Sequence[str]) -> None:
-        if len(names) < 2:
+        if len({_words(name) for name in names}) < max(2, len(names)):
             raise DataError(
-                f"{folder}: expected a folder of videos for each of two or more labels, got one "
-                f"for {names[0]!r} alone, which leaves nothing to tell apart."
+                f"{folder}: expected a folder of videos for each of two or more labels, which "
+                f"differ by more than underscores, got {', '.join(names[:5])}."
             )
         self._set_labels(names)
 

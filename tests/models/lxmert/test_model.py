@@ -248,6 +248,8 @@ def test_vocabulary_that_needs_no_resizing() -> None:
     assert model.resize_token_embeddings(37) is layer
     with pytest.raises(ValueError, match="new_num_tokens must be a positive integer or None"):
         model.resize_token_embeddings(0)
+    with pytest.raises(ValueError, match="pad_to_multiple_of must be a positive integer or None"):
+        model.resize_token_embeddings(103, True)  # which was meant for another argument
     drawn = model.resize_token_embeddings(137, mean_resizing=False).embeddings[37:]
     assert float(np.std(drawn)) == pytest.approx(0.02, rel=0.1)
 
