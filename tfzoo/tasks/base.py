@@ -27,7 +27,7 @@ from tfzoo.preprocessing.processor import SETTINGS_FILES
 from tfzoo.tasks.inputs import batches, check_file, choice_of, read_ahead, split
 from tfzoo.tasks.settings import checked
 
-__all__ = ["Prediction", "Result", "Task", "percent", "ranking_lines", "still_note"]
+__all__ = ["Prediction", "Result", "Task", "percent", "ranking_lines"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -375,9 +375,3 @@ def ranking_lines(rows: Iterable[tuple[str, float]]) -> list[str]:
     return [
         f"{rank:3d}  {100 * score:6.2f} %  {label}" for rank, (label, score) in enumerate(rows, 1)
     ]
-
-
-def still_note(total_frames: int, num_frames: int) -> str | None:
-    """What to know of a clip that is made of one image."""
-    is_still = total_frames == 1 < num_frames
-    return f"a still image, taken as a clip of {num_frames} equal frames" if is_still else None
