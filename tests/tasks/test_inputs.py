@@ -22,6 +22,7 @@ from tfzoo.io import ImageError, VideoClip, VideoError
 from tfzoo.io.sampling import FrameChoice
 from tfzoo.tasks import inputs
 from tfzoo.tasks.inputs import (
+    batches,
     check_file,
     clip_of,
     image_of,
@@ -295,3 +296,13 @@ def test_errors_come_in_their_place() -> None:
     assert [next(pairs)[1], next(pairs)[1]] == [0, 1]
     with pytest.raises(VideoError, match="the third"):
         next(pairs)
+
+    def cut_off() -> Iterator[int]:
+        yield from (7, 8)
+        raise OSError("no more of them")
+
+    for read, sources, error in ((broken, range(5), VideoError), (int, cut_off(), OSError)):
+        found = batches(read_ahead(sources, read, most=4), 3)
+        assert [source for source, _ in next(found)] == ([0, 1] if read is broken else [7, 8])
+        with pytest.raises(error, match="the third|no more"):
+            next(found)

@@ -253,6 +253,14 @@ def test_reading_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not [t for t in threading.enumerate() if t.name.startswith("tfzoo.tasks")]
 
 
+def test_an_error_comes_after_the_answers_before_it(tmp_path: Path) -> None:
+    task = loaded("timesformer-camera-motion").task
+    results = task(iter([NASA, NASA, tmp_path / "absent.mp4"]), batch_size=8)
+    assert [next(results)[0].label, next(results)[0].label] == ["still", "still"]
+    with pytest.raises(OSError, match="absent.mp4"):
+        next(results)
+
+
 def test_settings_of_calls_win() -> None:
     one = loaded("timesformer-camera-motion")
     assert one.task.top_k == 3

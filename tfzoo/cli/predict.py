@@ -180,8 +180,6 @@ def _check_usage(args: argparse.Namespace) -> None:
         raise UsageError("There is nothing to look at: name a video or an image, or pass --text.")
     if args.hypothesis_template is not None and args.candidate_labels is None:
         raise UsageError("--template needs --labels: it is the sentence around each of them.")
-    if args.candidate_labels is not None and args.query_image is not None:
-        raise UsageError("Give --labels or --query-image, not both.")
     for setting, value in _given(args).items():
         check_setting(_SETTINGS[setting][0], setting, value)
     for path in [*args.inputs, *filter(None, [args.query_image])]:
@@ -212,6 +210,8 @@ def _chosen(args: argparse.Namespace) -> tuple[type[Task], str, dict[str, Any]]:
         chosen = name if args.model else f"{name}, which was taken without --model,"
         architecture = (config.architectures or [config.model_type])[0]
         raise UsageError(f"{flag} is for {others[flag]}, and {chosen} is a {architecture}.")
+    if {"candidate_labels", "query_image"} <= set(given):
+        raise UsageError("Give --labels or --query-image, not both.")
     lacks = bool(kind.needs) and not set(kind.needs) & set(given)
     fits = len(args.inputs) == 2 if kind.kind == "pair" else bool(args.inputs)
     if lacks or fits == (kind.kind == "text"):

@@ -154,13 +154,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def make_task(args: argparse.Namespace, sets: list[Any], **reading: Any) -> Any:
-    """The checkpoint's task, once it is seen that the paths of all sets can be its data.
-
-    Args:
-        args: Those of `add_data_arguments`.
-        sets: The paths of each set, or None.
-        **reading: Further keywords of the functions of `tfzoo.data`.
-    """
+    """The checkpoint's task, once it is seen that the paths of all sets can be its data."""
     from tfzoo.auto import AutoConfig
 
     for path in chain.from_iterable(filter(None, sets)):

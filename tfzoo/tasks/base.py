@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,10 +24,10 @@ from tfzoo.hub.download import is_address
 from tfzoo.io.image_writer import write_image
 from tfzoo.io.sampling import FrameChoice
 from tfzoo.preprocessing.processor import SETTINGS_FILES
-from tfzoo.tasks.inputs import check_file, choice_of, read_ahead, split
+from tfzoo.tasks.inputs import batches, check_file, choice_of, read_ahead, split
 from tfzoo.tasks.settings import checked
 
-__all__ = ["Prediction", "Result", "Task", "percent", "ranking_lines", "still_note"]
+__all__ = ["Prediction", "Result", "Task", "percent", "ranking_lines"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,7 +277,8 @@ class Task(abc.ABC):
             **settings: Win over those of the task.
 
         Returns:
-            A `Result` for one input, a list for several, an iterator for a generator.
+            A `Result` for one input, a list for several, an iterator for a generator; this gives
+            the answers to all inputs before a broken one, and then raises.
 
         Raises:
             OSError: A file or address cannot be read.
@@ -302,7 +303,7 @@ class Task(abc.ABC):
         delay, disable = (0, not progress) if progress is not None else (1.0, None)
         bar = tqdm(total=total, unit="input", delay=delay, disable=disable)
         with contextlib.closing(pairs), bar:
-            while batch := list(islice(pairs, self.batch_size)):
+            for batch in batches(pairs, self.batch_size):
                 answers = self.answer([item for _, item in batch])
                 for (source, _), answer in zip(batch, answers, strict=True):
                     bar.update()
@@ -374,9 +375,3 @@ def ranking_lines(rows: Iterable[tuple[str, float]]) -> list[str]:
     return [
         f"{rank:3d}  {100 * score:6.2f} %  {label}" for rank, (label, score) in enumerate(rows, 1)
     ]
-
-
-def still_note(total_frames: int, num_frames: int) -> str | None:
-    """What to know of a clip that is made of one image."""
-    is_still = total_frames == 1 < num_frames
-    return f"a still image, taken as a clip of {num_frames} equal frames" if is_still else None

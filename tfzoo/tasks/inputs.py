@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ from tfzoo.preprocessing.image_batch import open_image
 
 __all__ = [
     "are_still",
+    "batches",
     "check_file",
     "choice_of",
     "clip_of",
@@ -331,13 +332,24 @@ def read_ahead(
         most: How many may wait that have been read.
 
     Yields:
-        Each input and what was read of it, in order.
+        Each input and what was read of it, in order. An error comes in its place, after what was
+        read before it, be it one of `sources` or of `read`.
     """
     pool = ThreadPoolExecutor(1, "tfzoo.tasks")
-    waiting: deque[tuple[Any, Any]] = deque()
+    waiting: deque[tuple[Any, Future[Item]]] = deque()
+
+    def begun() -> Iterator[tuple[Any, Future[Item]]]:
+        try:
+            for source in sources:
+                yield source, pool.submit(read, source)
+        except Exception as error:
+            failed: Future[Item] = Future()
+            failed.set_exception(error)
+            yield None, failed
+
     try:
-        for source in sources:
-            waiting.append((source, pool.submit(read, source)))
+        for job in begun():
+            waiting.append(job)
             if len(waiting) > most:
                 source, future = waiting.popleft()
                 yield source, future.result()
@@ -345,3 +357,20 @@ def read_ahead(
             yield source, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of up to `size` items; an error comes after the items before it."""
+    batch = []
+    try:
+        for item in items:
+            batch.append(item)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except Exception:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch

@@ -40,9 +40,6 @@ def best(scores: np.ndarray, count: int | None) -> np.ndarray:
 
 
 def ranked(scores: np.ndarray, labels: Mapping[int, str], count: int | None) -> list[Prediction]:
-    """The `count` (if None, all) most likely labels, the best first.
-
-    One without a name, as all of LXMERT's published answers, is called as configs call it.
-    """
+    """The `count` (if None, all) most likely labels, the best first; unnamed ones as LABEL_3."""
     order = best(scores, count).tolist()
     return [Prediction(labels.get(i, f"LABEL_{i}"), float(scores[i]), i) for i in order]

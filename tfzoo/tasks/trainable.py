@@ -20,7 +20,6 @@ from tfzoo.data import (
 )
 from tfzoo.data.annotations import is_number, read_annotations
 from tfzoo.hub import HubOptions
-from tfzoo.io.sampling import FrameChoice
 from tfzoo.metrics import average_precision, grounding_metrics
 from tfzoo.tasks import task_class, task_for
 from tfzoo.tasks.inputs import choice_of
@@ -151,11 +150,8 @@ class VideoClassification(Trainable):
         return {_words(label): index for index, label in self.config.id2label.items()}
 
     def _inferred(self, folder: Path) -> Any:
-        count = self._choice().num_frames
+        count = choice_of(self.processor, self.config).num_frames
         return video_dataset_from_directory(folder, self.processor, count, **self.reading)
-
-    def _choice(self) -> FrameChoice:
-        return choice_of(self.processor, self.config)
 
     def _dataset(self, folder: Path, training: bool, **how: Any) -> Any:
         """The videos with the model's own labels, however many of them have a folder."""
@@ -166,7 +162,7 @@ class VideoClassification(Trainable):
                 f"{', '.join([*known][:5])}, {len(known)} in all."
             )
         names = [Path(path).relative_to(folder).parts[0] for path in found.file_paths]
-        choice = self._choice()
+        choice = choice_of(self.processor, self.config)
         if training and choice.sampling == "centre":
             choice = choice.with_given(sampling="random_clip")
         return video_dataset_from_directory(

@@ -10,12 +10,14 @@ import numpy as np
 
 from tfzoo.auto import AutoImageProcessor, TFAutoModelForVideoClassification
 from tfzoo.io import VideoClip
-from tfzoo.tasks.base import Task, still_note
+from tfzoo.tasks.base import Task
 from tfzoo.tasks.classification import ClassifiedVideo
 from tfzoo.tasks.inputs import clip_of
 from tfzoo.tasks.scores import finite, probabilities, ranked
 
 __all__ = ["VideoClassification"]
+
+_STILL = "a still image, taken as a clip of {} equal frames"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,7 +59,7 @@ class VideoClassification(Task):
             ClassifiedVideo(
                 frames=clip.indices.tolist(),
                 predictions=ranked(scores, labels, self.top_k),
-                note=still_note(clip.total_frames, len(clip)),
+                note=_STILL.format(len(clip)) if clip.total_frames == 1 < len(clip) else None,
             )
             for clip, scores in zip(items, self._scores(logits), strict=True)
         ]

@@ -130,18 +130,10 @@ class DetectedVideo(Result):
         return draw_frames(drawn, numbers, total=clip.total_frames)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Image.Image:
-        """Draw the answer.
+        """Draw some frames, see `Result.plot`.
 
-        Args:
-            path: A file to write it to as well. If it is that of a video (.mp4, .mov, .mkv), all
-                frames are written with their boxes, as long as the video lasts.
-
-        Returns:
-            An image of some frames.
-
-        Raises:
-            OSError: The input is a file that is no longer there, or `path` cannot be written.
-            ValueError: `path` has a suffix of no format.
+        To a file of a video (.mp4, .mov, .mkv) all frames are written with their boxes, as long as
+        the video lasts.
         """
         from tfzoo.io.video_writer import VIDEO_FORMATS, write_video
 
