@@ -131,6 +131,7 @@ def test_warnings_take_one_line(
     assert warnings.showwarning is before
 
 
+@pytest.mark.slow  # tests/core/test_quiet.py listens to a fresh process
 def test_process_keeps_stderr_clean(tiny: Path) -> None:
     command = [
         sys.executable,

@@ -76,6 +76,7 @@ def test_clients_show_every_signature(kind: str) -> None:
             assert re.search(rf"\b{name}\b", clients), name
 
 
+@pytest.mark.slow
 def test_files_that_are_named_exist(saved: Callable[[str], Path]) -> None:
     for path in ("deploy/compose.yaml", "deploy/batching.config", "tests/support/serve_models.py"):
         assert (ROOT / path).is_file()

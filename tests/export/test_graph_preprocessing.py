@@ -300,7 +300,13 @@ def difference(name: str, files: np.ndarray) -> np.ndarray:
     return np.abs(pixels - expected) / np.maximum(np.abs(expected), 1)
 
 
-@pytest.mark.parametrize("name", PROCESSORS)
+OFTEN = ("videomae", "videomae_border", "owlv2", "owlvit_crop", "perceiver", "tvp_all")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*OFTEN, *(pytest.param(n, marks=pytest.mark.slow) for n in PROCESSORS if n not in OFTEN)],
+)
 def test_photos_come_out_as_on_the_host(
     name: str, record_property: Callable[[str, Any], None]
 ) -> None:

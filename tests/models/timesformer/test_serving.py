@@ -98,6 +98,7 @@ def test_photos_as_jpeg_in_any_size(loaded: tuple[Any, Any], run: Callable) -> N
     np.testing.assert_allclose(answer["scores"], scores, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_own_labels_and_fewer_answers(loaded: tuple[Any, Any], run: Callable) -> None:
     model, processor = loaded
     frames = np.resize(read(*PHOTOS[:3]), (1, 8))
