@@ -38,6 +38,21 @@ def test_export_for_a_server(
     assert np.all([spec.shape[0] is None for spec in outputs.values()])
 
 
+def test_keras_files(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "tiny.keras"
+    tfzoo.TFTimesformerForVideoClassification.from_pretrained(tiny).save(file)
+    wanted = ("--signature", "classify_frames", "--no-warmup")
+    message = fails(capsys, "export", file, tmp_path / "x", *wanted)
+    assert f"{file} holds no processor, and neither does its folder" in message
+    (tmp_path / "empty").mkdir()
+    more = ("--processor", tmp_path / "empty", *wanted)
+    assert "empty holds no processor." in fails(
+        capsys, "export", file, tmp_path / "x", *more, code=2
+    )
+    answer = run_json(capsys, "export", file, tmp_path / "x", "--processor", tiny, *wanted)
+    assert sorted(answer["signatures"]) == ["classify_frames", "serving_default"]
+
+
 @pytest.mark.slow
 def test_labels_come_from_a_file(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -83,7 +98,8 @@ def test_wrong_usage(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "--top-k is for --format" in refusal(tiny, target, "--top-k", "3", *lite)
     assert "--shape is for" in refusal(tiny, target, "--shape", "pixel_values=1")
     assert "must look like" in refusal(tiny, target, "--shape", "pixel_values", *lite)
-    assert "holds no processor" in refusal("model.keras", target)
+    assert "No such file" in refusal("model.keras", target, code=1)
+    assert "--dtype is for checkpoints" in refusal("a.keras", target, "--dtype", "bfloat16")
     assert "each of the 3 classes" in refusal(tiny, target, "--labels", "a,b", code=1)
     assert "no queries" in refusal(tiny, target, "--queries", "a,b", code=1)
     message = refusal(tiny, target, "--signature", "clasify_frames", code=1)

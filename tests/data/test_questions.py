@@ -216,6 +216,8 @@ def test_wrong_questions(make: Callable, asked: Any, message: str) -> None:
 def test_wrong_files(make: Callable, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.json: no such file"):
         make(tmp_path / "none.json")
+    with pytest.raises(DataError, match="expected a file, got a folder"):
+        make(tmp_path)
     (tmp_path / "bad.json").write_text("[")
     with pytest.raises(DataError, match=r"bad\.json is not valid JSON"):
         make(tmp_path / "bad.json")

@@ -59,7 +59,6 @@ def test_c_library_answers_as_python_does(name: str, saved: Callable[[str], Path
     session.close()
 
 
-@pytest.mark.slow
 def test_c_library_speaks_of_what_is_wrong(saved: Callable[[str], Path], tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="SavedModel"):
         Session(tmp_path)

@@ -47,7 +47,6 @@ def documented_of(model: Any) -> dict[str, tuple[set[str], set[str]]]:
 
 
 @pytest.mark.parametrize("name", HEADS)
-@pytest.mark.slow
 def test_signatures_are_documented(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
     model, _ = load_head(name, tmp_path / "checkpoint")
     offered = read_signatures(saved(name))
@@ -76,12 +75,11 @@ def test_clients_show_every_signature(kind: str) -> None:
             assert re.search(rf"\b{name}\b", clients), name
 
 
-@pytest.mark.slow
 def test_files_that_are_named_exist(saved: Callable[[str], Path]) -> None:
     for path in ("deploy/compose.yaml", "deploy/batching.config", "tests/support/serve_models.py"):
         assert (ROOT / path).is_file()
         assert path.removesuffix(".py").replace("/", ".") in TEXT.replace("/", ".")
-    version = saved("owlv2")
+    version = saved("perceiver_conv")
     for path in ("saved_model.pb", "variables", "assets.extra", str(BATCHING_FILE)):
         assert (version / path).exists()
         assert path in TEXT

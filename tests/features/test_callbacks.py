@@ -72,6 +72,7 @@ class _Kill(keras.callbacks.Callback):
             raise _Killed
 
 
+@pytest.mark.slow
 @on_one_family
 def test_backup_and_restore(tiny: Tiny, tmp_path: Path) -> None:
     """`BackupAndRestore`: a run that ended in its third epoch goes on with it.

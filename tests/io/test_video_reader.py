@@ -246,6 +246,12 @@ def test_indices_and_num_frames_contradict_each_other():
         read_video(NASA, indices=[0], num_frames=1)
 
 
+@pytest.mark.parametrize("stream", ["1", 1.0, True])
+def test_streams_are_numbers(stream):
+    with pytest.raises(ValueError, match="stream must be a whole number, got"):
+        read_video(NASA, stream=stream)
+
+
 def test_a_truncated_file_with_its_header_in_front(tmp_path):
     path = synthetic.make_video(tmp_path / "cut.mp4", options={"movflags": "faststart"})
     with pytest.raises(VideoError, match=r"cut\.mp4: expected 40 frames.*truncated"):

@@ -66,7 +66,9 @@ def test_predict_gives_what_a_call_gives(
     assert_same(flatten(model.predict_on_batch(BatchFeature(inputs))), flatten(expected))
 
 
-@pytest.mark.parametrize("case", [UNEQUAL, DETECTOR], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [pytest.param(UNEQUAL, marks=pytest.mark.slow), DETECTOR], ids=lambda case: case.name
+)
 def test_predict_takes_every_form_of_a_call(case: Case) -> None:
     model, inputs = eager(case), case.make_inputs()
     expected = {"": np.asarray(model(inputs)[model.main_output])}
@@ -175,7 +177,11 @@ def test_unequal_rows_without_a_meaning_are_refused() -> None:
 
 
 # ---- shapes
-@pytest.mark.parametrize("case", [UNEQUAL, DETECTOR, LXMERT[0]], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(UNEQUAL, marks=pytest.mark.slow), DETECTOR, LXMERT[0]],
+    ids=lambda case: case.name,
+)
 def test_shapes_are_told_without_computing(case: Case) -> None:
     model, inputs = case.load(), case.make_inputs(with_labels=False)
     symbols = {k: keras.KerasTensor((None, *v.shape[1:]), str(v.dtype)) for k, v in inputs.items()}

@@ -26,10 +26,10 @@ SERVED: dict[str, Head] = {
 #: Heads with the preprocessing and the answers of others, which are exported: of these the
 #: signatures are traced, and run in the tests of their families.
 ALIKE = ("owlvit", "perceiver_text", "perceiver_learned", "perceiver_fourier")
-#: Parameters of a test that exports heads: boxes, texts and labels, the others slow.
+#: Parameters of a test that exports heads: one of texts and one of images, the others slow.
 HEADS = [
     name
-    if name in ("owlv2", "perceiver_masked_lm", "perceiver_conv")
+    if name in ("perceiver_masked_lm", "perceiver_conv")
     else pytest.param(name, marks=pytest.mark.slow)
     for name in SERVED
     if name not in ALIKE

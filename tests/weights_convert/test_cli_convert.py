@@ -181,6 +181,7 @@ main(["convert", *sys.argv[1:], "--to", "keras"])
 """
 
 
+@pytest.mark.slow
 def test_nothing_of_a_killed_process_stays(tiny, tmp_path):
     target = tmp_path / "x.keras"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -73,6 +73,7 @@ def test_other_outputs_are_an_error(tiny, converted, reference, capsys):  # noqa
     assert "the outputs have other names or shapes" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_without_pytorch_the_weights_are_compared(tiny, converted, tmp_path):  # noqa: F811
     """And nothing of PyTorch is ever imported into the process itself."""
     (tmp_path / "torch.py").write_text("raise ImportError('not installed')")

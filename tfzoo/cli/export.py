@@ -37,6 +37,7 @@ _SERVED = (  # what has a meaning for a SavedModel alone
     "max_detections",
     "max_pixels",
     "no_warmup",
+    "processor",
 )
 
 
@@ -49,7 +50,11 @@ def add_to(subparsers: Any) -> None:
         "user's terms, as a version that TensorFlow Serving loads; or the bare model as a file "
         "for LiteRT or ONNX, whose outputs are compared with the model's.",
     )
-    parser.add_argument("model", metavar="MODEL", help="checkpoint folder or repository name")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="checkpoint: folder, .keras file, short name or repository, see `tfzoo list`",
+    )
     parser.add_argument(
         "target",
         metavar="DST",
@@ -57,6 +62,7 @@ def add_to(subparsers: Any) -> None:
         help="folder of the model, in which a folder for the version is made; or the file, "
         "x.tflite or x.onnx",
     )
+    parser.add_argument("--processor", help="checkpoint of the processor; default: the model's")
     parser.add_argument("--format", choices=_FORMATS, default="savedmodel")
     parser.add_argument("--dtype", help="dtype policy of the model, e.g. bfloat16")
     _add_serving_options(parser.add_argument_group("SavedModels"))
@@ -112,11 +118,14 @@ def run(args: argparse.Namespace) -> None:
     """Load the checkpoint and write it in the format asked for."""
     settings = _settings(args)
     start_keras()
-    from tfzoo.auto import load_checkpoint
+    from tfzoo.auto import load_checkpoint, load_model
 
     write = _write_version if args.format == "savedmodel" else _write_file
     with Progress(load=f"reading {args.model}", write=f"writing {args.target}") as progress:
-        model = load_checkpoint(args.model, hub_options(args), args.dtype)
+        if is_keras_file(args.model):
+            model = load_model(args.model)
+        else:
+            model = load_checkpoint(args.model, hub_options(args), args.dtype)
         answer = write(args, model, settings, progress)
     if args.json:
         show_json(answer)
@@ -126,17 +135,15 @@ def run(args: argparse.Namespace) -> None:
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """The keywords of `export_serving` that were given."""
-    if is_keras_file(args.model):
-        raise UsageError(
-            f"{args.model} holds no processor: name a checkpoint's folder, which "
-            "`tfzoo convert --to pytorch` makes of it."
-        )
+    if is_keras_file(args.model) and args.dtype is not None:
+        raise UsageError("--dtype is for checkpoints; the model of a .keras file has its own.")
     given = {name: getattr(args, name) for name in _SERVED if getattr(args, name) is not None}
     if args.format != "savedmodel" and given:
         option = "--" + next(iter(given)).replace("_", "-")
         raise UsageError(f"{option} is for --format savedmodel; {args.format} has the bare model.")
     if args.format == "savedmodel" and args.shape:
         raise UsageError("--shape is for --format litert and onnx; a SavedModel takes any sizes.")
+    given.pop("processor", None)
     for name in ("labels", "queries"):
         if name in given:
             given[name] = list(_texts(f"--{name}", given[name]))
@@ -183,12 +190,24 @@ def processor_for(model: Any, name: str, options: HubOptions = DEFAULTS) -> Any:
 def _write_version(
     args: argparse.Namespace, model: Any, settings: dict[str, Any], progress: Progress
 ) -> dict[str, Any]:
-    from tfzoo.export import export_serving
+    from tfzoo.export import ServingError, export_serving
     from tfzoo.export.saved_model import read_signatures
 
-    processor = processor_for(model, args.model, hub_options(args))
+    of_file = is_keras_file(args.model)
+    beside = (os.path.dirname(args.model) or ".") if of_file else args.model
+    processor = processor_for(model, args.processor or beside, hub_options(args))
+    if processor is None and args.processor:
+        raise UsageError(f"--processor {args.processor} holds no processor.")
     progress.next()
-    folder = export_serving(model, processor, args.target, **settings)
+    try:
+        folder = export_serving(model, processor, args.target, **settings)
+    except ServingError as error:
+        if processor is None and of_file:
+            raise ServingError(
+                f"{args.model} holds no processor, and neither does its folder: name one by "
+                "--processor, e.g. the checkpoint that it was made of."
+            ) from error
+        raise
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return {
         "target": str(folder),

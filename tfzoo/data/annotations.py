@@ -10,7 +10,7 @@ from typing import Any
 from tfzoo.core.files import load_json
 from tfzoo.data.errors import DataError
 
-__all__ = ["flag", "identifier", "is_number", "read_annotations"]
+__all__ = ["flag", "identifier", "is_number", "need_file", "read_annotations"]
 
 _LARGEST = 1e9  # of a number of pixels, or a score
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
@@ -22,12 +22,22 @@ def read_annotations(path: Path) -> Any:
     Raises:
         DataError: It is missing, cannot be read, or is not JSON.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file.")
+    need_file(path)
     try:
         return load_json(path, DataError, limit=path.stat().st_size)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def need_file(path: Path) -> None:
+    """Make sure that a file is there.
+
+    Raises:
+        DataError: Nothing is, or a folder.
+    """
+    if not path.is_file():
+        reason = "expected a file, got a folder" if path.is_dir() else "no such file"
+        raise DataError(f"{path}: {reason}.")
 
 
 def identifier(value: Any, where: str) -> int | str:

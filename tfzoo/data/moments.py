@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.core.untrusted import refuse_lfs_pointer
+from tfzoo.data.annotations import need_file
 from tfzoo.data.clips import SUFFIXES, Augment, ClipReader
 from tfzoo.data.errors import DataError, shown
 from tfzoo.data.pipeline import Progress, Reading, reporter, stream
@@ -152,8 +153,7 @@ class _Pairs:
 def _read_charades(path: str | os.PathLike[str], progress: Progress) -> list[_Moment]:
     """Read lines such as `AO8RW 0.0 6.9##a person is putting a book on a shelf.`"""
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise DataError(f"{path}: no such file.")
+    need_file(path)
     refuse_lfs_pointer(path, DataError)
     moments, done = [], 0
     with open(path, "rb") as file, reporter(progress, "B", path.stat().st_size) as report:

@@ -92,8 +92,8 @@ def sample_frame_indices(
     span = int(clip_len * frame_sample_rate)
     if seg_len <= span:
         raise ValueError(
-            f"A clip of {clip_len} frames at every {frame_sample_rate}th frame needs a video of "
-            f"more than {span} frames, got one of {seg_len}. Lower clip_len or frame_sample_rate."
+            f"A clip of {clip_len} frames, {frame_sample_rate} apart, needs a video of more than "
+            f"{span} frames, got one of {seg_len}. Lower clip_len or frame_sample_rate."
         )
     end = _draw(rng, span, seg_len)
     return np.clip(np.linspace(end - span, end, num=clip_len), end - span, end - 1).astype(np.int64)
@@ -179,7 +179,7 @@ def _check_enough(total: int, num_frames: int, sampling: str, frame_sample_rate:
         fewer = "" if sampling == "spread" else "ask for fewer frames or "
         raise VideoError(
             f"The video has {total} frames; {num_frames} frames by {sampling!r} sampling"
-            f"{f' at every {frame_sample_rate}th frame' if frame_sample_rate > 1 else ''} need at "
+            f"{f', {frame_sample_rate} apart,' if frame_sample_rate > 1 else ''} need at "
             f"least {needed}: {fewer}take a longer video."
         )
 

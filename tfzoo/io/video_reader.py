@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from numbers import Integral
 from typing import Any
 
 import av
@@ -163,6 +164,8 @@ def read_video(
     """
     if indices is not None and num_frames is not None:
         raise ValueError("Give indices or num_frames, not both.")
+    if isinstance(stream, bool) or not isinstance(stream, Integral):
+        raise ValueError(f"stream must be a whole number, got {stream!r:.100}.")
     path = os.fspath(path)
 
     def choose(total: int) -> np.ndarray:

@@ -141,6 +141,7 @@ def test_functional_models(model: Any, inputs: dict[str, np.ndarray], form: str)
     assert wrapped.predict(longer, verbose=0)["vision"].shape == (4, 3, 12)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
 def test_functional_models_train(inputs: dict[str, np.ndarray]) -> None:
     keras.utils.set_random_seed(0)

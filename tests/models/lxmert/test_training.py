@@ -243,6 +243,7 @@ def test_all_forms_of_batches_agree(recorded: dict[str, np.ndarray]) -> None:
             assert history[name][0] == pytest.approx(float(recorded[name]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_fit_cuts_arrays_into_batches() -> None:
     rng = np.random.default_rng(0)
     given = {name: np.concatenate([value] * 4) for name, value in pairs(rng).items()}

@@ -142,7 +142,13 @@ def test_folded_norms_are_never_stale() -> None:
     )
 
 
-@pytest.mark.parametrize("span", [[20.0, 9.0, 4.0], [20.0, 9.0, 20.5]], ids=["reversed", "beyond"])
+@pytest.mark.parametrize(
+    "span",
+    [
+        pytest.param([20.0, 9.0, 4.0], id="reversed"),
+        pytest.param([20.0, 9.0, 20.5], id="beyond", marks=pytest.mark.slow),
+    ],
+)
 def test_wrong_spans_end_a_training(span: list[float]) -> None:
     model, given = GROUNDING.load(), GROUNDING.make_inputs()
     given["labels"][1] = span
