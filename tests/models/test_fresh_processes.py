@@ -26,13 +26,16 @@ root, *names = sys.argv[1:]
 for i, name in enumerate(names):
     folder = f"{root}/{i}"
     inputs = dict(np.load(folder + "/inputs.npz"))
-    again = tfzoo.load_model(folder + "/m.keras")
-    cls = getattr(tfzoo, name)
-    whole = keras.models.load_model(folder + "/m.keras")
-    assert type(whole) is type(again) is cls and type(whole.config) is cls.config_class
+    if i % 2:
+        cls = getattr(tfzoo, name)
+        whole = keras.models.load_model(folder + "/m.keras")
+    else:  # which imports the class
+        whole = tfzoo.load_model(folder + "/m.keras")
+        cls = getattr(tfzoo, name)
+    assert type(whole) is cls and type(whole.config) is cls.config_class
     bare = cls(whole.config)
     bare.load_weights(folder + "/m.weights.h5")
-    for k, model in enumerate((whole, again, bare)):
+    for k, model in enumerate((whole, bare)):
         np.save(f"{folder}/reloaded{k}.npy", np.asarray(model(inputs)[model.main_output]))
 """
 
@@ -61,7 +64,7 @@ def test_files_reload(tmp_path: Path) -> None:
     run_python(_RELOAD, tmp_path, *(case.model for case in cases))
     for i, case in enumerate(cases):
         expected = {"": case.recorded("outputs")[case.tf_class.main_output]}
-        for k in range(3):
+        for k in range(2):
             assert_same(np.load(tmp_path / f"{i}/reloaded{k}.npy"), expected, what=case.name)
 
 
