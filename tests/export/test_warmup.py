@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from google.protobuf import text_format
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tests.support.served import HEADS
+from tfzoo.export.graph.answers import example_ids
 from tfzoo.export.saved_model import BATCHING_FILE, WARMUP_FILE, prediction_log, read_signatures
 
 
@@ -52,6 +54,13 @@ def test_a_server_that_batches_could_run_them(name: str, saved: Callable[[str], 
     for log in requests(saved(name)).values():
         inputs = log.predict_log.request.inputs.values()
         assert {tensor.tensor_shape.dim[0].size for tensor in inputs} == {1}
+
+
+@pytest.mark.parametrize(("length", "ids"), [(77, [48, 1, 49]), (2, [1, 49])])
+def test_ids_of_an_example(length: int, ids: list[int]) -> None:
+    found = example_ids(SimpleNamespace(vocab_size=50, max_position_embeddings=length))
+    assert found.dtype == np.int64
+    assert found.tolist() == [ids]
 
 
 def test_messages_equal_those_of_the_package() -> None:
