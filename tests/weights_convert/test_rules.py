@@ -90,3 +90,17 @@ def test_a_head_is_a_layer_or_a_single_variable():
     assert family.head_of("mask_tokens") is family.head_of("net.mask_token") is None
     assert family.full_name("mask_token", has_base=False) == "mask_token"
     assert family.full_name("norm.weight", has_base=False) == "net.norm.weight"
+
+
+def test_the_first_row_that_matches_wins_whatever_it_begins_with():
+    any_first = FamilyMap("", (("*.c", "any.*"), ("b.c", "own"), ("b.d", "other")))
+    own_first = FamilyMap("", (("b.c", "own"), ("*.c", "any.*")))
+    for family, path, name in (
+        (any_first, "b.c.kernel", "any.b.weight"),
+        (any_first, "b.d.kernel", "other.weight"),
+        (own_first, "b.c.kernel", "own.weight"),
+        (own_first, "a.c.kernel", "any.a.weight"),
+    ):
+        assert family.checkpoint_name(path, "dense") == name
+        if family is own_first:
+            assert family.variable_path(name, "dense") == path
