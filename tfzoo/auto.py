@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfzoo.core.config import CONFIG_NAME, ConfigError, PretrainedConfig
-from tfzoo.core.files import TEXT_BYTES, parse_json, read_json
-from tfzoo.core.untrusted import escaped, refuse_lfs_pointer
+from tfzoo.core.files import is_keras_file, read_json
+from tfzoo.core.untrusted import escaped
 from tfzoo.hub import DEFAULTS, HubError, HubFileNotFoundError, HubOptions, resolve
+from tfzoo.modeling.keras_archive import class_in, config_in, load_model
 from tfzoo.preprocessing.processor import (
     COMBINED_FILE,
     PROCESSOR_FILE,
@@ -18,11 +18,8 @@ from tfzoo.preprocessing.processor import (
     type_names,
 )
 from tfzoo.registry import families, family_of, import_name, public_names
-from weights_convert.errors import CheckpointError
 
 if TYPE_CHECKING:
-    import keras
-
     from tfzoo.modeling.base import TFPreTrainedModel
 
 __all__ = [
@@ -63,10 +60,11 @@ class AutoConfig(_Auto):
     def from_pretrained(
         pretrained_model_name_or_path: str | Path, **kwargs: Any
     ) -> PretrainedConfig:
-        """Read a config.json.
+        """Read a config.json, or the configuration in a `.keras` file.
 
         Args:
-            pretrained_model_name_or_path: Folder, file in it, or repository name.
+            pretrained_model_name_or_path: Folder, file in it, short name, repository name or
+                `.keras` file.
             **kwargs: `revision`, `cache_dir`, `local_files_only`, `token`, `subfolder`; others are
                 fields that win over the file's.
 
@@ -79,7 +77,9 @@ class AutoConfig(_Auto):
             >>> tfzoo.AutoConfig.from_pretrained(tfzoo.default_checkpoint()).model_type
             'timesformer'
         """
-        options, _ = HubOptions.split(kwargs)
+        options, fields = HubOptions.split(kwargs)
+        if is_keras_file(pretrained_model_name_or_path):
+            return config_in(pretrained_model_name_or_path, **fields)
         model_type, path = _read_model_type(pretrained_model_name_or_path, options)
         return _config_class(model_type, path).from_pretrained(
             pretrained_model_name_or_path, **kwargs
@@ -144,9 +144,9 @@ def load_checkpoint(
     """Load a checkpoint into the class that it was made for.
 
     Args:
-        name: Folder, file in it, or repository name.
+        name: Folder, file in it, short name, repository name or `.keras` file.
         options: Where to look.
-        dtype: Dtype policy of the model.
+        dtype: Dtype policy of the model; that of a `.keras` file is its own.
 
     Raises:
         HubError: Files are missing.
@@ -194,7 +194,8 @@ class _AutoModel(_Auto):
         """Load a checkpoint into the right class.
 
         Args:
-            pretrained_model_name_or_path: Folder, file in it, or repository name.
+            pretrained_model_name_or_path: Folder, file in it, short name, repository name or
+                `.keras` file.
             **kwargs: As in `TFPreTrainedModel.from_pretrained`.
 
         Raises:
@@ -398,59 +399,3 @@ class AutoProcessor(_AutoPreprocessing):
                 raise
             return AutoTokenizer  # a bare vocabulary
         return AutoImageProcessor
-
-
-def load_model(path: str | Path, **kwargs: Any) -> keras.Model:
-    """Load a `.keras` file of a tfzoo model, whatever its class.
-
-    `keras.models.load_model` does the same once the class has been imported.
-
-    Args:
-        path: The `.keras` file.
-        **kwargs: As in `keras.models.load_model`.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ConfigError: Not a `.keras` file of a tfzoo model.
-        CheckpointError: The weights are damaged, or not those of the model that it describes.
-    """
-    name = class_in(path).__name__
-    import keras
-
-    try:
-        return keras.models.load_model(path, **kwargs)
-    except (ConfigError, CheckpointError):
-        raise
-    except Exception as error:  # whatever Keras meets in a file that is not as it wrote it
-        words = escaped(f"{error!s:.1000}")
-        raise CheckpointError(f"{path} cannot be loaded as a {name}: {words}") from error
-
-
-def class_in(path: str | Path) -> type[TFPreTrainedModel]:
-    """The class of the model in a `.keras` file, which is not loaded.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ConfigError: Not a `.keras` file of a tfzoo model.
-    """
-    name = _class_name_in(path)
-    if name not in public_names():
-        strange = escaped(name[:100])
-        raise ConfigError(f"{path} holds a {strange}, which is not a class of tfzoo.")
-    return import_name(name)
-
-
-def _class_name_in(path: str | Path) -> str:
-    """The name of the class of the model in a `.keras` file."""
-    refuse_lfs_pointer(path, ConfigError)
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(CONFIG_NAME) as file:
-            text = file.read(TEXT_BYTES).decode("utf-8-sig")
-        name = parse_json(text, f"{path}, {CONFIG_NAME}")["class_name"]
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
-    except Exception as error:  # of a damaged archive, zipfile raises errors of many kinds
-        raise ConfigError(f"{path} is not a .keras file: {escaped(str(error)[:300])}.") from error
-    if not isinstance(name, str):
-        raise ConfigError(f"{path} is not a .keras file: its class_name is {name!r:.100}.")
-    return name

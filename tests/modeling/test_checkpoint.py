@@ -542,6 +542,28 @@ def test_damaged_keras_files_are_refused(deep: keras.Model, tmp_path: Path) -> N
             tfzoo.load_model(tmp_path / "c.keras")
 
 
+def test_keras_files_are_checkpoints(tmp_path: Path) -> None:
+    model, inputs, file = CASE.load(), CASE.make_inputs(), tmp_path / "m.keras"
+    model.save(file)
+    shutil.copy(tfzoo.default_checkpoint() / "preprocessor_config.json", tmp_path)
+    expected = np.asarray(model(inputs).logits)
+    for cls in (CASE.tf_class, tfzoo.TFAutoModelForVideoClassification):
+        again = cls.from_pretrained(file)
+        np.testing.assert_array_equal(np.asarray(again(inputs).logits), expected)
+        again.save_pretrained(tmp_path / "folder")
+        assert (tmp_path / "folder" / "preprocessor_config.json").is_file()
+    config = tfzoo.AutoConfig.from_pretrained(file, drop_path_rate=0.5)
+    assert config.architectures == ["TimesformerForVideoClassification"]
+    assert (config.hidden_size, config.drop_path_rate) == (model.config.hidden_size, 0.5)
+    assert type(tfzoo.AutoImageProcessor.from_pretrained(file)) is tfzoo.VideoMAEImageProcessor
+    with pytest.raises(ConfigError, match="holds a TFTimesformerFor.*, not a TFTimesformerModel"):
+        tfzoo.TFTimesformerModel.from_pretrained(file)
+    with pytest.raises(TypeError, match=r"a whole model, for which dtype, num_labels cannot be"):
+        CASE.tf_class.from_pretrained(file, num_labels=3, dtype="bfloat16")
+    with pytest.raises(FileNotFoundError):
+        CASE.tf_class.from_pretrained(tmp_path / "none.keras")
+
+
 def test_keras_files_of_others_are_refused(tmp_path: Path) -> None:
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     other.save(tmp_path / "other.keras")

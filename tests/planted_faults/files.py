@@ -68,7 +68,7 @@ FAULTS = (
         file="tfzoo/tasks/video_grounding.py",
         old="parts = clip.seconds_of(logits) / clip.duration",
         new="parts = logits",
-        tests="tests/tasks",
+        tests="tests/tasks/test_pipeline.py",
     ),
     Fault(
         name="video-labels-by-the-duration",
@@ -117,6 +117,6 @@ FAULTS = (
         file="tfzoo/layers/linear.py",
         old="if sizes.count(None) == 1 and 0 not in sizes:",
         new="if 0 not in sizes:",
-        tests="tests/layers tests/models/lxmert/test_inputs.py",
+        tests="tests/models/lxmert/test_inputs.py",
     ),
 )

@@ -138,13 +138,13 @@ def _transform(args: argparse.Namespace) -> Any:
 
 def _check_task(args: argparse.Namespace, settings: dict[str, Any]) -> None:
     """Refuse what would fail on every file."""
-    from tfzoo.hub import DEFAULTS
-    from tfzoo.tasks import config_of, task_class, task_for
+    from tfzoo.auto import AutoConfig
+    from tfzoo.tasks import task_class, task_for
     from tfzoo.tasks.settings import checked
 
     if args.model is None and args.task is None:
         raise ValueError("Give --model, --task or both.")
-    config = None if args.model is None else config_of(args.model, DEFAULTS)
+    config = None if args.model is None else AutoConfig.from_pretrained(args.model)
     kind = task_for(config) if args.task is None else task_class(args.task)
     try:
         kind.check_names(settings)

@@ -118,14 +118,11 @@ def run(args: argparse.Namespace) -> None:
     """Load the checkpoint and write it in the format asked for."""
     settings = _settings(args)
     start_keras()
-    from tfzoo.auto import load_checkpoint, load_model
+    from tfzoo.auto import load_checkpoint
 
     write = _write_version if args.format == "savedmodel" else _write_file
     with Progress(load=f"reading {args.model}", write=f"writing {args.target}") as progress:
-        if is_keras_file(args.model):
-            model = load_model(args.model)
-        else:
-            model = load_checkpoint(args.model, hub_options(args), args.dtype)
+        model = load_checkpoint(args.model, hub_options(args), args.dtype)
         answer = write(args, model, settings, progress)
     if args.json:
         show_json(answer)

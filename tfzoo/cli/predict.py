@@ -23,7 +23,7 @@ from tfzoo.cli.console import (
     start_keras,
 )
 from tfzoo.hub.download import is_address
-from tfzoo.tasks import TASKS, config_of, pipeline, task_asked_for, task_class, task_for
+from tfzoo.tasks import TASKS, pipeline, task_asked_for, task_class, task_for
 
 if TYPE_CHECKING:
     from tfzoo.tasks.base import Result, Task
@@ -190,6 +190,8 @@ def _check_usage(args: argparse.Namespace) -> None:
 def _chosen(args: argparse.Namespace) -> tuple[type[Task], str, dict[str, Any]]:
     """The task, the model's name and the task's settings, seen to fit each other."""
     start_keras()
+    from tfzoo.auto import AutoConfig
+
     given, name = _given(args), args.model
     if name is None:
         is_text = args.text is not None
@@ -197,7 +199,7 @@ def _chosen(args: argparse.Namespace) -> tuple[type[Task], str, dict[str, Any]]:
         name = shipped_for(asked)
         if name is None:
             raise UsageError(f"No checkpoint ships with tfzoo for {asked}: name one by --model.")
-    config = config_of(name, hub_options(args))
+    config = AutoConfig.from_pretrained(name, **hub_options(args).keywords())
     kind = task_for(config) if args.task is None else task_class(args.task)
     kind.model_class(config)  # refuses a --task that the model is not for
     if kind.kind not in _INPUTS:

@@ -24,6 +24,7 @@ import keras
 from tfzoo.core.brief import brief
 from tfzoo.core.config import CONFIG_NAME, PretrainedConfig
 from tfzoo.core.file_system import writing
+from tfzoo.core.files import is_keras_file
 from tfzoo.core.inputs import Input, InputTable
 from tfzoo.core.keras_compat import (
     as_written,
@@ -273,13 +274,14 @@ class TFPreTrainedModel(
         subfolder: str | None = "",
         **config_overrides: Any,
     ) -> TFPreTrainedModel:
-        """Load a PyTorch checkpoint (Hugging Face layout).
+        """Load a PyTorch checkpoint (Hugging Face layout), or a `.keras` file as it is.
 
         Weights come from `model.safetensors`, else from `pytorch_model.bin` (read without executing
         anything), else from LXMERT's `tf_model.h5`; the first two sharded or not.
 
         Args:
-            pretrained_model_name_or_path: Folder, file in it, or repository name.
+            pretrained_model_name_or_path: Folder, file in it, short name (`tfzoo list`), repository
+                name or `.keras` file.
             config: Configuration to use instead of the checkpoint's.
             dtype: Dtype of any library or Keras dtype policy of the model, e.g.
                 `"mixed_bfloat16"`; `"auto"` for the checkpoint's; the global policy (float32 by
@@ -310,6 +312,13 @@ class TFPreTrainedModel(
         cls._refuse_unknown(config_overrides)
         options = HubOptions(revision, cache_dir, local_files_only, token, subfolder)
         name = pretrained_model_name_or_path
+        if is_keras_file(name):
+            given = {"config": config, "dtype": dtype, "torch_dtype": torch_dtype, **more}
+            given |= {"ignore_mismatched_sizes": ignore_mismatched_sizes or None}
+            given |= config_overrides
+            model = cls.from_keras_file(name, [k for k, v in given.items() if v is not None])
+            model.source = Source.of(name, options)
+            return model
         if config is not None and config_overrides:
             raise TypeError(
                 f"Pass either config= or fields to override, not both: {sorted(config_overrides)}."

@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import keras
 
-from tfzoo.core.config import PretrainedConfig
+from tfzoo.core.config import ConfigError, PretrainedConfig
 from tfzoo.core.file_system import check_space, writing
 from tfzoo.core.keras_compat import may_write, whole_file
 from tfzoo.core.replacing import recover, replacing, updating
 from tfzoo.core.types import ModelMixin
 from tfzoo.core.untrusted import escaped
 from tfzoo.modeling.checkpoint import check_open_file, check_weights_file
+from tfzoo.modeling.keras_archive import load_model
 from weights_convert.errors import CheckpointError
 
 __all__ = ["KerasFilesMixin"]
@@ -124,6 +125,25 @@ class KerasFilesMixin(ModelMixin):
                 raise
             owner, words = type(self).__name__, escaped(f"{error!s:.1000}")
             raise CheckpointError(f"{filepath} does not fit a {owner}: {words}") from error
+
+    @classmethod
+    def from_keras_file(cls: type[_Model], path: str | Path, given: Iterable[str]) -> _Model:
+        """Load a `.keras` file, which has its own configuration and dtype.
+
+        Args:
+            path: The file.
+            given: Names of what was given beside it.
+
+        Raises:
+            TypeError: Something was given.
+            ConfigError: It is not a `.keras` file of tfzoo, or holds another class.
+        """
+        if names := ", ".join(given):
+            raise TypeError(f"{path} holds a whole model, for which {names} cannot be chosen.")
+        model = load_model(path)
+        if not isinstance(model, cls):
+            raise ConfigError(f"{path} holds a {type(model).__name__}, not a {cls.__name__}.")
+        return model
 
     def load_own_variables(self, store: Any) -> None:
         """Load what the model itself holds, before Keras loads what its layers hold.

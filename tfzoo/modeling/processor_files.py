@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfzoo.core.config import CONFIG_NAME
+from tfzoo.core.files import is_keras_file
 from tfzoo.core.replacing import destination
 from tfzoo.hub import HubError, HubOptions, resolve
 
@@ -44,9 +45,12 @@ class Source:
         """The source of what has just been loaded; None where there is no config.json.
 
         Args:
-            name_or_path: Folder, file in it, or repository name.
+            name_or_path: Folder, file in it, repository name, or `.keras` file, in whose folder
+                the processor's files are.
             options: Where it was looked up.
         """
+        if is_keras_file(name_or_path):
+            return cls(Path(os.path.expanduser(name_or_path)).absolute().parent, HubOptions())
         try:
             folder = resolve(name_or_path, CONFIG_NAME, replace(options, local_files_only=True))
         except HubError:
@@ -68,7 +72,8 @@ class Source:
         """
         try:
             local = replace(self.options, local_files_only=True)
-            source = resolve(self.name, CONFIG_NAME, local)
+            is_folder = isinstance(self.name, Path)  # of a `.keras` file, without a config.json
+            source = Path(self.name) if is_folder else resolve(self.name, CONFIG_NAME, local)
         except HubError:  # it has been removed meanwhile
             return
         for names in (_SETTINGS, _TOKENIZER):  # the parts of a processor, which fit together

@@ -19,7 +19,7 @@ from tfzoo.hub import HubFileNotFoundError, HubOptions
 if TYPE_CHECKING:
     from tfzoo.tasks.base import Task
 
-__all__ = ["TASKS", "config_of", "pipeline", "task_asked_for", "task_class", "task_for"]
+__all__ = ["TASKS", "pipeline", "task_asked_for", "task_class", "task_for"]
 
 #: Where each task is, by the name that `pipeline` takes.
 TASKS = {
@@ -83,7 +83,12 @@ def pipeline(
     is_default = model is None
     model = _shipped(task) if is_default else model
     is_loaded = not isinstance(model, (str, os.PathLike))
-    config = _config_of_model(model) if is_loaded else config_of(model, where)
+    if is_loaded:
+        config = _config_of_model(model)
+    else:
+        from tfzoo.auto import AutoConfig
+
+        config = AutoConfig.from_pretrained(model, **where.keywords())
     kind = task_for(config) if task is None else task_class(task)
     kind.check_names(settings)
     processor = _processor(kind, named, where)
@@ -153,21 +158,6 @@ def _processor_beside(kind: type[Task], path: Path) -> Any:
             f"{path} holds no processor, and neither does its folder: name one by processor= "
             "(--processor), e.g. the checkpoint that it was made of."
         ) from error
-
-
-def config_of(name: str | os.PathLike[str], options: HubOptions) -> PretrainedConfig:
-    """The configuration of a checkpoint; of a `.keras` file, one that names its class alone.
-
-    Raises:
-        ConfigError: The file is not a checkpoint of tfzoo.
-        FileNotFoundError: There is no such file.
-    """
-    from tfzoo.auto import AutoConfig, class_in
-
-    if not is_keras_file(name):
-        return AutoConfig.from_pretrained(name, **options.keywords())
-    model = class_in(name)
-    return model.config_class(architectures=[model.__name__.removeprefix("TF")])
 
 
 def _config_of_model(model: Any) -> PretrainedConfig:
