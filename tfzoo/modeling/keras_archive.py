@@ -90,9 +90,9 @@ def _class_of(path: str | Path, found: Mapping[str, Any]) -> type[Any]:
 
 def _description(path: str | Path) -> dict[str, Any]:
     """What a `.keras` file says of its model."""
-    refuse_lfs_pointer(path, ConfigError)
+    refuse_lfs_pointer(path := os.path.expanduser(path), ConfigError)
     try:
-        with zipfile.ZipFile(os.path.expanduser(path)) as archive, archive.open(CONFIG_NAME) as file:
+        with zipfile.ZipFile(path) as archive, archive.open(CONFIG_NAME) as file:
             text = file.read(TEXT_BYTES).decode("utf-8-sig")
         return dict(parse_json(text, f"{path}, {CONFIG_NAME}"))
     except (FileNotFoundError, IsADirectoryError, PermissionError):
