@@ -78,20 +78,26 @@ def test_a_still_image_is_one_frame(tmp_path):
     assert read_video(path).frames.shape == (1, 24, 32, 3)
 
 
+def corner(height, width, orientation):
+    """An image whose upper left quarter is white, and the data that Pillow saves with it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height // 2, : width // 2] = 255
+    return pixels, {"exif": exif, "icc_profile": profile}
+
+
 @pytest.mark.parametrize("orientation", [2, 3, 6])
 @pytest.mark.parametrize("name", ["turned.webp", "turned.png", "still.webp", "still.png"])
 def test_orientations_and_colour_profiles(tmp_path, name, orientation):
     """PyAV frees the name of a PNG's profile twice, which shows at a later collection."""
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    pixels = np.zeros((24, 32, 3), np.uint8)
-    pixels[:12, :16] = 255
+    pixels, how = corner(24, 32, orientation)
     frames = [Image.fromarray(pixels // level) for level in (1, 2, 3, 4)]
     more = {"save_all": True, "append_images": frames[1:]} if name.startswith("turned") else {}
     if name.endswith("webp"):
         more["lossless"] = True
-    frames[0].save(path := tmp_path / name, exif=exif, icc_profile=profile, **more)
+    frames[0].save(path := tmp_path / name, **how, **more)
     upright = read_image(path)
     for number, frame in enumerate(read_video(path).frames, 1):
         np.testing.assert_array_equal(frame, upright // number)
@@ -110,12 +116,8 @@ def test_a_png_for_programs_without_animations(tmp_path):
 
 @pytest.mark.parametrize(("orientation", "turn"), [(1, 0), (3, 2), (6, -1), (8, 1)])
 def test_png_frames_of_a_video(tmp_path, orientation, turn):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    pixels = np.zeros((48, 64, 3), np.uint8)
-    pixels[:24, :32] = 255
-    Image.fromarray(pixels).save(file := io.BytesIO(), "PNG", exif=exif, icc_profile=profile)
+    pixels, how = corner(48, 64, orientation)
+    Image.fromarray(pixels).save(file := io.BytesIO(), "PNG", **how)
     clip = read_video(synthetic.images(tmp_path / "a.mov", [file.getvalue()] * 3, "png", "rgb24"))
     for frame in clip.frames:
         np.testing.assert_array_equal(frame, np.rot90(pixels, turn))

@@ -77,7 +77,7 @@ def test_a_cover_picture_is_not_a_video(with_video, tmp_path):
             read_video(path, stream=1)
     else:
         for read in (read_video, video_reader.check_video):
-            with pytest.raises(VideoError, match="streams: audio, a cover picture"):
+            with pytest.raises(VideoError, match="streams: audio, a cover image"):
                 read(path)
 
 

@@ -560,6 +560,8 @@ def test_keras_files_are_checkpoints(tmp_path: Path) -> None:
         tfzoo.TFTimesformerModel.from_pretrained(file)
     with pytest.raises(TypeError, match=r"a whole model, for which dtype, num_labels cannot be"):
         CASE.tf_class.from_pretrained(file, num_labels=3, dtype="bfloat16")
+    with pytest.raises(TypeError, match="for which subfolder cannot be"):
+        CASE.tf_class.from_pretrained(file, subfolder="x")
     with pytest.raises(FileNotFoundError):
         CASE.tf_class.from_pretrained(tmp_path / "none.keras")
 

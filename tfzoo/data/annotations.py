@@ -33,7 +33,7 @@ def need_file(path: Path) -> None:
     """Make sure that a file is there.
 
     Raises:
-        DataError: Nothing is, or a folder.
+        DataError: It does not exist, or is a folder.
     """
     if not path.is_file():
         reason = "expected a file, got a folder" if path.is_dir() else "no such file"

@@ -298,7 +298,7 @@ def _open(path: str) -> Any:
 
 
 def _videos_of(container: Any) -> list[Any]:
-    """The streams of video but for the cover of an album, which is a single picture."""
+    """The streams of video but for the cover of an album, which is a single image."""
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 
@@ -306,7 +306,7 @@ def _select_stream(container: Any, number: int) -> Any:
     streams = _videos_of(container)
     if not streams:
         kinds = ", ".join(
-            "a cover picture" if s.type == "video" else s.type for s in container.streams
+            "a cover image" if s.type == "video" else s.type for s in container.streams
         )
         raise VideoError(
             "expected a video stream, got a file with streams: "

@@ -315,7 +315,7 @@ class TFPreTrainedModel(
         if is_keras_file(name):
             given = {"config": config, "dtype": dtype, "torch_dtype": torch_dtype, **more}
             given |= {"ignore_mismatched_sizes": ignore_mismatched_sizes or None}
-            given |= config_overrides
+            given |= {"revision": revision, "subfolder": subfolder or None, **config_overrides}
             model = cls.from_keras_file(name, [k for k, v in given.items() if v is not None])
             model.source = Source.of(name, options)
             return model
