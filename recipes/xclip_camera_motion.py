@@ -30,6 +30,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from recipes.camera_motion import LABELS, REVERSED, balanced_clips, make_clip, photos
 from recipes.motion_sentences import sentences
@@ -200,11 +201,13 @@ def train(
 def evaluate(model: TFXCLIPModel, processor: XCLIPProcessor, clips: int = TEST_CLIPS) -> float:
     """Share of the held-out clips that get the right one of seven unseen sentences."""
     rng, texts = np.random.default_rng(TEST_SEED), encoded(processor, "test")
+    score = tf.function(lambda inputs: model(inputs, training=False).logits_per_video)
     right = 0
     for clip, label in balanced_clips(photos("test"), clips, rng, FRAMES, SIZE, LEAST, True):
-        inputs = processor(videos=[list(clip)], return_tensors="np")
-        logits = model(**inputs, **one_of_each(texts, rng), training=False).logits_per_video
-        right += int(np.argmax(keras.ops.convert_to_numpy(logits)[0]) == label)
+        videos = processor(videos=[list(clip)], return_tensors="np")
+        inputs = {**videos, **one_of_each(texts, rng)}
+        logits = score({name: tf.constant(value) for name, value in inputs.items()})
+        right += int(np.argmax(logits.numpy()[0]) == label)
     return right / clips
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 import tfzoo
 from tests.cli.helpers import (
+    PHOTO,
     VIDEO,
     environment,
     fails,
@@ -131,21 +133,40 @@ def test_warnings_take_one_line(
     assert warnings.showwarning is before
 
 
+_COMMANDS = """
+import json, sys
+from tfzoo.cli.__main__ import main
+for words in json.loads(sys.argv[1]):
+    assert main(words) == 0
+"""
+
+
 @pytest.mark.slow  # tests/core/test_quiet.py listens to a fresh process
-def test_process_keeps_stderr_clean(tiny: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "tfzoo.cli",
-        "predict",
-        str(VIDEO),
-        "--model",
-        str(tiny),
-    ]
-    result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0
-    assert result.stderr == "", "neither chatter of TensorFlow nor progress bars"
-    assert "frames 0 44 87 131" in result.stdout
+def test_processes_keep_stderr_clean(tmp_path: Path) -> None:
+    """Neither chatter of TensorFlow nor progress bars, whatever is predicted."""
+    drawn = [tmp_path / "found.png", tmp_path / "moment.png"]
+    labels = ("--labels", "a cat", "a dog")
+    asked = {
+        "timesformer-camera-motion": (VIDEO,),
+        "xclip-camera-motion": (VIDEO, *labels),
+        "owlv2-shapes": (PHOTO, *labels, "--draw", drawn[0]),
+        "tvp-pans": (VIDEO, "--query", "a pan", "--draw", drawn[1]),
+    }
+    commands = []
+    for name, words in asked.items():  # elsewhere they do not say what little they know
+        folder = shutil.copytree(shipped_checkpoints()[name], tmp_path / name)
+        commands.append(["predict", *words, "--model", folder])
+    result = subprocess.run(
+        [sys.executable, "-c", _COMMANDS, json.dumps(commands, default=str)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    for text in ("frames 0 ", *(f"picture {path}\n" for path in drawn)):
+        assert text in result.stdout
 
 
 def read_all(terminal: int) -> str:

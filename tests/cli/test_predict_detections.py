@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 from PIL import Image
 
 import tfzoo
-from tests.cli.helpers import PHOTO, VIDEO, edit_config, environment, fails, run_json
+from tests.cli.helpers import PHOTO, VIDEO, edit_config, fails, run_json
 from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
 from tests.support.xclip_checkpoint import write_xclip_checkpoint
 from tfzoo.cli.__main__ import main
@@ -357,15 +355,3 @@ def test_damaged_weights(
     model.save_pretrained(spoilt)
     args = ("predict", PHOTO, "--model", spoilt, "--labels", "cat")
     assert "outputs are not finite" in fails(capsys, *args)
-
-
-@pytest.mark.slow
-def test_process_keeps_stderr_clean(owl: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tfzoo.cli", "predict", PHOTO, "--model", owl]
-    command += ["--labels", *LABELS, "--draw", tmp_path / "out.png"]
-    result = subprocess.run(
-        [*map(str, command)], env=environment(), capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 0
-    assert result.stderr == "", "neither chatter of TensorFlow nor progress bars"
-    assert f"picture {tmp_path / 'out.png'}\n" in result.stdout

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 from PIL import Image
 
 import tfzoo
-from tests.cli.helpers import PHOTO, VIDEO, edit_config, environment, fails, run_json
+from tests.cli.helpers import PHOTO, VIDEO, edit_config, fails, run_json
 from tests.io.synthetic import make_video
 from tests.support.owlv2_checkpoint import write_owlv2_checkpoint
 from tests.support.paths import FIXTURES
@@ -261,15 +259,3 @@ def test_damaged_weights(tvp: Path, spoilt: Path, capsys: pytest.CaptureFixture[
     model.save_pretrained(spoilt)
     message = fails(capsys, "predict", NASA, "--model", spoilt, *ASKED)
     assert "outputs are not finite" in message
-
-
-@pytest.mark.slow
-def test_process_keeps_stderr_clean(tvp: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tfzoo.cli", "predict", NASA, "--model", tvp, *ASKED]
-    command += ["--draw", tmp_path / "out.png"]
-    result = subprocess.run(
-        [*map(str, command)], env=environment(), capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == "", "neither chatter of TensorFlow nor progress bars"
-    assert f"picture {tmp_path / 'out.png'}\n" in result.stdout

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -17,7 +15,6 @@ import tfzoo
 from tests.cli.helpers import (
     VIDEO,
     edit_config,
-    environment,
     fails,
     run_json,
 )
@@ -106,29 +103,6 @@ def test_predict_shows_all_labels_or_the_best(
 def test_one_label_is_certain(xclip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = run_json(capsys, "predict", VIDEO, "--model", xclip, "--labels", "a cat")
     assert result["predictions"] == [{"label": "a cat", "score": 1.0, "index": 0}]
-
-
-@pytest.mark.slow
-def test_process_with_labels_keeps_stderr_clean(xclip: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "tfzoo.cli",
-        "predict",
-        VIDEO,
-        "--model",
-        xclip,
-        "--labels",
-    ]
-    result = subprocess.run(
-        [*map(str, command), *LABELS],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0
-    assert result.stderr == "", "neither chatter of TensorFlow nor progress bars"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What replaces files is struck at each of its calls to the file system: old or new, never between.
 
-The slow tests do so for every writer, kind of strike and file system, at every 25th call, or at
+The slow tests do so for every writer, kind of strike and file system, at every 75th call, or at
 every one (minutes) where TFZOO_EVERY_CALL is set. They print how often.
 """
 
@@ -29,7 +29,7 @@ from tests.support.processes import run_python
 from tests.support.writers import WRITERS, Writer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked")
-EVERY = 1 if os.environ.get("TFZOO_EVERY_CALL") else 25
+EVERY = 1 if os.environ.get("TFZOO_EVERY_CALL") else 75
 HDF5 = ("keras folder", "h5", "h5 shards", "to weights", "region h5")  # it may crash then
 each_writer = pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.name)
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 PHOTOS = sorted((FIXTURES / "photos").glob("*.*g"))
 HEADS = ("perceiver_conv", "perceiver_masked_lm", "owlv2", "lxmert", "timesformer")
-THREADS, REQUESTS = 4, 1000
+THREADS, REQUESTS = 4, 400
 SECONDS, GROWTH = 100, 16e6  # most that all of them may take, and bytes that memory may grow
 
 

@@ -5,53 +5,20 @@ A family's parity module subclasses them with its cases, like `family_checks.Fam
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from tests.support import reference
 from tests.support.cases import Case
 from tests.support.compare import assert_same
 from tests.support.family_checks import (
-    first_of_each_class,
-    first_of_each_whole_class,
     for_each_class,
 )
-from tests.support.processes import run_python
 from weights_convert.checkpoint import open_checkpoint
 
-_BACKEND = """
-import json, sys, numpy as np, keras, tfzoo
-from tests.support.compare import flatten
-assert keras.backend.backend() != "tensorflow"
-to_numpy = keras.ops.convert_to_numpy
-
-def check(folder, name, flags, trains):
-    model = getattr(tfzoo, name).from_pretrained(folder)
-    inputs = dict(np.load(folder + "/inputs.npz"))
-    outputs = model(inputs, **{flag: True for flag in flags})
-    np.savez(folder + "/outputs.npz", **flatten(outputs, to_numpy))
-    if not trains:  # as the others do, by the same code: compiling takes seconds
-        return
-    if model.labels_input is None:
-        model.compile("sgd")
-        assert np.isfinite(model.fit(inputs, verbose=0).history["loss"][0])
-    if model.labels_input in inputs:
-        y = inputs.pop(model.labels_input)
-        model.compile("sgd")
-        if len(y) == len(next(iter(inputs.values()))):
-            assert np.isfinite(model.fit(inputs, y, verbose=0).history["loss"][0])
-    predicted = model.predict(inputs, verbose=0)[model.main_output]
-    np.testing.assert_allclose(predicted, to_numpy(model(inputs)[model.main_output]), 1e-4, 1e-4)
-
-for folder, name, flags in json.loads(sys.argv[1]):
-    print(folder, flush=True)
-    check(folder, name, flags, name == sys.argv[2])
-"""
 # Of the reference to what it gave when it was recorded: processors round differently, an Intel one
 # with AMX is 2.06e-6 off the AMD one that recorded Perceiver's convolutions.
 RECORDED = 4e-6
@@ -68,14 +35,12 @@ class ParityChecks:
         is_served: The full-size model is compared as a SavedModel, too. One family is enough, for
             tests/export/test_openvino.py exports all in small and a larger graph has no other
             operations; Perceiver's full sizes run in graphs.
-        learns_on_jax: The family also trains on JAX, where compiling the step takes the longest.
     """
 
     cases: ClassVar[tuple[Case, ...]] = ()
     full_size: ClassVar[tuple[Case, ...]] = ()
     is_deep: ClassVar[bool] = False
     is_served: ClassVar[bool] = False
-    learns_on_jax: ClassVar[bool] = False
 
     def test_recorded_answers_are_the_references(self, case: Case) -> None:
         oracle = reference.load_strictly(case.torch_class, case.folder)
@@ -119,24 +84,6 @@ class ParityChecks:
                     for name in before:
                         same = before.read(name).tobytes() == after.read(name).tobytes()
                         assert same, f"{stage}: {name}"
-
-    @pytest.mark.parametrize("backend", ["jax", "torch"])
-    def test_other_backends_agree(self, backend: str, tmp_path: Path) -> None:
-        cases, jobs = first_of_each_class(self.cases), []
-        trains = next(case.model for case in cases if case.has_loss)
-        if backend == "jax":  # which compiles every operation for each shape: two have them all
-            cases = first_of_each_whole_class(self.cases)[:2]
-            assert cases, "every class is a part of another"
-            trains = trains if self.learns_on_jax else ""
-        for i, case in enumerate(cases):  # one process for all: each costs seconds
-            folder = tmp_path / str(i)
-            case.load().save_pretrained(folder)
-            np.savez(folder / "inputs.npz", **case.make_inputs())
-            jobs.append((str(folder), case.model, list(case.all_flags)))
-        run_python(_BACKEND, json.dumps(jobs), trains, seconds=900, KERAS_BACKEND=backend)
-        for (folder, *_), case in zip(jobs, cases, strict=True):
-            with np.load(f"{folder}/outputs.npz") as outputs:
-                assert_same(dict(outputs), case.recorded("outputs"), what=case.name)
 
     def test_full_size_agrees_everywhere(self, tmp_path: Path) -> None:
         assert self.full_size, "no case: the check would check nothing"

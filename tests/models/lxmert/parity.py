@@ -42,7 +42,6 @@ def _questions(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 class TestLxmert(ParityChecks):
     cases = CASES
-    learns_on_jax = True  # texts
     full_size = (
         Case(name="lxmert/full", model="TFLxmertForPreTraining", config={}, inputs=_questions),
     )

@@ -29,7 +29,6 @@ torch, transformers = reference.torch, reference.transformers
 class TestTvp(ParityChecks):
     cases = CASES
     is_deep = True  # 53 convolutions, then 12 blocks
-    learns_on_jax = True  # videos, and statistics that move
     full_size = (
         Case(  # tvp-base, a text padded to 100 tokens; 3 frames for its 48, each goes the same way
             name="tvp/full",
@@ -63,7 +62,7 @@ def compare(models: tuple[Any, Any], inputs: dict[str, np.ndarray], **flags: Any
 
 
 # ---- the backbone
-@pytest.mark.parametrize("size", [(64, 64), (45, 71), (72, 30)])
+@pytest.mark.parametrize("size", [(45, 71), (72, 30)])
 @pytest.mark.parametrize(
     "fields",
     [
@@ -129,7 +128,7 @@ def test_one_prompt_serves_any_number_of_frames(frames: int, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("mode", ["replace", "remove"])
-@pytest.mark.parametrize("size", [(48, 48), (32, 56), (24, 40), (112, 32), (80, 112)])
+@pytest.mark.parametrize("size", [(48, 48), (24, 40), (112, 32)])
 def test_other_sizes(size: tuple[int, int], mode: str, tmp_path: Path) -> None:
     """Prompts and, where the grid is larger than the tables, positions are resized."""
     fields = {"max_grid_row_position_embeddings": 4, "max_grid_col_position_embeddings": 3}

@@ -21,13 +21,12 @@ transformers = reference.transformers
 
 class TestXCLIP(ParityChecks):
     cases = CASES
-    is_deep = True
     is_served = True  # texts and videos, and the quickest of all to export
     full_size = (
         Case(
             name="xclip/full",
             model="TFXCLIPModel",
-            config={},
+            config={name: {"num_hidden_layers": 4} for name in ("text_config", "vision_config")},
             inputs=lambda rng: {
                 "input_ids": rng.integers(0, 49407, (3, 77)),
                 "attention_mask": (rng.random((3, 77)).cumsum(1) < 30).astype("int64"),
