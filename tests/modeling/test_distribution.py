@@ -93,7 +93,7 @@ def workers(backups_and_said: list[Any]) -> list[dict[str, list[float]]]:
     return backups_and_said[1]
 
 
-@pytest.mark.parametrize("what", [*DEVICES, f"{WORKERS[0]} evaluated", f"{COMPARER} predicted"])
+@pytest.mark.parametrize("what", [*DEVICES, f"{COMPARER} predicted"])
 def test_two_devices_of_one_process(what: str, devices: dict[str, list[float]]) -> None:
     assert devices[f"two {what}"] == pytest.approx(devices[f"one {what}"], rel=CLOSE)
 
