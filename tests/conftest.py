@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """The modules and thousands of tests stay: whenever garbage is collected, they are left out.
 
-    That is done seldom: a tenth of a test's time went into looking for garbage.
+    That is done seldom, for looking takes time and most of what a test makes is no cycle.
     """
     gc.collect()
     gc.freeze()
